@@ -1,0 +1,73 @@
+"""RGB to hyperspectral cubes with DRCR Net, in napari and without it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_drcr.camera import Camera as Camera
+    from napari_drcr.cube import make_cube as make_cube
+    from napari_drcr.cube import render_srgb as render_srgb
+    from napari_drcr.cube import resample as resample
+    from napari_drcr.errors import Cancelled as Cancelled
+    from napari_drcr.errors import InputError as InputError
+    from napari_drcr.errors import Notice as Notice
+    from napari_drcr.evaluation import evaluate as evaluate
+    from napari_drcr.io import read_cube as read_cube
+    from napari_drcr.io import read_rgb as read_rgb
+    from napari_drcr.io import write_cube as write_cube
+    from napari_drcr.metrics import error_curve as error_curve
+    from napari_drcr.metrics import error_map as error_map
+    from napari_drcr.metrics import mrae as mrae
+    from napari_drcr.metrics import psnr as psnr
+    from napari_drcr.metrics import rmse as rmse
+    from napari_drcr.metrics import sam as sam
+    from napari_drcr.network import DRCRNet as DRCRNet
+    from napari_drcr.reconstruction import iter_reconstruct as iter_reconstruct
+    from napari_drcr.reconstruction import reconstruct as reconstruct
+    from napari_drcr.weights import load_model as load_model
+    from napari_drcr.weights import save_model as save_model
+
+__version__ = version("napari-drcr")
+
+_HOME = {
+    "Camera": "camera",
+    "Cancelled": "errors",
+    "DRCRNet": "network",
+    "InputError": "errors",
+    "Notice": "errors",
+    "error_curve": "metrics",
+    "error_map": "metrics",
+    "evaluate": "evaluation",
+    "iter_reconstruct": "reconstruction",
+    "load_model": "weights",
+    "make_cube": "cube",
+    "mrae": "metrics",
+    "psnr": "metrics",
+    "read_cube": "io",
+    "read_rgb": "io",
+    "reconstruct": "reconstruction",
+    "render_srgb": "cube",
+    "resample": "cube",
+    "rmse": "metrics",
+    "sam": "metrics",
+    "save_model": "weights",
+    "write_cube": "io",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use: importing the package must stay cheap (PEP 562).
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,93 @@
+"""From spectra to sRGB: the CIE 1931 observer, daylight D65, and the sRGB transfer function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating]
+
+DAYLIGHT_REFERENCE_NM = 560.0
+
+
+def srgb_response(wavelengths: Sequence[float] | FloatArray, *, illuminant: str | None = "D65") -> FloatArray:
+    """Linear-sRGB response of the CIE 1931 2-degree observer, sampled at the given wavelengths.
+
+    Parameters
+    ----------
+    wavelengths : sequence of float
+        Band centres in nm, ascending, length N.
+    illuminant : "D65" or None
+        The light to multiply onto a reflectance; None when the spectrum already is radiance.
+
+    Returns
+    -------
+    ndarray, shape (N, 3), float64
+        ``spectrum @ response`` is linear sRGB. With D65 a reflectance of 1 in every band gives exactly (1, 1, 1).
+        Without, a radiance in the shape of D65, 1 at 560 nm, does.
+
+    Notes
+    -----
+    CIE 015:2018 for observer and illuminant, IEC 61966-2-1 for the primaries. Both are tabulated by colour-science, which
+    is imported on the first call only.
+    """
+    return _srgb_response(tuple(float(nm) for nm in wavelengths), illuminant)
+
+
+@cache
+def _srgb_response(wavelengths: tuple[float, ...], illuminant: str | None) -> FloatArray:
+    import colour
+
+    nm = np.asarray(wavelengths)
+    observer = colour.MSDS_CMFS["CIE 1931 2 Degree Standard Observer"]
+    daylight = colour.SDS_ILLUMINANTS["D65"]
+    xyz = np.stack([np.interp(nm, observer.wavelengths, channel, 0, 0) for channel in observer.values.T], axis=1)
+    light = np.interp(nm, daylight.wavelengths, daylight.values, 0, 0)
+    light = light / np.interp(DAYLIGHT_REFERENCE_NM, daylight.wavelengths, daylight.values)
+    width = np.gradient(nm) if nm.size > 1 else np.ones(1)
+    response = (xyz * width[:, None]) @ colour.RGB_COLOURSPACES["sRGB"].matrix_XYZ_to_RGB.T
+    # Sampled at a few bands D65 is not quite sRGB's white: dividing by the white's own response makes white exactly white.
+    response = response / (light @ response)
+    if illuminant == "D65":
+        response = response * light[:, None]
+    elif illuminant is not None:
+        raise ValueError(f"illuminant must be 'D65' or None, not {illuminant!r}")
+    response.setflags(write=False)
+    return np.asarray(response)
+
+
+def encode_srgb(linear: FloatArray) -> FloatArray:
+    """Apply the sRGB transfer function (IEC 61966-2-1).
+
+    Parameters
+    ----------
+    linear : ndarray
+        Linear values; clipped to [0, 1] first.
+
+    Returns
+    -------
+    ndarray
+        Encoded values in [0, 1], same shape and floating type.
+    """
+    linear = np.clip(linear, 0, 1)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).astype(linear.dtype, copy=False)
+
+
+def decode_srgb(encoded: FloatArray) -> FloatArray:
+    """Undo the sRGB transfer function (IEC 61966-2-1).
+
+    Parameters
+    ----------
+    encoded : ndarray
+        sRGB values, nominally in [0, 1]; negative values continue the linear part.
+
+    Returns
+    -------
+    ndarray
+        Linear values, same shape and floating type.
+    """
+    curve = ((np.maximum(encoded, 0.04045) + 0.055) / 1.055) ** 2.4
+    return np.where(encoded <= 0.04045, encoded / 12.92, curve).astype(encoded.dtype, copy=False)

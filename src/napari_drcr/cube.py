@@ -1,0 +1,238 @@
+"""What a cube is: a labelled (wavelength, y, x) array that knows its bands in nm and what its numbers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from napari_drcr.colorimetry import encode_srgb, srgb_response
+from napari_drcr.errors import InputError, notify
+
+DIMS = ("wavelength", "y", "x")
+QUANTITIES = ("reflectance", "radiance", "unknown")
+WAVELENGTHS = tuple(float(nm) for nm in range(400, 701, 10))
+"""The 31 bands, in nm, of DRCR Net and of the ARAD, CAVE and NTIRE data."""
+
+
+def make_cube(
+    values: Any,
+    wavelengths: Sequence[float] | npt.NDArray[Any] | None = None,
+    *,
+    quantity: str = "unknown",
+    scale: float = 1.0,
+    illuminant: str | None = None,
+    name: str | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.DataArray:
+    """Label an array as a cube.
+
+    Parameters
+    ----------
+    values : array_like, shape (bands, y, x)
+        Band-first values; dask arrays stay lazy. Integers become float32.
+    wavelengths : sequence of float, optional
+        Band centres in nm, length ``bands``, strictly ascending. Left out, 31 bands are taken as 400-700 nm and the caller
+        is told; any other count is refused.
+    quantity : {"reflectance", "radiance", "unknown"}
+        What the values are. Light may be multiplied onto reflectance only.
+    scale : float
+        What the stored values were divided by: ``value * scale`` is what the file holds. 1 if nothing was divided out.
+    illuminant : str, optional
+        Name of the light that the values contain (radiance) or were freed from (reflectance).
+    name : str, optional
+        A name for plots and layers, usually the file's stem.
+    attrs : mapping, optional
+        Further attributes, kept as they are.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims ``("wavelength", "y", "x")``, coordinate ``wavelength`` in nm.
+
+    Raises
+    ------
+    InputError
+        If the shape, the wavelengths or the quantity make no cube.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cube = make_cube(np.ones((3, 4, 5)), [450, 550, 650], quantity="reflectance")
+    >>> float(cube.sel(wavelength=550).mean())
+    1.0
+    """
+    if not hasattr(values, "dtype"):
+        values = np.asarray(values)
+    if values.ndim != 3 or 0 in values.shape:
+        raise InputError(f"a cube has three axes (band, y, x), none of them empty, but these values have shape {values.shape}.")
+    if values.dtype.kind in "iub":
+        values = values.astype(np.float32)
+    if values.dtype.kind != "f":
+        raise InputError(f"a cube holds real numbers, but these values are of type {values.dtype}.")
+    if wavelengths is None:
+        wavelengths = _assumed_wavelengths(values.shape[0])
+    nm = np.asarray(wavelengths, dtype=np.float64).ravel()
+    labels = {"quantity": quantity, "scale": float(scale), "illuminant": illuminant}
+    if nm.size != values.shape[0]:
+        raise InputError(f"{nm.size} wavelengths do not fit {values.shape[0]} bands.")
+    coordinate = xr.Variable("wavelength", nm, {"units": "nm"})
+    cube = xr.DataArray(values, dims=DIMS, coords={"wavelength": coordinate}, name=name, attrs={**labels, **(attrs or {})})
+    return check_cube(cube)
+
+
+def _assumed_wavelengths(bands: int) -> tuple[float, ...]:
+    if bands != len(WAVELENGTHS):
+        raise InputError(
+            f"a cube of {bands} bands comes without wavelengths; give them in nm (only 31 bands are taken as 400-700 nm)."
+        )
+    notify("No wavelengths are given: 31 bands are taken as 400-700 nm in steps of 10 nm.")
+    return WAVELENGTHS
+
+
+def check_cube(cube: Any) -> xr.DataArray:
+    """Return `cube` if it is one, else say why not.
+
+    Parameters
+    ----------
+    cube : object
+        What should be a cube as `make_cube` builds it. Values are not read, so lazy cubes stay lazy.
+
+    Returns
+    -------
+    xarray.DataArray
+        The same object.
+
+    Raises
+    ------
+    InputError
+        Naming the first thing that is wrong.
+    """
+    if not isinstance(cube, xr.DataArray):
+        raise InputError(f"a cube is an xarray.DataArray (see make_cube), not {type(cube).__name__}.")
+    if cube.dims != DIMS:
+        raise InputError(f"a cube has the dimensions {DIMS}, not {cube.dims}.")
+    if "wavelength" not in cube.coords:
+        raise InputError("this cube has no coordinate 'wavelength' in nm; give one wavelength per band.")
+    nm = cube["wavelength"].values
+    if not np.all(np.isfinite(nm)) or np.any(nm <= 0) or np.any(np.diff(nm) <= 0):
+        raise InputError(f"wavelengths must be positive and ascend, in nm, but these run {np.array2string(nm, threshold=6)}.")
+    quantity = cube.attrs.get("quantity", "unknown")
+    if quantity not in QUANTITIES:
+        raise InputError(f"quantity must be one of {', '.join(QUANTITIES)}, not {quantity!r}.")
+    return cube
+
+
+def resample(cube: xr.DataArray, wavelengths: Sequence[float] | npt.NDArray[Any], *, fwhm: float | None = None) -> xr.DataArray:
+    """Put a cube on other bands, never beyond its own range.
+
+    Parameters
+    ----------
+    cube : xarray.DataArray, shape (bands, y, x)
+        The cube to resample.
+    wavelengths : sequence of float
+        Target band centres in nm, ascending. Those outside the cube's range are left out of the result.
+    fwhm : float, optional
+        Width of a target band in nm; by default the spacing of the targets.
+
+    Returns
+    -------
+    xarray.DataArray, shape (targets within range, y, x)
+        Averages over each target band where the cube is finer than that, linear interpolation where it is coarser.
+
+    Raises
+    ------
+    InputError
+        If no target lies within the cube's range.
+    """
+    check_cube(cube)
+    source = cube["wavelength"].values
+    target = np.asarray(wavelengths, dtype=np.float64)
+    inside = target[(target >= source[0]) & (target <= source[-1])]
+    if inside.size == 0:
+        raise InputError(
+            f"no common range: the cube covers {source[0]:g}-{source[-1]:g} nm, the wanted bands {target[0]:g}-{target[-1]:g} nm."
+        )
+    if np.array_equal(inside, source):
+        return cube
+    weights = xr.DataArray(
+        _band_weights(source, inside, fwhm).astype(cube.dtype), dims=("target", "wavelength"), coords={"wavelength": source}
+    )
+    resampled: xr.DataArray = xr.dot(weights, cube, dim="wavelength").rename(target="wavelength").transpose(*DIMS)
+    coordinate = xr.Variable("wavelength", inside, {"units": "nm"})
+    resampled = resampled.assign_coords(wavelength=coordinate).assign_attrs(cube.attrs)
+    return resampled.rename(cube.name)
+
+
+def _band_weights(source: npt.NDArray[Any], target: npt.NDArray[Any], fwhm: float | None) -> npt.NDArray[Any]:
+    """Rows that turn spectra at `source` into spectra at `target`: shape (target, source), each row summing to 1."""
+    spacing = np.gradient(source) if source.size > 1 else np.ones(1)
+    widths = np.gradient(target) if target.size > 1 and fwhm is None else np.full(target.size, fwhm or spacing.mean())
+    weights = np.zeros((target.size, source.size))
+    for row, nm, width in zip(weights, target, widths, strict=True):
+        # At the ends of the range the band is narrowed on both sides, so that its centre stays where it is.
+        half = min(width / 2, nm - source[0], source[-1] - nm)
+        nodes = np.array([nm])
+        if width > 1.001 * np.interp(nm, source, spacing) and half > 0:
+            nodes = np.concatenate([[nm - half], source[(source > nm - half) & (source < nm + half)], [nm + half]])
+        # The straight lines between the samples, at the nodes, integrated over the band by the trapezoidal rule.
+        lines = np.stack([np.interp(nodes, source, unit) for unit in np.eye(source.size)], axis=1)
+        row[:] = lines[0] if nodes.size == 1 else np.trapezoid(lines, nodes, axis=0) / (2 * half)
+    return weights
+
+
+def align(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Put two cubes on common bands: the overlap of their ranges, on the grid of the coarser one.
+
+    Parameters
+    ----------
+    first, second : xarray.DataArray, shape (bands, y, x)
+        Cubes of the same y and x.
+
+    Returns
+    -------
+    tuple of two xarray.DataArray
+        Both at the same wavelengths; unchanged if they already were.
+
+    Raises
+    ------
+    InputError
+        If the spatial sizes differ or the ranges do not overlap.
+    """
+    check_cube(first)
+    check_cube(second)
+    if first.shape[1:] != second.shape[1:]:
+        raise InputError(
+            f"the cubes differ in size: {first.shape[1]} x {first.shape[2]} and {second.shape[1]} x {second.shape[2]} pixels."
+        )
+    one, two = first["wavelength"].values, second["wavelength"].values
+    if np.array_equal(one, two):
+        return first, second
+    coarser = max((one, two), key=lambda nm: float(np.ptp(nm)) / max(nm.size - 1, 1) if nm.size > 1 else np.inf)
+    low, high = max(one[0], two[0]), min(one[-1], two[-1])
+    grid = coarser[(coarser >= low) & (coarser <= high)]
+    if grid.size == 0:
+        raise InputError(f"the cubes share no wavelengths: {one[0]:g}-{one[-1]:g} nm and {two[0]:g}-{two[-1]:g} nm.")
+    return resample(first, grid), resample(second, grid)
+
+
+def render_srgb(cube: xr.DataArray) -> npt.NDArray[np.float32]:
+    """The cube as the CIE 1931 observer sees it.
+
+    Parameters
+    ----------
+    cube : xarray.DataArray, shape (bands, y, x)
+        Reflectance is lit by D65; radiance is taken as it is; an unknown quantity is treated as reflectance.
+
+    Returns
+    -------
+    ndarray, shape (y, x, 3), float32
+        sRGB-encoded values in [0, 1].
+    """
+    check_cube(cube)
+    light = None if cube.attrs.get("quantity") == "radiance" else "D65"
+    response = srgb_response(cube["wavelength"].values, illuminant=light).astype(np.float32)
+    return encode_srgb(np.einsum("byx,bc->yxc", np.asarray(cube.values, dtype=np.float32), response, optimize=True))

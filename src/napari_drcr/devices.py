@@ -1,0 +1,119 @@
+"""Which devices there are, what they are called, and which precision each does natively."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+from napari_drcr.errors import InputError
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+@cache
+def devices() -> dict[str, str]:
+    """Devices that torch can use here, the best first.
+
+    Returns
+    -------
+    dict of str to str
+        torch's name of the device to the name of the hardware.
+    """
+    import torch
+
+    found = {f"cuda:{index}": torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())}
+    if torch.backends.mps.is_available():
+        found["mps"] = f"Apple GPU ({platform.machine()})"
+    found["cpu"] = _processor_name()
+    return found
+
+
+def _processor_name() -> str:
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = names[0] if names else name
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name} ({cores} cores)"
+
+
+def choose_device(device: str = "auto") -> str:
+    """The device to use.
+
+    Parameters
+    ----------
+    device : str
+        "auto" takes the first of `devices()`; "cuda" the first CUDA device.
+
+    Returns
+    -------
+    str
+        A key of `devices()`.
+
+    Raises
+    ------
+    InputError
+        If there is no such device, listing those there are.
+    """
+    there = devices()
+    if device == "auto":
+        return next(iter(there))
+    named = "cuda:0" if device == "cuda" else device
+    if named not in there:
+        raise InputError(f"there is no device {device!r} here; there is {', '.join(there)} (or auto).")
+    return named
+
+
+def precisions(device: str) -> list[str]:
+    """Precisions that pay on a device, the one "auto" takes first.
+
+    Parameters
+    ----------
+    device : str
+        A key of `devices()`.
+
+    Returns
+    -------
+    list of str
+        "fp32" is always among them. On CPUs "bf16" is offered where the instructions are native.
+    """
+    import torch
+
+    if device.startswith("cuda"):
+        return ["bf16", "fp16", "fp32"] if torch.cuda.is_bf16_supported(including_emulation=False) else ["fp16", "fp32"]
+    if device == "mps":
+        return ["fp32", "fp16"]
+    # On a CPU without these instructions bf16 is emulated, and slower than fp32.
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return ["fp32", "bf16"] if native else ["fp32"]
+
+
+def choose_precision(precision: str, device: str) -> str:
+    """The precision to use.
+
+    Parameters
+    ----------
+    precision : {"auto", "fp32", "bf16", "fp16"}
+        "auto" takes the first of `precisions`.
+    device : str
+        A key of `devices()`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        If the device does not do that natively.
+    """
+    there = precisions(device)
+    if precision == "auto":
+        return there[0]
+    if precision not in there:
+        raise InputError(f"precision {precision!r} is not to be had on {device}; there is {', '.join(there)} (or auto).")
+    return precision

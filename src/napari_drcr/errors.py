@@ -1,0 +1,31 @@
+"""What is said to a user when something cannot be done, or was done on an assumption."""
+
+from __future__ import annotations
+
+import warnings
+
+
+class InputError(ValueError):
+    """Input that cannot be used, said in one sentence: what was wrong, which value, what to do.
+
+    The command line prints the sentence and exits with code 2; the widgets show it as a notification.
+    """
+
+
+class Cancelled(Exception):
+    """The caller asked for the work to stop; nothing was produced."""
+
+
+class Notice(UserWarning):
+    """Something was assumed or left out on the user's behalf, and they should know."""
+
+
+def notify(message: str) -> None:
+    """Tell the caller, once per message and place, what was assumed.
+
+    Parameters
+    ----------
+    message : str
+        One sentence, shown as it is by the command line and by the widgets.
+    """
+    warnings.warn(message, Notice, stacklevel=3)

@@ -1,0 +1,201 @@
+"""What a run is: a pydantic model, YAML on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from napari_drcr.camera import CAMERAS, JPEG_GRID
+from napari_drcr.errors import InputError
+
+
+def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < bounds[0] <= bounds[1]:
+        raise ValueError(f"needs two positive numbers, the smaller first, not {bounds[0]:g}, {bounds[1]:g}")
+    return bounds
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NetworkConfig(_Section):
+    """The network's size; see `napari_drcr.network.DRCRNet`."""
+
+    channels: int = Field(default=32, ge=8)
+    blocks: int = Field(default=5, ge=1)
+    reduction: int = Field(default=8, ge=1)
+    purification: bool = True
+    recalibration: bool = True
+    released_npm: bool = False
+
+
+class DataConfig(_Section):
+    """The scenes and what is cut from them.
+
+    Attributes
+    ----------
+    folder : Path or None
+        ``Train_spectral`` and ``Valid_spectral`` with cubes, or cubes side by side.
+    validation : tuple of str
+        Scenes (file or folder names without suffix) held back where the folder itself does not say.
+    quantity : {"reflectance", "radiance"} or None
+        What the cubes hold, where their files do not say.
+    patch : int
+        Side of a training patch in pixels, a multiple of 16: patches lie on the JPEG grid.
+    workers : int
+        Processes that prepare samples; 0 prepares them in the training process.
+    """
+
+    folder: Path | None = None
+    validation: tuple[str, ...] = ()
+    quantity: Literal["reflectance", "radiance"] | None = None
+    patch: int = Field(default=64, ge=16, multiple_of=JPEG_GRID)
+    workers: int = Field(default=0, ge=0)
+
+
+class CameraConfig(_Section):
+    """The camera that makes the RGB, and what of it varies from sample to sample.
+
+    Attributes
+    ----------
+    name : str
+        A camera of `napari_drcr.camera.CAMERAS`.
+    exposure : (float, float)
+        Factor on RGB and cube alike, before clipping; drawn evenly in its logarithm.
+    photo_electrons : (float, float)
+        At a linear signal of 1, drawn evenly in the logarithm.
+    read_noise : float
+        In photo-electrons.
+    jpeg_quality : (int, int)
+        Drawn evenly.
+    uncompressed : float
+        Share of samples without JPEG, 0-1.
+    """
+
+    name: str = "photo"
+    exposure: Range = (0.5, 1.5)
+    photo_electrons: Range = (1000, 50000)
+    read_noise: float = Field(default=2.0, ge=0)
+    jpeg_quality: tuple[int, int] = (60, 100)
+    uncompressed: float = Field(default=0.1, ge=0, le=1)
+
+
+class LearningConfig(_Section):
+    """How it learns.
+
+    Attributes
+    ----------
+    steps : int
+        Optimiser steps of the whole run.
+    batch : int
+        Patches a step.
+    learning_rate : float
+        Of Adam, after warming up linearly over `warmup_steps`; it then decays as ``(1 - step / steps) ** decay_power``.
+    floor : float
+        The loss is ``|truth - estimate| / max(truth, floor)``, averaged.
+    ema_decay : float
+        Of the exponential moving average of the weights, which is what is validated and kept.
+    clip : float
+        Largest norm of the gradient.
+    precision : {"auto", "fp32", "bf16", "fp16"}
+        "auto" takes bf16 where the device has it natively.
+    validate_every : int
+        Steps between two validations; also between two checkpoints.
+    validation_floor : float
+        Of the validation's MRAE.
+    """
+
+    steps: int = Field(default=15000, ge=1)
+    batch: int = Field(default=8, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    warmup_steps: int = Field(default=500, ge=0)
+    decay_power: float = Field(default=1.5, ge=0)
+    floor: float = Field(default=0.01, gt=0)
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    clip: float = Field(default=1.0, gt=0)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    validate_every: int = Field(default=500, ge=1)
+    validation_floor: float = Field(default=0.01, gt=0)
+
+
+class TrainingConfig(_Section):
+    """One run.
+
+    Attributes
+    ----------
+    name : str
+        Name of the resulting model.
+    seed : int
+        Of the weights and of every sample.
+    device : str
+        "auto", or a device of `napari_drcr.devices.devices`.
+    """
+
+    name: str = Field(default="photo", min_length=1)
+    seed: int = Field(default=0, ge=0)
+    device: str = "auto"
+    network: NetworkConfig = NetworkConfig()
+    data: DataConfig = DataConfig()
+    camera: CameraConfig = CameraConfig()
+    learning: LearningConfig = LearningConfig()
+
+
+def read_config(path: str | Path, **overrides: Any) -> TrainingConfig:
+    """Read a run's configuration.
+
+    Parameters
+    ----------
+    path : str or Path
+        A YAML file.
+    **overrides
+        Values that replace those of the file, named ``section__field``: ``data__folder=...``, ``learning__steps=...``.
+
+    Returns
+    -------
+    TrainingConfig
+
+    Raises
+    ------
+    InputError
+        Naming the field that is wrong, its value and what it needs.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no configuration file {path}.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name} is not a YAML file: {str(error).splitlines()[0]}.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path.name} holds {type(content).__name__}, not the sections of a configuration.")
+    return make_config(content, source=path.name, **overrides)
+
+
+def make_config(content: dict[str, Any], *, source: str = "the configuration", **overrides: Any) -> TrainingConfig:
+    """Check the values of a configuration; parameters and errors as for `read_config`."""
+    for key, value in overrides.items():
+        section, _, field = key.rpartition("__")
+        if value is not None:
+            target = content.setdefault(section, {}) if section else content
+            target[field] = value
+    try:
+        config = TrainingConfig.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "its content"
+        raise InputError(f"{source}: {place} is {first['input']!r}: {first['msg']}.") from error
+    if config.camera.name not in CAMERAS:
+        raise InputError(f"{source}: camera.name is {config.camera.name!r}; there is {', '.join(CAMERAS)}.")
+    return config
+
+
+def write_config(path: Path, config: TrainingConfig) -> None:
+    """Write `config` as YAML to `path`."""
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -1,0 +1,64 @@
+"""The learning: loss, optimiser, schedule, validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as pl
+import torch
+from torch import Tensor
+
+from napari_drcr.network import DRCRNet
+from napari_drcr.training.config import TrainingConfig
+
+
+def relative_loss(truth: Tensor, estimate: Tensor, floor: float) -> Tensor:
+    """MRAE with a soft floor: mean of ``|truth - estimate| / max(truth, floor)``, over tensors of one shape."""
+    return ((truth - estimate).abs() / truth.clamp_min(floor)).mean()
+
+
+class TrainingModule(pl.LightningModule):
+    """DRCR Net and how it learns.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Of the run.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.network = DRCRNet(**config.network.model_dump()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.scores: list[float] = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        """Loss of one batch of patches."""
+        rgb, cube = batch
+        loss = relative_loss(cube, self.network(rgb.to(memory_format=torch.channels_last)), self.config.learning.floor)
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(rgb))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last validation."""
+        self.scores = []
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """MRAE of one scene, over entries of at least the validation floor."""
+        rgb, cube = batch
+        estimate = self.network(rgb.to(memory_format=torch.channels_last)).float()
+        counted = cube >= self.config.learning.validation_floor
+        self.scores.append(float((((cube - estimate).abs() / cube)[counted]).mean()))
+        self.log("mrae", self.scores[-1], on_step=False, on_epoch=True, batch_size=1)
+
+    def configure_optimizers(self) -> Any:
+        """Adam, warmed up linearly, then decaying with a power of what remains."""
+        learning = self.config.learning
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=learning.learning_rate, betas=(0.9, 0.999))
+
+        def factor(step: int) -> float:
+            warm = min(1.0, (step + 1) / (learning.warmup_steps + 1))
+            return float(warm * max(0.0, 1 - step / learning.steps) ** learning.decay_power)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,101 @@
+"""What a cube is, and how it changes bands and becomes a picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import napari_drcr as nd
+from napari_drcr.cube import WAVELENGTHS, align, check_cube
+
+
+def test_a_cube_knows_its_bands_and_what_it_holds() -> None:
+    cube = nd.make_cube(np.ones((3, 4, 5), np.uint16), [450, 550, 650], quantity="radiance", scale=4095, name="scene")
+    assert cube.dims == ("wavelength", "y", "x")
+    assert cube.dtype == np.float32
+    assert cube["wavelength"].attrs["units"] == "nm"
+    assert (cube.attrs["quantity"], cube.attrs["scale"]) == ("radiance", 4095)
+
+
+def test_31_bands_without_wavelengths_are_assumed_aloud() -> None:
+    with pytest.warns(nd.Notice, match="400-700 nm"):
+        cube = nd.make_cube(np.ones((31, 4, 5)))
+    assert tuple(cube["wavelength"].values) == WAVELENGTHS
+
+
+@pytest.mark.parametrize(
+    ("values", "arguments", "sentence"),
+    [
+        (np.ones((30, 4, 5)), {}, "30 bands comes without wavelengths"),
+        (np.ones((4, 5)), {}, r"shape \(4, 5\)"),
+        (np.ones((3, 0, 5)), {"wavelengths": [1, 2, 3]}, "none of them empty"),
+        (np.ones((3, 4, 5), complex), {"wavelengths": [1, 2, 3]}, "complex128"),
+        (np.ones((3, 4, 5)), {"wavelengths": [400, 500]}, "2 wavelengths do not fit 3 bands"),
+        (np.ones((3, 4, 5)), {"wavelengths": [400, 500, 500]}, "ascend"),
+        (np.ones((3, 4, 5)), {"wavelengths": [400, np.nan, 500]}, "ascend"),
+        (np.ones((3, 4, 5)), {"wavelengths": [400, 500, 600], "quantity": "counts"}, "'counts'"),
+    ],
+)
+def test_what_is_no_cube_is_refused(values: np.ndarray, arguments: dict[str, object], sentence: str) -> None:
+    with pytest.raises(nd.InputError, match=sentence):
+        nd.make_cube(values, **arguments)  # type: ignore[arg-type]
+
+
+def test_check_cube_names_what_is_missing() -> None:
+    with pytest.raises(nd.InputError, match="not ndarray"):
+        check_cube(np.ones((3, 4, 5)))
+    with pytest.raises(nd.InputError, match="dimensions"):
+        check_cube(xr.DataArray(np.ones((3, 4, 5))))
+    with pytest.raises(nd.InputError, match="no coordinate"):
+        check_cube(xr.DataArray(np.ones((3, 4, 5)), dims=("wavelength", "y", "x")))
+
+
+def ramp(wavelengths: np.ndarray) -> xr.DataArray:
+    return nd.make_cube(np.broadcast_to(wavelengths[:, None, None] / 1000.0, (wavelengths.size, 2, 3)), wavelengths)
+
+
+def test_resampling_keeps_a_straight_line_straight() -> None:
+    fine, coarse = np.arange(400, 701, 4.0), np.arange(400, 701, 20.0)
+    for source, target in ((fine, coarse), (coarse, fine), (fine, np.array([410.0, 433.0, 600.0]))):
+        np.testing.assert_allclose(nd.resample(ramp(source), target)[:, 0, 0], target / 1000, rtol=1e-6)
+
+
+def test_finer_bands_are_averaged_over_the_target_band() -> None:
+    spectrum = np.zeros(61)
+    spectrum[30] = 1  # a line at 550 nm, sampled every 5 nm
+    cube = nd.make_cube(np.tile(spectrum[:, None, None], (1, 2, 2)), np.arange(400, 701, 5))
+    assert nd.resample(cube, WAVELENGTHS).sel(wavelength=[540, 550, 560])[:, 0, 0].values == pytest.approx([0, 0.5, 0])
+    assert float(nd.resample(cube, [550.0], fwhm=20)[0, 0, 0]) == pytest.approx(0.25)
+
+
+def test_resampling_never_extrapolates() -> None:
+    assert nd.resample(ramp(np.arange(450, 651, 10.0)), WAVELENGTHS)["wavelength"].values.tolist() == list(range(450, 651, 10))
+    with pytest.raises(nd.InputError, match="no common range"):
+        nd.resample(ramp(np.arange(450, 651, 10.0)), [800.0, 900.0])
+
+
+def test_align_finds_the_overlap_and_refuses_another_size() -> None:
+    first, second = align(ramp(np.arange(400, 701, 10.0)), ramp(np.arange(500, 1001, 4.0)))
+    assert first["wavelength"].values.tolist() == second["wavelength"].values.tolist() == list(range(500, 701, 10))
+    with pytest.raises(nd.InputError, match="2 x 3 and 4 x 3"):
+        align(ramp(np.arange(400.0, 701, 10)), nd.make_cube(np.ones((31, 4, 3)), WAVELENGTHS))
+    with pytest.raises(nd.InputError, match="share no wavelengths"):
+        align(ramp(np.arange(400.0, 501, 10)), ramp(np.arange(600.0, 701, 10)))
+
+
+def test_white_is_white_and_red_is_red() -> None:
+    white = nd.make_cube(np.ones((31, 2, 3)), WAVELENGTHS, quantity="reflectance")
+    np.testing.assert_allclose(nd.render_srgb(white), 1, atol=1e-5)
+    red = white * (white["wavelength"] > 600)
+    r, g, b = nd.render_srgb(red.assign_attrs(white.attrs))[0, 0]
+    assert r > 0.8
+    assert max(g, b) < 0.4
+
+
+def test_light_is_multiplied_onto_reflectance_only() -> None:
+    flat = np.ones((31, 2, 3))
+    reflectance = nd.render_srgb(nd.make_cube(flat, WAVELENGTHS, quantity="reflectance"))
+    radiance = nd.render_srgb(nd.make_cube(flat * 0.5, WAVELENGTHS, quantity="radiance"))
+    assert np.ptp(reflectance[0, 0]) < 1e-5
+    assert np.ptp(radiance[0, 0]) > 0.02  # equal energy is not daylight

@@ -1,0 +1,148 @@
+"""RGB to cube: what is accepted, what is refused, and what the result says about itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import napari_drcr as nd
+from napari_drcr.devices import choose_device, choose_precision, devices, precisions
+
+SMALL = Path(__file__).parent / "reference" / "official_layout_small.pth"
+
+
+@pytest.fixture
+def rgb() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (21, 34, 3), dtype=np.uint8)
+
+
+def test_any_size_from_8_up_gives_a_cube_of_that_size() -> None:
+    for shape in ((8, 8), (9, 31), (50, 17)):
+        cube = nd.reconstruct(np.full((*shape, 3), 90, np.uint8), model=SMALL)
+        assert cube.shape == (31, *shape)
+        assert cube.dtype == np.float32
+
+
+def test_padding_is_reflection_and_cropped_away(rgb: np.ndarray) -> None:
+    network = nd.load_model(SMALL).estimator
+    padded = np.pad(rgb / np.float32(rgb.max()), ((0, 3), (0, 2), (0, 0)), mode="reflect").astype(np.float32)
+    with torch.inference_mode():
+        whole = network(torch.from_numpy(padded).permute(2, 0, 1)[None])[0, :, :21, :34].numpy()
+    cube = nd.reconstruct(rgb, model=SMALL, precision="fp32")
+    np.testing.assert_allclose(cube.values, whole, atol=1e-5 * np.abs(whole).max())
+
+
+def test_one_image_in_every_accepted_type_gives_one_cube(rgb: np.ndarray) -> None:
+    cube = nd.reconstruct(rgb, model="polynomial")
+    sixteen = rgb.astype(np.uint16) * 257
+    twelve = (rgb.astype(np.float64) / 255 * 4095).round().astype(np.uint16)
+    np.testing.assert_allclose(nd.reconstruct(sixteen, model="polynomial"), cube, atol=1e-6)
+    np.testing.assert_allclose(nd.reconstruct(twelve, model="polynomial", white_level=4095), cube, atol=1e-3)
+    np.testing.assert_allclose(nd.reconstruct(rgb / 255, model="polynomial"), cube, atol=1e-6)
+
+
+def test_encoding_decides_whether_srgb_is_decoded(rgb: np.ndarray) -> None:
+    linear = nd.reconstruct(rgb, model="linear", encoding="linear")
+    assert nd.mrae(np.maximum(linear, 1e-3), nd.reconstruct(rgb, model="linear")) > 0.1
+
+
+def test_published_checkpoints_divide_by_the_images_own_maximum(rgb: np.ndarray) -> None:
+    half = rgb // 2
+    cube = nd.reconstruct(half, model=SMALL)
+    assert cube.attrs["divisor"] == pytest.approx(half.max() / 255)
+    assert cube.attrs["encoding"] == "as given"
+    assert nd.reconstruct(half, model=SMALL, divisor=1).attrs["divisor"] == 1
+
+
+def test_alpha_is_dropped_aloud(rgb: np.ndarray) -> None:
+    with pytest.warns(nd.Notice, match="alpha"):
+        cube = nd.reconstruct(np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]), model="linear")
+    assert cube.equals(nd.reconstruct(rgb, model="linear"))
+
+
+def test_files_are_read_with_their_orientation(rgb: np.ndarray, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    Image.fromarray(rgb).save(tmp_path / "turned.png", exif=exif)
+    cube = nd.reconstruct(tmp_path / "turned.png", model="linear")
+    assert cube.name == "turned"
+    np.testing.assert_array_equal(cube, nd.reconstruct(np.rot90(rgb, -1), model="linear"))
+
+
+def test_the_result_says_what_made_it(rgb: np.ndarray) -> None:
+    cube = nd.reconstruct(rgb, model=SMALL, device="cpu", precision="fp32", tile=16)
+    model = nd.load_model(SMALL)
+    expected = {"model": model.name, "model_sha256": model.sha256, "device": "cpu", "precision": "fp32", "tile": 16}
+    assert expected.items() <= cube.attrs.items()
+    assert cube.attrs["device_name"] == devices()["cpu"]
+    assert "not a measurement" in cube.attrs["estimate"]
+    assert "torch" in cube.attrs["versions"]
+    assert cube.attrs["seconds"] > 0
+
+
+def test_every_precision_on_offer_comes_close(rgb: np.ndarray) -> None:
+    exact = nd.reconstruct(rgb, model=SMALL, precision="fp32").values
+    for precision in precisions("cpu"):
+        cube = nd.reconstruct(rgb, model=SMALL, device="cpu", precision=precision)
+        assert cube.attrs["precision"] == precision
+        difference = np.abs(cube.values - exact).mean() / np.abs(exact).mean()
+        assert difference < 0.05  # random weights on random pixels; a trained model stays below 1 %
+
+
+def test_progress_and_cancel_need_no_gui(rgb: np.ndarray) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def stop_at_three(done: int, total: int) -> None:
+        seen.append((done, total))
+        if done == 3:
+            raise nd.Cancelled
+
+    with pytest.raises(nd.Cancelled):
+        nd.reconstruct(rgb, model=SMALL, tile=16, progress=stop_at_three)
+    assert [done for done, _ in seen] == [1, 2, 3]
+    assert seen[0][1] > 3
+
+
+def floating(value: float) -> np.ndarray:
+    image = np.full((16, 16, 3), 0.5)
+    image[3, 4, 1] = value
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "settings", "sentence"),
+    [
+        (np.zeros((16, 16), np.uint8), {}, "grayscale"),
+        (np.zeros((16, 16, 1), np.uint8), {}, "grayscale"),
+        (np.zeros((3, 16, 16), np.uint8), {}, "move the channels to the last axis"),
+        (np.zeros((16, 16, 5), np.uint8), {}, r"not \(16, 16, 5\)"),
+        (np.zeros((0, 0, 3), np.uint8), {}, "0 x 0 pixels is too small"),
+        (np.zeros((7, 16, 3), np.uint8), {}, "7 x 16 pixels is too small"),
+        (np.zeros((16, 16, 3), np.int32), {}, "type int32"),
+        (floating(np.nan), {}, "1 values that are NaN"),
+        (floating(1.5), {}, r"reaches 1\.5, outside 0 to 1"),
+        (floating(-0.25), {}, r"reaches -0\.25"),
+        (np.full((16, 16, 3), 5000, np.uint16), {"white_level": 4095}, "reaches 5000, outside 0 to 4095"),
+        (np.full((16, 16, 3), 9, np.uint8), {"white_level": -1}, "white_level must be a positive number, not -1"),
+        (np.full((16, 16, 3), 9, np.uint8), {"divisor": 0}, "divisor must be a positive number, not 0"),
+        (np.full((16, 16, 3), 9, np.uint8), {"encoding": "log"}, "'log'"),
+        (np.full((16, 16, 3), 9, np.uint8), {"tile": 2}, "tile must be at least 8"),
+        (np.zeros((16, 16, 3), np.uint8), {"model": SMALL}, "black everywhere"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence(image: np.ndarray, settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(nd.InputError, match=sentence):
+        nd.reconstruct(image, **({"model": "linear"} | settings))  # type: ignore[arg-type]
+
+
+def test_devices_and_precisions_that_are_not_there_are_named() -> None:
+    assert choose_device("auto") in devices()
+    with pytest.raises(nd.InputError, match=r"no device 'cuda:7' here; there is .*cpu"):
+        choose_device("cuda:7")
+    assert choose_precision("auto", "cpu") == "fp32"
+    with pytest.raises(nd.InputError, match="'fp16' is not to be had on cpu"):
+        choose_precision("fp16", "cpu")
