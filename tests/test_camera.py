@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 import napari_drcr as nd
 from napari_drcr.camera import CAMERAS, find_camera
@@ -79,3 +82,13 @@ def test_impossible_settings_are_refused(settings: dict[str, float], sentence: s
 def test_an_unknown_camera_is_refused() -> None:
     with pytest.raises(nd.InputError, match="no camera 'leica'"):
         find_camera("leica")
+
+
+@pytest.mark.parametrize("quality", [None, 75])
+def test_a_photograph_is_the_rendered_image_as_a_file(quality: int | None) -> None:
+    random = np.random.default_rng(0)
+    cube = nd.make_cube(random.uniform(0, 1, (31, 37, 53)), WAVELENGTHS, quantity="reflectance")
+    camera = PHOTO.with_settings(jpeg_quality=quality, photo_electrons=1000)
+    with Image.open(io.BytesIO(camera.photograph(cube, seed=5))) as photograph:
+        assert photograph.format == ("PNG" if quality is None else "JPEG")
+        assert np.array_equal(np.asarray(photograph), camera.render(cube, seed=5))

@@ -116,7 +116,7 @@ def test_every_broken_file_gets_its_sentence(released: dict[str, torch.Tensor], 
     reshaped = released | {"backbone.0.conv4.conv2d.weight": torch.zeros(16, 16, 3, 3)}
     cases = {
         "truncated": (whole[: len(whole) // 2], "damaged or incomplete"),
-        "empty": (b"", "empty file"),
+        "empty": (b"", "file is empty"),
         "page": (b"\n<!DOCTYPE html><html><title>Google Drive</title></html>", "web page"),
         "text": (b"just some notes, not a checkpoint", "PyTorch checkpoint"),
         "other": (

@@ -127,15 +127,54 @@ class Camera:
                 electrons += random.normal(0, self.read_noise, electrons.shape).astype(np.float32)
             signal = electrons / np.float32(self.photo_electrons)
         pixels = np.rint(encode_srgb(signal) * 255).astype(np.uint8)
-        return pixels if self.jpeg_quality is None else _jpeg(pixels, self.jpeg_quality)
+        if self.jpeg_quality is None:
+            return pixels
+        from PIL import Image
 
+        with io.BytesIO(self.encode(pixels)) as file:
+            return np.asarray(Image.open(file))
 
-def _jpeg(pixels: npt.NDArray[np.uint8], quality: int) -> npt.NDArray[np.uint8]:
-    from PIL import Image
+    def encode(self, pixels: npt.NDArray[np.uint8]) -> bytes:
+        """The file that the camera writes.
 
-    with io.BytesIO() as file:
-        Image.fromarray(pixels).save(file, format="JPEG", quality=quality, subsampling="4:2:0")
-        return np.asarray(Image.open(file))
+        Parameters
+        ----------
+        pixels : ndarray, shape (y, x, 3), uint8
+            Before compression.
+
+        Returns
+        -------
+        bytes
+            JPEG of the camera's quality, or PNG where it does not compress; see `suffix`.
+        """
+        from PIL import Image
+
+        with io.BytesIO() as file:
+            if self.jpeg_quality is None:
+                Image.fromarray(pixels).save(file, format="PNG")
+            else:
+                Image.fromarray(pixels).save(file, format="JPEG", quality=self.jpeg_quality, subsampling="4:2:0")
+            return file.getvalue()
+
+    @property
+    def suffix(self) -> str:
+        """Of the files that it writes: ``.jpg`` or ``.png``."""
+        return ".png" if self.jpeg_quality is None else ".jpg"
+
+    def photograph(self, cube: xr.DataArray, *, seed: int = 0) -> bytes:
+        """`render`, as a file: decoding it gives the same pixels.
+
+        Parameters
+        ----------
+        cube, seed
+            As for `render`.
+
+        Returns
+        -------
+        bytes
+            See `encode`.
+        """
+        return self.encode(self.with_settings(jpeg_quality=None).render(cube, seed=seed))
 
 
 CAMERAS = {"photo": Camera(name="photo", jpeg_quality=90)}

@@ -208,6 +208,9 @@ def align(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr.D
         raise InputError(
             f"the cubes differ in size: {first.shape[1]} x {first.shape[2]} and {second.shape[1]} x {second.shape[2]} pixels."
         )
+    quantities = {cube.attrs.get("quantity", "unknown") for cube in (first, second)} - {"unknown"}
+    if len(quantities) > 1:
+        notify("One cube holds reflectance, the other radiance: they are not comparable as they stand.")
     one, two = first["wavelength"].values, second["wavelength"].values
     if np.array_equal(one, two):
         return first, second

@@ -1,69 +1,109 @@
-"""Files on disk: written whole or not at all, and told apart from what cloud drives hand out instead."""
+"""Files on disk: written whole or not at all, looked at before they are read, named in every complaint."""
 
 from __future__ import annotations
 
-import shutil
+import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 
 from napari_drcr.errors import InputError
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name to write to; on success it replaces `path`, on failure nothing is left behind.
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a file under a temporary name and give it its own name only once it is whole.
 
     Parameters
     ----------
-    path : str or Path
-        Where the file shall end up; its folder must exist.
+    path : path-like
+        The file to write; one that is already there is replaced at the end, or left alone if anything goes wrong.
 
     Yields
     ------
-    Path
-        A name with the same suffix on the same disk.
+    pathlib.Path
+        A name in the same folder with the same suffix, to be written inside the ``with`` block.
 
     Raises
     ------
     InputError
-        If the folder does not exist or cannot be written to.
+        If the folder does not exist or the system refuses to write there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> with atomic_path(target) as temporary:
+    ...     _ = temporary.write_text("whole")
+    >>> target.read_text()
+    'whole'
     """
     path = Path(path)
     if not path.parent.is_dir():
-        raise InputError(f"the folder {path.parent} does not exist, so {path.name} cannot be written there.")
-    try:
-        folder = Path(mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be written to {path.parent}: {error.strerror}.") from error
-    temporary = folder / path.name
+        raise InputError(f"{path.name} cannot be written: the folder {path.parent} does not exist; create it first.")
+    # Not tempfile: its files are readable by their owner only, and would stay so under their final name.
+    temporary = path.with_name(f".unfinished-{secrets.token_hex(6)}{path.suffix}")
     try:
         yield temporary
-        # Some libraries create private files; the result gets the mode of an ordinary new file.
-        (folder / "mode").touch()
-        temporary.chmod((folder / "mode").stat().st_mode)
         temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        temporary.unlink(missing_ok=True)
 
 
-def reject_web_page(path: Path, expected: str) -> None:
-    """Refuse an HTML page that was saved in place of a file.
+def first_bytes(path: Path, count: int = 1024) -> bytes:
+    """Return the start of a file, having ruled out the files that no reader can use.
 
     Parameters
     ----------
-    path : Path
-        An existing file.
-    expected : str
-        What it should have been, with its article.
+    path : pathlib.Path
+        The file.
+    count : int
+        How many bytes to read at most.
+
+    Returns
+    -------
+    bytes
+        At least one byte.
 
     Raises
     ------
     InputError
-        If the file starts like a web page.
+        If there is no such file, it cannot be opened, it is empty, or it is a web page.
     """
-    with path.open("rb") as file:
-        start = file.read(512).lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
-        raise InputError(f"{path.name} is a web page saved under that name, not {expected}; download the file itself.")
+    if not path.exists():
+        raise InputError(f"there is no such file or folder ({path}).")
+    try:
+        with path.open("rb") as file:
+            head = file.read(count)
+    except OSError as error:
+        raise InputError(f"it cannot be opened: {error.strerror or error}.") from error
+    if not head:
+        raise InputError("the file is empty.")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html")):
+        raise InputError("this is a web page under another name, as download sites hand out; download the file itself again.")
+    return head
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Start every complaint with the name of the file that it is about.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        In place of an InputError or OSError raised inside the ``with`` block.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path.name or path}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path.name or path}: it cannot be read: {error.strerror or error}.") from error

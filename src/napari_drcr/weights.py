@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from napari_drcr.baselines import FEATURES, PixelMap
 from napari_drcr.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
-from napari_drcr.files import atomic_path, reject_web_page
+from napari_drcr.files import atomic_path, first_bytes, naming
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -179,10 +179,9 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
 
 
 @lru_cache(maxsize=4)
-def _load(path: Path, _modified: int, size: int) -> Model:
-    if size == 0:
-        raise InputError(f"{path.name} is an empty file, not a model.")
-    reject_web_page(path, "a model")
+def _load(path: Path, _modified: int, _size: int) -> Model:
+    with naming(path):
+        first_bytes(path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     if _is_safetensors(path):
         card, tensors = _read_safetensors(path)
@@ -251,7 +250,24 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, np.ndarray[Any, Any]]
 _PICKLE_WANTS_CODE = re.compile(r"\b(global|reduce|function|class)\b", re.IGNORECASE)
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def load_plain(path: Path) -> Any:
+    """Unpickle a file of torch's that holds nothing but tensors and plain containers.
+
+    Parameters
+    ----------
+    path : Path
+        A checkpoint, ours or a stranger's.
+
+    Returns
+    -------
+    object
+        On the CPU.
+
+    Raises
+    ------
+    InputError
+        If it holds anything else, which could run code, or is damaged.
+    """
     import pickle
 
     import torch
@@ -271,6 +287,13 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         raise InputError(
             f"{path.name} is damaged or incomplete and cannot be read as a PyTorch checkpoint; fetch it again."
         ) from error
+    return content
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    import torch
+
+    content = load_plain(path)
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if (
@@ -428,7 +451,7 @@ def save_model(path: str | Path, model: Model, *, half: bool = True) -> None:
     InputError
         If the name has another suffix.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -442,4 +465,4 @@ def save_model(path: str | Path, model: Model, *, half: bool = True) -> None:
         }
     header = json.dumps(model.card.model_dump(mode="json"))
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={HEADER_KEY: header})
+        temporary.write_bytes(save(tensors, metadata={HEADER_KEY: header}))

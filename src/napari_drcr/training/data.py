@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -192,23 +192,30 @@ def _turned(image: npt.NDArray[np.float32], quarter_turns: int, mirror: bool) ->
     return torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1] if mirror else image))
 
 
-class EpochSampler(Sampler[int]):
-    """Sample indices that go on counting from epoch to epoch, so that resuming at an epoch continues the sequence."""
+class StepSampler(Sampler[int]):
+    """Sample indices that follow from the step that training has reached, so that resuming continues the sequence.
 
-    def __init__(self, samples_per_epoch: int) -> None:
-        self.samples_per_epoch = samples_per_epoch
-        self.epoch = 0
+    Parameters
+    ----------
+    samples : int
+        How many a pass hands out.
+    batch : int
+        Samples a step.
+    reached : callable
+        Returns how many steps have been taken; asked as a pass begins.
+    """
 
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
-        self.epoch = epoch
+    def __init__(self, samples: int, batch: int, reached: Callable[[], int]) -> None:
+        self.samples = samples
+        self.batch = batch
+        self.reached = reached
 
     def __len__(self) -> int:
-        return self.samples_per_epoch
+        return self.samples
 
     def __iter__(self) -> Iterator[int]:
-        start = self.epoch * self.samples_per_epoch
-        return iter(range(start, start + self.samples_per_epoch))
+        start = self.reached() * self.batch
+        return iter(range(start, start + self.samples))
 
 
 class Photographs(Dataset[tuple[Tensor, Tensor]]):

@@ -5,31 +5,47 @@ from __future__ import annotations
 import csv
 import logging
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as pl
+import platformdirs
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from napari_drcr.camera import find_camera
 from napari_drcr.devices import choose_device, precisions
 from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path
+from napari_drcr.metrics import metric_name
 from napari_drcr.training.config import TrainingConfig, read_config, write_config
-from napari_drcr.training.data import EpochSampler, Patches, Photographs, Scene, cache_scenes
+from napari_drcr.training.data import Patches, Photographs, Scene, StepSampler, cache_scenes
 from napari_drcr.training.module import TrainingModule
-from napari_drcr.weights import Card, Model, save_model
+from napari_drcr.weights import Card, Model, load_plain, save_model
 
 CONFIG = "config.yaml"
 METRICS = "metrics.csv"
 LOG = "log.txt"
-LAST = "checkpoints/last.ckpt"
+CHECKPOINTS = "checkpoints"
 MODEL = "model.safetensors"
-LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+LIGHTNING_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "fp32": "32-true",
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
+}
 
 Progress = Callable[[int, int, str], None]
+Samples = DataLoader[tuple[Tensor, Tensor]]
+
+
+def new_run_folder(name: str) -> Path:
+    """Where runs are kept when nobody says otherwise: a folder of the user's data, named for model and time."""
+    return Path(platformdirs.user_data_dir("napari-drcr")) / "runs" / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def start_run(config: TrainingConfig, folder: Path, *, progress: Progress | None = None) -> Path:
@@ -67,8 +83,11 @@ def resume_run(folder: Path, *, progress: Progress | None = None) -> Path:
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder} is no run folder: it has no {CONFIG}.")
     config = read_config(folder / CONFIG)
-    checkpoint = folder / LAST
-    return _train(config, folder, cache_scenes(config.data), progress, checkpoint if checkpoint.is_file() else None)
+    checkpoint = folder / CHECKPOINTS / "last.ckpt"
+    if not checkpoint.is_file():
+        return _train(config, folder, cache_scenes(config.data), progress, checkpoint=None)
+    load_plain(checkpoint)  # Refuses in a sentence what Lightning would refuse with a traceback.
+    return _train(config, folder, cache_scenes(config.data), progress, checkpoint)
 
 
 def _train(
@@ -79,54 +98,97 @@ def _train(
     checkpoint: Path | None,
 ) -> Path:
     training, validation = scenes
-    learning = config.learning
     device = choose_device(config.device)
-    pl.seed_everything(config.seed, verbose=False)
-    module = TrainingModule(config)
-    steps_per_epoch = min(learning.validate_every, learning.steps)
+    precision = _training_precision(config.learning.precision, device)
     log = _open_log(folder)
-    log.info(
-        "%s %s: %d training and %d validation scenes",
-        "resume" if checkpoint else "start",
-        folder.name,
-        len(training),
-        len(validation),
-    )
-    trainer = pl.Trainer(
-        accelerator=device.partition(":")[0],
-        devices=[int(device.partition(":")[2] or 0)] if device.startswith("cuda") else 1,
-        precision=LIGHTNING_PRECISION[_training_precision(learning.precision, device)],  # type: ignore[arg-type]
-        max_steps=learning.steps,
-        gradient_clip_val=learning.clip,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        # Order matters: the recorder must see the averaged weights before the averaging callback takes them out again.
-        callbacks=[
-            Recorder(config, folder, _describe(training, validation), log, progress),
-            EMAWeightAveraging(decay=learning.ema_decay),
-            ModelCheckpoint(dirpath=folder / Path(LAST).parent, save_last=True, save_top_k=0, save_on_train_epoch_end=True),
-        ],
-    )
-    sampler = EpochSampler(steps_per_epoch * learning.batch)
-    workers = config.data.workers
-    trainer.fit(
-        module,
-        DataLoader(
-            Patches(training, config),
-            batch_size=learning.batch,
-            sampler=sampler,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            multiprocessing_context="spawn" if workers else None,
-        ),
-        DataLoader(Photographs(validation, find_camera(config.camera.name)), batch_size=1),
-        ckpt_path=checkpoint,
-        weights_only=True,
-    )
+    start = "resume" if checkpoint else "start"
+    log.info("%s on %s in %s: %d training, %d validation scenes", start, device, precision, len(training), len(validation))
+    with _quiet_lightning():
+        pl.seed_everything(config.seed, verbose=False)
+        trainer = pl.Trainer(
+            accelerator=device.partition(":")[0],
+            devices=[int(device.partition(":")[2])] if device.startswith("cuda") else 1,
+            precision=LIGHTNING_PRECISION[precision],
+            max_steps=config.learning.steps,
+            gradient_clip_val=config.learning.clip,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            # Order matters: the recorder must see the averaged weights before the averaging callback takes them out again.
+            callbacks=[
+                Recorder(config, folder, _card(config, training, validation), log, progress),
+                EMAWeightAveraging(decay=config.learning.ema_decay),
+                ModelCheckpoint(folder / CHECKPOINTS, "last", save_on_train_epoch_end=True, enable_version_counter=False),
+            ],
+        )
+        try:
+            trainer.fit(
+                TrainingModule(config),
+                *_loaders(config, training, validation, lambda: trainer.global_step),
+                ckpt_path=checkpoint,
+                weights_only=True,
+            )
+        except BaseException as error:
+            log.error("ended by %s: %s", type(error).__name__, error)
+            raise
+    log.info("finished")
     return folder / MODEL
+
+
+def _loaders(
+    config: TrainingConfig, training: list[Scene], validation: list[Scene], reached: Callable[[], int]
+) -> tuple[Samples, Samples]:
+    # Lightning counts epochs; ours end where a validation is due.
+    steps_per_epoch = min(config.learning.validate_every, config.learning.steps)
+    workers = config.data.workers
+    patches = DataLoader(
+        Patches(training, config),
+        batch_size=config.learning.batch,
+        sampler=StepSampler(steps_per_epoch * config.learning.batch, config.learning.batch, reached),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        multiprocessing_context="spawn" if workers else None,
+    )
+    return patches, DataLoader(Photographs(validation, find_camera(config.camera.name)), batch_size=1)
+
+
+def _card(config: TrainingConfig, training: list[Scene], validation: list[Scene]) -> Card:
+    """What is known of the model before it has learned."""
+    learning = config.learning
+    quantities = {scene.quantity for scene in training}
+    return Card(
+        name=config.name,
+        quantity=quantities.pop() if len(quantities) == 1 else "unknown",
+        released_npm=config.network.released_npm,
+        data=_names(training),
+        split=f"by scene; held back: {_names(validation)}",
+        recipe=(
+            f"{learning.steps} steps of {learning.batch} patches of {config.data.patch} x {config.data.patch}, "
+            f"Adam {learning.learning_rate:g}, camera {config.camera.name}, seed {config.seed}"
+        ),
+    )
+
+
+def _names(scenes: list[Scene]) -> str:
+    return f"{len(scenes)} scenes ({', '.join(scene.name for scene in scenes)})"
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's remarks about hardware, tips and deprecations out of the user's terminal."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def _training_precision(wanted: str, device: str) -> str:
@@ -150,11 +212,6 @@ def _open_log(folder: Path) -> logging.Logger:
     return log
 
 
-def _describe(training: list[Scene], validation: list[Scene]) -> tuple[str, str]:
-    names = ", ".join(scene.name for scene in validation)
-    return f"{len(training)} scenes: {', '.join(scene.name for scene in training)}", f"by scene; held back: {names}"
-
-
 class Recorder(Callback):
     """Writes metrics and log, keeps the best model, reports progress.
 
@@ -164,8 +221,8 @@ class Recorder(Callback):
         Of the run.
     folder : Path
         The run folder.
-    described : tuple of two str
-        Data and split, for the card.
+    card : Card
+        Of the model, its scores to be filled in.
     log : logging.Logger
         Of the run.
     progress : callable or None
@@ -173,9 +230,9 @@ class Recorder(Callback):
     """
 
     def __init__(
-        self, config: TrainingConfig, folder: Path, described: tuple[str, str], log: logging.Logger, progress: Progress | None
+        self, config: TrainingConfig, folder: Path, card: Card, log: logging.Logger, progress: Progress | None
     ) -> None:
-        self.config, self.folder, self.described, self.run_log, self.progress = config, folder, described, log, progress
+        self.config, self.folder, self.card, self.run_log, self.progress = config, folder, card, log, progress
         self.best = float("inf")
         self.mrae: float | None = None
         self.started = time.monotonic()
@@ -207,7 +264,10 @@ class Recorder(Callback):
         mrae = sum(pl_module.scores) / len(pl_module.scores)
         if mrae < self.best:
             self.best = mrae
-            save_model(self.folder / MODEL, Model(self._card(trainer.global_step), pl_module.network))
+            title = f"validation {metric_name('mrae', self.config.learning.validation_floor)}"
+            recipe = f"{self.card.recipe}, best at step {trainer.global_step}"
+            card = self.card.model_copy(update={"scores": {title: round(mrae, 4)}, "recipe": recipe})
+            save_model(self.folder / MODEL, Model(card, pl_module.network))
         self.mrae = mrae
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -222,26 +282,10 @@ class Recorder(Callback):
             "seconds": time.monotonic() - self.started,
         }
         _write_metrics(self.folder, [*read_metrics(self.folder), row])
-        self.run_log.info("step %(step)d  loss %(loss).4f  mrae %(mrae).4f  lr %(learning_rate).2e  %(seconds).0f s", row)
-        self.mrae = None
-
-    def _card(self, step: int) -> Card:
-        config, learning = self.config, self.config.learning
-        data, split = self.described
-        return Card(
-            name=config.name,
-            encoding="linear",
-            normalisation="white",
-            quantity=config.data.quantity or "unknown",
-            released_npm=config.network.released_npm,
-            data=data,
-            split=split,
-            recipe=(
-                f"step {step} of {learning.steps}, batch {learning.batch} of {config.data.patch} x {config.data.patch}, "
-                f"Adam {learning.learning_rate:g}, camera {config.camera.name}, seed {config.seed}"
-            ),
-            scores={f"validation MRAE@{learning.validation_floor:g}": round(self.best, 4)},
+        self.run_log.info(
+            "step %d: loss %.4f, MRAE@%g %.4f", row["step"], row["loss"], self.config.learning.validation_floor, self.mrae
         )
+        self.mrae = None
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:

@@ -1,0 +1,346 @@
+"""The command line: a thin face over the library. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from napari_drcr import __version__
+from napari_drcr.errors import Cancelled, InputError, Notice
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="napari-drcr",
+    help="Estimate 31-band spectral cubes (400-700 nm) from RGB images with DRCR Net, and see how far to trust them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="A shipped model (see `models`) or a .safetensors or .pth file.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.")]
+PrecisionOption = Annotated[str, typer.Option("--precision", "-p", help="auto, fp32, bf16, fp16.")]
+EncodingOption = Annotated[str, typer.Option(help="How the image's values are encoded: srgb or linear.")]
+
+
+def main() -> NoReturn:
+    """Run the command line; bad input ends with one sentence on stderr and exit code 2."""
+    warnings.showwarning = _show_warning
+    warnings.simplefilter("always", Notice)
+    try:
+        app()
+    except InputError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+    except MemoryError:
+        _fail("there is not enough memory for this; try a smaller --tile or a smaller image.")
+    except (Cancelled, KeyboardInterrupt):
+        print("Stopped.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    sys.exit(0)
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(f"Error: {sentence}", file=sys.stderr)
+    sys.exit(BAD_INPUT)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None
+) -> None:
+    if issubclass(category, Notice):
+        print(f"Note: {message}", file=sys.stderr)
+
+
+@contextmanager
+def _progress_bar(text: str) -> Iterator[Callable[..., None]]:
+    """A bar on stderr that shows itself once the work has taken a moment; called with (done, total, text=None)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(text, total=None)
+
+        def show(done: int, total: int, description: str | None = None) -> None:
+            bars.update(task, completed=done, total=total, description=description or text)
+
+        yield show
+
+
+def _print_table(table: Table) -> None:
+    from rich.console import Console
+
+    Console().print(table)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    if version:
+        print(f"napari-drcr {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what the demo writes.")] = Path("demo"),
+    model: ModelOption = "photo",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Show the whole story on a bundled synthetic scene: no GPU, no screen, no download."""
+    from rich.table import Table
+
+    from napari_drcr.demo import run_demo
+
+    with _progress_bar("demo") as show:
+        result = run_demo(output, model=model, device=device, precision=precision, progress=show)
+    table = Table(title="Estimated from RGB, against the exact cube (synthetic scene, not a benchmark)", title_justify="left")
+    for number, column in enumerate(result.header()):
+        table.add_column(column, justify="right" if number else "left")
+    for score in result.scores:
+        table.add_row(score.scene, f"{score.mrae:.3f}", f"{score.rmse:.4f}", f"{score.sam:.1f}", f"{score.psnr:.1f}")
+    _print_table(table)
+    print(
+        f"{result.model} on {result.device_name}, {result.seconds:.1f} s. An estimate from three channels, not a measurement."
+    )
+    for path in result.paths:
+        print(f"  {path}")
+
+
+@app.command()
+def reconstruct(
+    images: Annotated[list[Path], typer.Argument(help="RGB images: PNG, JPEG, TIFF, BMP; 8 or 16 bit.", metavar="IMAGE...")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .mat or .hdr file, or a folder for one .mat an image.")],
+    model: ModelOption = "photo",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    encoding: EncodingOption = "srgb",
+    white_level: Annotated[float | None, typer.Option(help="The value that means white; 255, 65535 or 1 by default.")] = None,
+    divisor: Annotated[
+        float | None, typer.Option(help="Divide the image by this instead of what the model's card says.")
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option(help="Side in pixels of the pieces computed at a time; the result is the same.")
+    ] = None,
+) -> None:
+    """Estimate a cube from each RGB image."""
+    from napari_drcr.io import write_cube
+    from napari_drcr.reconstruction import reconstruct as estimate
+    from napari_drcr.weights import load_model
+
+    targets = _targets(images, output, (".mat", ".hdr"), ".mat")
+    loaded = load_model(model)
+
+    def work(image: Path, target: Path, show: Callable[..., None]) -> str:
+        cube = estimate(
+            image,
+            loaded,
+            device=device,
+            precision=precision,
+            encoding=encoding,
+            white_level=white_level,
+            divisor=divisor,
+            tile=tile,
+            progress=show,
+        )
+        write_cube(target, cube)
+        made = cube.attrs
+        return f"{made['model']}, {made['device_name']}, {made['precision']}, {made['seconds']:.1f} s"
+
+    _for_each(images, targets, work)
+    print("Estimates from three channels, not measurements.")
+
+
+@app.command()
+def simulate(
+    cubes: Annotated[list[Path], typer.Argument(help="Cubes: .mat, .hdr, CAVE folders.", metavar="CUBE...")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .jpg or .png file, or a folder for one an image.")],
+    camera: Annotated[str, typer.Option(help="Which camera: photo.")] = "photo",
+    exposure: Annotated[float, typer.Option(help="Factor on the light before anything clips.")] = 1.0,
+    photo_electrons: Annotated[
+        float | None, typer.Option(help="Photo-electrons at white, for shot noise; none without.")
+    ] = None,
+    read_noise: Annotated[float, typer.Option(help="Standard deviation in photo-electrons.")] = 0.0,
+    jpeg_quality: Annotated[int, typer.Option(help="1-100, or 0 for PNG.")] = 90,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+) -> None:
+    """Photograph cubes: the RGB that a camera would have made of them."""
+    from napari_drcr.camera import find_camera
+    from napari_drcr.files import atomic_path
+    from napari_drcr.io import read_cube
+
+    chosen = find_camera(camera).with_settings(
+        exposure=exposure, photo_electrons=photo_electrons, read_noise=read_noise, jpeg_quality=jpeg_quality or None
+    )
+    targets = _targets(cubes, output, (chosen.suffix,), chosen.suffix)
+
+    def work(path: Path, target: Path, show: Callable[..., None]) -> str:
+        photograph = chosen.photograph(read_cube(path), seed=seed)
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(photograph)
+        return f"camera {chosen.name}, {len(photograph) / 1000:.0f} kB"
+
+    _for_each(cubes, targets, work)
+
+
+@app.command()
+def evaluate(
+    rgb: Annotated[Path, typer.Option(help="Folder of RGB images.")],
+    truth: Annotated[Path, typer.Option(help="Folder of true cubes; scene.mat belongs to scene.jpg.")],
+    model: ModelOption = "photo",
+    protocol: Annotated[str, typer.Option(help="full, or ntire2022 (no border of 128 pixels, clipped to [0, 1]).")] = "full",
+    floor: Annotated[float | None, typer.Option(help="Of MRAE: 0.01 by default, none for ntire2022; 0 for none.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    encoding: EncodingOption = "srgb",
+) -> None:
+    """Score a model on pairs of RGB images and true cubes."""
+    from rich.table import Table
+
+    from napari_drcr import evaluation
+
+    with _progress_bar("scenes") as show:
+        result = evaluation.evaluate(
+            rgb,
+            truth,
+            model,
+            protocol=protocol,
+            floor=floor,
+            device=device,
+            precision=precision,
+            encoding=encoding,
+            progress=show,
+        )
+    title = f"{result.model}, protocol {result.protocol}: {evaluation.PROTOCOLS[result.protocol]}"
+    table = Table(title=title, title_justify="left")
+    for number, column in enumerate(result.header()):
+        table.add_column(column, justify="right" if number else "left")
+    for score in (*result.scores, result.mean):
+        if score.scene == "mean":
+            table.add_section()
+        table.add_row(score.scene, f"{score.mrae:.4f}", f"{score.rmse:.4f}", f"{score.sam:.2f}", f"{score.psnr:.2f}")
+    _print_table(table)
+    for scene, reason in result.skipped.items():
+        print(f"Skipped {scene}: {reason}", file=sys.stderr)
+    if csv is not None:
+        result.write_csv(csv)
+        print(csv)
+
+
+@app.command()
+def train(
+    config: Annotated[
+        Path | None, typer.Argument(help="A YAML configuration; see configs/ for examples.", metavar="CONFIG.yaml")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of scenes, in place of the configuration's.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The run's folder; must be new.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.", metavar="RUN")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps, in place of the configuration's.")] = None,
+    device: Annotated[str | None, typer.Option("--device", "-d", help="In place of the configuration's.")] = None,
+) -> None:
+    """Train a model; a run is a folder with configuration, metrics, checkpoints, log and the best model so far."""
+    from napari_drcr.training import run
+
+    if resume is not None:
+        if any(value is not None for value in (config, data, output, steps, device)):
+            raise InputError("--resume takes the run's own configuration; leave out everything else.")
+        start: Callable[..., Path] = run.resume_run
+        arguments: tuple[Any, ...] = (resume,)
+    else:
+        from napari_drcr.training.config import make_config, read_config
+
+        overrides: dict[str, Any] = {"data__folder": data, "learning__steps": steps, "device": device}
+        settings = read_config(config, **overrides) if config is not None else make_config({}, **overrides)
+        folder = output if output is not None else run.new_run_folder(settings.name)
+        print(f"Run folder: {folder}")
+        start, arguments = run.start_run, (settings, folder)
+    with _progress_bar("train") as show:
+        model = start(*arguments, progress=show)
+    print(f"Best model: {model}")
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="Print the whole card of this model or file.")] = None,
+) -> None:
+    """List the shipped models, or print one card."""
+    from rich.table import Table
+
+    from napari_drcr.weights import load_model, shipped_models
+
+    if name is not None:
+        model = load_model(name)
+        print(f"parameters: {model.parameters}\nsha256: {model.sha256}")
+        for key, value in model.card.model_dump().items():
+            if key == "wavelengths":
+                value = f"{value[0]:g}-{value[-1]:g} nm in {len(value)} bands"
+            elif key == "scores":
+                value = ", ".join(f"{title} {figure:g}" for title, figure in value.items())
+            print(f"{key}: {value}")
+        return
+    table = Table(title="Shipped models (`napari-drcr models NAME` prints the card)", title_justify="left")
+    for column in ("model", "architecture", "parameters", "input", "scores"):
+        table.add_column(column, justify="right" if column == "parameters" else "left")
+    for shipped in shipped_models():
+        model = load_model(shipped)
+        figures = "\n".join(f"{title} {figure:g}" for title, figure in model.card.scores.items())
+        table.add_row(
+            shipped, model.card.architecture, f"{model.parameters:,}", f"{model.encoding}, by {model.normalisation}", figures
+        )
+    _print_table(table)
+
+
+def _targets(sources: list[Path], output: Path, suffixes: tuple[str, ...], default: str) -> list[Path]:
+    """Where each result goes: `output` itself for a single source, else a file in the folder `output`."""
+    if len(sources) == 1 and output.suffix.lower() in suffixes and not output.is_dir():
+        targets = [output]
+    elif output.suffix and not output.is_dir():
+        kinds = " or ".join(suffixes)
+        raise InputError(f"{output} cannot hold {len(sources)} results: name a folder, or a {kinds} file for a single one.")
+    else:
+        targets = [output / f"{source.stem}{default}" for source in sources]
+    for number, target in enumerate(targets):
+        if target in targets[:number]:
+            raise InputError(
+                f"{sources[number]} and {sources[targets.index(target)]} would both be written to {target}; rename one."
+            )
+        if target.resolve() in {source.resolve() for source in sources}:
+            raise InputError(f"{target} is one of the inputs and would be overwritten; choose another output.")
+    if targets[0] is not output:
+        output.mkdir(parents=True, exist_ok=True)
+    return targets
+
+
+def _for_each(sources: list[Path], targets: list[Path], work: Callable[[Path, Path, Callable[..., None]], str]) -> None:
+    """Do one file after the other, past those that fail, and say at the end which did."""
+    failed = []
+    for source, target in zip(sources, targets, strict=True):
+        try:
+            with _progress_bar(source.name) as show:
+                said = work(source, target, show)
+            print(f"{target}  ({said})")
+        except (InputError, OSError) as error:
+            if len(sources) == 1:
+                raise
+            print(f"Error: {source}: {error}", file=sys.stderr)
+            failed.append(source)
+    if failed:
+        names = ", ".join(str(source) for source in failed)
+        raise InputError(f"{len(failed)} of {len(sources)} files failed: {names}.")

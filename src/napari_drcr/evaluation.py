@@ -1,0 +1,205 @@
+"""A folder of RGB images and a folder of true cubes, to a table of scores; the challenge protocols."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import xarray as xr
+
+from napari_drcr.errors import InputError
+from napari_drcr.files import atomic_path
+from napari_drcr.io import looks_like_cube, read_cube, read_rgb
+from napari_drcr.metrics import metric_name, mrae, psnr, rmse, sam
+from napari_drcr.reconstruction import reconstruct
+from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
+
+PROTOCOLS: Mapping[str, str] = {
+    "full": "every pixel, the estimate as it is",
+    "ntire2022": "without a border of 128 pixels, the estimate clipped to [0, 1], MRAE without a floor unless one is given",
+}
+DEFAULT_FLOOR = 0.01
+BORDER = 128
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One scene's figures: MRAE (with the evaluation's floor) and RMSE without unit, SAM in degrees, PSNR in dB."""
+
+    scene: str
+    mrae: float
+    rmse: float
+    sam: float
+    psnr: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model scores on a set of scenes.
+
+    Parameters
+    ----------
+    model : str
+        Its name.
+    protocol : str
+        One of `PROTOCOLS`.
+    floor : float or None
+        Of the MRAE.
+    scores : tuple of Score
+        One a scene, by name.
+    skipped : mapping of str to str
+        Scenes without a score, and why.
+    """
+
+    model: str
+    protocol: str
+    floor: float | None
+    scores: tuple[Score, ...]
+    skipped: Mapping[str, str]
+
+    @property
+    def mean(self) -> Score:
+        """The average over scenes, each weighing the same."""
+        columns = [field.name for field in fields(Score)][1:]
+        return Score("mean", **{name: fmean(getattr(score, name) for score in self.scores) for name in columns})
+
+    def header(self) -> list[str]:
+        """Column titles, MRAE with its floor."""
+        return ["scene", metric_name("mrae", self.floor), "RMSE", "SAM (degrees)", "PSNR (dB)"]
+
+    def write_csv(self, path: str | Path) -> None:
+        """Write one row a scene and the mean.
+
+        Parameters
+        ----------
+        path : str or Path
+            The first two lines name model and protocol, after ``#``.
+        """
+        with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            file.write(f"# model {self.model}\n# protocol {self.protocol}: {PROTOCOLS[self.protocol]}\n")
+            writer = csv.writer(file)
+            writer.writerow(self.header())
+            writer.writerows(
+                [score.scene, score.mrae, score.rmse, score.sam, score.psnr] for score in (*self.scores, self.mean)
+            )
+
+
+def find_pairs(rgb: str | Path, truth: str | Path) -> tuple[list[tuple[Path, Path]], dict[str, str]]:
+    """Match images and cubes by the stem of their names.
+
+    Parameters
+    ----------
+    rgb, truth : str or Path
+        Two folders.
+
+    Returns
+    -------
+    tuple of (list of (Path, Path), dict of str to str)
+        Image and cube of each scene, by name; and the files without a partner, with a reason.
+
+    Raises
+    ------
+    InputError
+        If a folder is missing, two images share a stem, or nothing matches.
+    """
+    folders = Path(rgb), Path(truth)
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{folder} is not a folder.")
+    cubes = {path.stem.removesuffix("_ms"): path for path in sorted(folders[1].iterdir()) if looks_like_cube(path)}
+    images: dict[str, Path] = {}
+    for path in sorted(folders[0].iterdir()):
+        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES:
+            if path.stem in images:
+                raise InputError(
+                    f"{path.name} and {images[path.stem].name} in {folders[0]} are both scene {path.stem!r}; keep one."
+                )
+            images[path.stem] = path
+    pairs = [(images[name], cubes[name]) for name in sorted(images.keys() & cubes.keys())]
+    if not pairs:
+        raise InputError(
+            f"none of the {len(images)} images in {folders[0]} has the name of one of the {len(cubes)} cubes in {folders[1]}; "
+            "scene.jpg belongs to scene.mat."
+        )
+    lonely = {name: "no cube of that name" for name in sorted(images.keys() - cubes.keys())}
+    return pairs, lonely | {name: "no image of that name" for name in sorted(cubes.keys() - images.keys())}
+
+
+def evaluate(
+    rgb: str | Path,
+    truth: str | Path,
+    model: str | Path | Model = DEFAULT_MODEL,
+    *,
+    protocol: str = "full",
+    floor: float | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    encoding: str = "srgb",
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Score a model on pairs of images and true cubes.
+
+    Parameters
+    ----------
+    rgb, truth : str or Path
+        Folders; ``scene.jpg`` belongs to ``scene.mat``.
+    model, device, precision, encoding
+        As for `napari_drcr.reconstruction.reconstruct`.
+    protocol : {"full", "ntire2022"}
+        See `PROTOCOLS`.
+    floor : float, optional
+        Of the MRAE; 0 for none. By default 0.01, none for "ntire2022".
+    progress : callable, optional
+        Called with (scenes done, scenes in all).
+
+    Returns
+    -------
+    Evaluation
+        Scenes that cannot be scored are left out and named with the reason.
+
+    Raises
+    ------
+    InputError
+        If a setting is wrong or no scene can be scored.
+    """
+    if protocol not in PROTOCOLS:
+        raise InputError(f"there is no protocol {protocol!r}; there is {', '.join(PROTOCOLS)}.")
+    if floor is None:
+        floor = DEFAULT_FLOOR if protocol == "full" else None
+    elif not (np.isfinite(floor) and floor >= 0):
+        raise InputError(f"the floor of MRAE must be positive, or 0 for none, not {floor:g}.")
+    loaded = model if isinstance(model, Model) else load_model(model)
+    pairs, skipped = find_pairs(rgb, truth)
+    scores = []
+    for number, (image, cube) in enumerate(pairs, start=1):
+        try:
+            exact = read_cube(cube)
+            estimate = reconstruct(read_rgb(image), loaded, device=device, precision=precision, encoding=encoding)
+            scores.append(_score(image.stem, *_under_protocol(exact, estimate, protocol), floor or None))
+        except InputError as error:
+            skipped[image.stem] = str(error)
+        if progress is not None:
+            progress(number, len(pairs))
+    if not scores:
+        name, reason = next(iter(skipped.items()))
+        raise InputError(f"none of the {len(pairs)} scenes can be scored; {name}: {reason}")
+    return Evaluation(loaded.name, protocol, floor or None, tuple(scores), skipped)
+
+
+def _under_protocol(truth: xr.DataArray, estimate: xr.DataArray, protocol: str) -> tuple[xr.DataArray, xr.DataArray]:
+    if protocol == "full":
+        return truth, estimate
+    height, width = truth.shape[1:]
+    if min(height, width) <= 2 * BORDER:
+        raise InputError(f"nothing remains of {height} x {width} pixels without the protocol's border of {BORDER}.")
+    inner = {"y": slice(BORDER, -BORDER), "x": slice(BORDER, -BORDER)}
+    return truth.isel(inner), estimate.isel(inner).clip(0, 1)
+
+
+def _score(scene: str, truth: xr.DataArray, estimate: xr.DataArray, floor: float | None) -> Score:
+    return Score(scene, mrae(truth, estimate, floor), rmse(truth, estimate), sam(truth, estimate), psnr(truth, estimate))

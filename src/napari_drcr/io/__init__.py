@@ -1,0 +1,161 @@
+"""Files in and out: cubes from MATLAB, ENVI and CAVE, RGB from PNG, JPEG, TIFF and BMP; known by content, not only by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_drcr.errors import InputError
+from napari_drcr.files import first_bytes, naming
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import xarray as xr
+
+__all__ = ["looks_like_cube", "read_cube", "read_rgb", "write_cube"]
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_READABLE = "MATLAB (.mat, version 7.3 or 5), ENVI (.hdr with its data file) and CAVE folders (<scene>_ms)"
+
+
+def read_cube(path: str | os.PathLike[str]) -> xr.DataArray:
+    """Read a cube from a MATLAB file, an ENVI header or data file, or a CAVE scene folder.
+
+    The format is found from the content. What had to be assumed, such as missing wavelengths, is said in a `Notice`.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, or the folder of a CAVE scene.
+
+    Returns
+    -------
+    xarray.DataArray, shape (bands, y, x), float32
+        A cube as `make_cube` builds it, with its wavelengths in nm, its quantity and its scale.
+
+    Raises
+    ------
+    InputError
+        In one sentence that starts with the file's name: there is no such file, it is damaged, or it holds no cube.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> from napari_drcr.cube import make_cube
+    >>> path = Path(tempfile.mkdtemp()) / "scene.mat"
+    >>> write_cube(path, make_cube(np.ones((2, 3, 4)), [450, 550], quantity="reflectance"))
+    >>> read_cube(path).sizes["wavelength"]
+    2
+    """
+    path = Path(path)
+    with naming(path):
+        found = _cube_format(path)
+        if found == "MATLAB":
+            from napari_drcr.io.matlab import read_matlab
+
+            return read_matlab(path)
+        if found == "ENVI":
+            from napari_drcr.io.envi import read_envi
+
+            return read_envi(path)
+        if found == "CAVE":
+            from napari_drcr.io.cave import read_cave
+
+            return read_cave(path)
+        kind = "folder" if path.is_dir() else "file"
+        raise InputError(f"this {kind} is no cube that can be read; known are {_READABLE}.")
+
+
+def write_cube(path: str | os.PathLike[str], cube: xr.DataArray) -> None:
+    """Write a cube in the format that the suffix names.
+
+    Parameters
+    ----------
+    path : path-like
+        ``.mat`` writes MATLAB version 7.3, ``.hdr`` an ENVI header with its data file (``.img``). A file that is already there
+        is replaced once the new one is whole.
+    cube : xarray.DataArray, shape (bands, y, x)
+        The cube; stored as float32 with its wavelengths and attributes.
+
+    Raises
+    ------
+    InputError
+        If this is no cube, the suffix is another, or the file cannot be written.
+    """
+    from napari_drcr.cube import check_cube
+
+    path = Path(path)
+    check_cube(cube)
+    suffix = path.suffix.lower()
+    if suffix == ".mat":
+        from napari_drcr.io.matlab import write_matlab
+
+        write_matlab(path, cube)
+    elif suffix == ".hdr":
+        from napari_drcr.io.envi import write_envi
+
+        write_envi(path, cube)
+    else:
+        raise InputError(
+            f"{path.name}: cubes are written as .mat (MATLAB) or .hdr (ENVI), not as {suffix or 'a name without suffix'}."
+        )
+
+
+def read_rgb(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
+    """Read an RGB image from a PNG, JPEG, TIFF or BMP file.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; its format is found from its content.
+
+    Returns
+    -------
+    ndarray, shape (y, x, 3), uint8, uint16 or float32
+        The values as stored: still encoded (mostly sRGB), EXIF orientation applied, alpha dropped with a `Notice`.
+
+    Raises
+    ------
+    InputError
+        In one sentence that starts with the file's name: there is no such file, it is damaged, or it is no RGB image.
+    """
+    from napari_drcr.io.rgb import read_rgb_file
+
+    path = Path(path)
+    with naming(path):
+        return read_rgb_file(path)
+
+
+def looks_like_cube(path: str | os.PathLike[str]) -> bool:
+    """Whether `read_cube` would try to read this, judged by the first bytes only.
+
+    Parameters
+    ----------
+    path : path-like
+        Any file or folder, or one that does not exist.
+
+    Returns
+    -------
+    bool
+        Never raises.
+    """
+    try:
+        return _cube_format(Path(path)) is not None
+    except (InputError, OSError, TypeError, ValueError):
+        return False
+
+
+def _cube_format(path: Path) -> str | None:
+    if path.is_dir():
+        from napari_drcr.io.cave import scene_folder
+
+        return None if scene_folder(path) is None else "CAVE"
+    head = first_bytes(path)
+    if head.startswith((_HDF5, b"MATLAB 5.0", b"MATLAB 7.3")) or head[512:].startswith(_HDF5):
+        return "MATLAB"
+    if path.suffix.lower() == ".mat":
+        raise InputError("this is no MATLAB file of version 7.3 or 5, whatever its name says; save it again with save -v7.3.")
+    from napari_drcr.io.envi import find_header
+
+    return None if find_header(path) is None else "ENVI"

@@ -1,0 +1,112 @@
+"""What the readers share: a look at the first bytes, damaged files in one sentence, wavelengths in nm, attributes as text."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_drcr.errors import InputError, Notice, notify
+
+LABELS = ("quantity", "scale", "illuminant")
+"""The attributes of a cube that every format stores under their own names."""
+
+LONGEST_MICROMETRES = 100.0
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Say in one sentence what a library has to say about a damaged file, and keep its warnings to ourselves.
+
+    Raises
+    ------
+    InputError
+        For anything that the library raises, except for want of memory.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (InputError, Notice, MemoryError):
+        raise
+    except Exception as error:  # On a damaged file these libraries raise almost anything, down to KeyError and struct.error.
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise InputError(f"the file is damaged, truncated or not what its name says ({reason}).") from error
+
+
+def nanometres(path: Path, values: npt.NDArray[Any], factor: float | None) -> npt.NDArray[np.float64] | None:
+    """Turn the wavelengths that a file gives into nm.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for the notices.
+    values : ndarray, shape (bands,)
+        The wavelengths as the file has them.
+    factor : float or None
+        nm for each unit of `values`; None if the file does not say: values under 100 are then taken as micrometres.
+
+    Returns
+    -------
+    ndarray of float64, shape (bands,), or None
+        Wavelengths in nm; None, with a notice, if the values only count the bands.
+    """
+    values = np.asarray(values, dtype=np.float64).ravel()
+    if factor is not None:
+        return np.round(values * factor, 6)
+    if values.size > 1 and values[0] in (0, 1) and np.all(np.diff(values) == 1):
+        notify(f"{path.name}: the wavelengths only count the bands from {values[0]:g} to {values[-1]:g} and are left out.")
+        return None
+    if np.all(values < LONGEST_MICROMETRES):
+        notify(f"{path.name}: wavelengths of {values[0]:g} to {values[-1]:g} without a unit are taken as micrometres.")
+        return np.round(values * 1000, 6)
+    return values
+
+
+def labels_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect what a cube knows of itself from the variables or header fields that our writers add to a file.
+
+    Parameters
+    ----------
+    found : mapping
+        Values by name; ``quantity``, ``scale``, ``illuminant`` and ``attributes`` (a JSON object) are looked at.
+
+    Returns
+    -------
+    dict
+        Keyword arguments for `make_cube`; empty if the file is not ours, so that another tool's ``scale`` is not mistaken.
+    """
+    if found.get("quantity") not in ("reflectance", "radiance", "unknown"):
+        return {}
+    try:
+        return {
+            "quantity": found["quantity"],
+            "scale": float(found.get("scale", 1.0)),
+            "illuminant": found.get("illuminant"),
+            "attrs": dict(json.loads(found.get("attributes", "{}"))),
+        }
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the variables 'scale' or 'attributes' cannot be understood ({error}).") from error
+
+
+def attributes_as_text(attrs: Mapping[Hashable, Any]) -> str:
+    """Write the further attributes of a cube, such as the model that made it, as one line of JSON.
+
+    Parameters
+    ----------
+    attrs : mapping
+        A cube's ``attrs``. Those stored under their own names are left out, as is what is None.
+
+    Returns
+    -------
+    str
+        A JSON object; arrays become lists, and what JSON has no form for becomes text.
+    """
+    further = {str(key): value for key, value in attrs.items() if key not in LABELS and value is not None}
+    return json.dumps(further, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value))

@@ -1,0 +1,260 @@
+"""RGB images as cameras and other programs write them."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms, ImageOps
+
+from napari_drcr.errors import InputError, Notice
+from napari_drcr.io import read_rgb
+
+GRAY = "this image is grayscale"
+
+
+def picture(dtype: str = "uint8", channels: int = 3) -> np.ndarray:
+    """Every value different, 5 rows of 8."""
+    rng = np.random.default_rng(0)
+    if dtype.startswith("float"):
+        return rng.random((5, 8, channels)).astype(dtype)
+    return rng.integers(0, np.iinfo(dtype).max, (5, 8, channels), endpoint=True).astype(dtype)
+
+
+def encode_png(pixels: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG as its specification has it, made without any of the libraries that read it."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[pixels.shape[2]]
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], pixels.itemsize * 8, colour_type, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(pixels.dtype.newbyteorder(">")).tobytes() for row in pixels)
+    further = b"".join(chunk(*each) for each in chunks)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + further + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "wrong"])
+def test_eight_bits_from_pillow(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"image.{suffix}"
+    Image.fromarray(picture()).save(path, "png" if suffix == "wrong" else None)
+    image = read_rgb(str(path))
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, picture())
+
+
+def test_jpeg(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 5), (200, 100, 50)).save(tmp_path / "image.jpg", quality=95)
+    np.testing.assert_allclose(read_rgb(tmp_path / "image.jpg"), np.full((5, 8, 3), (200, 100, 50)), atol=2)
+
+
+def test_the_first_picture_of_a_phones_jpeg_is_taken(tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (8, 5), (200, 100, 50)), Image.new("RGB", (4, 3))
+    first.save(tmp_path / "image.jpg", "MPO", save_all=True, append_images=[second], quality=95)
+    np.testing.assert_allclose(read_rgb(tmp_path / "image.jpg"), np.full((5, 8, 3), (200, 100, 50)), atol=2)
+
+
+def test_sixteen_bits_of_a_png_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "image.png").write_bytes(encode_png(picture("uint16")))
+    image = read_rgb(tmp_path / "image.png")
+    assert image.dtype == np.uint16
+    np.testing.assert_array_equal(image, picture("uint16"))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_alpha_of_a_png_is_dropped_with_a_notice(tmp_path: Path, dtype: str) -> None:
+    (tmp_path / "image.png").write_bytes(encode_png(picture(dtype, 4)))
+    with pytest.warns(Notice, match=r"^image.png: its alpha channel is dropped.$"):
+        image = read_rgb(tmp_path / "image.png")
+    np.testing.assert_array_equal(image, picture(dtype, 4)[:, :, :3])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize(
+    "options", [{}, {"compression": "zlib"}, {"compression": "lzw"}, {"planarconfig": "separate"}, {"tile": (16, 16)}]
+)
+def test_tiff(tmp_path: Path, dtype: str, options: dict[str, Any]) -> None:
+    pixels = picture(dtype)
+    stored = np.moveaxis(pixels, -1, 0) if "planarconfig" in options else pixels
+    tifffile.imwrite(tmp_path / "image.tif", stored, photometric="rgb", **options)
+    image = read_rgb(tmp_path / "image.tif")
+    assert image.dtype == dtype
+    np.testing.assert_array_equal(image, pixels)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_floating_tiff_becomes_float32(tmp_path: Path, dtype: str) -> None:
+    tifffile.imwrite(tmp_path / "image.tif", picture(dtype), photometric="rgb")
+    image = read_rgb(tmp_path / "image.tif")
+    assert image.dtype == np.float32
+    np.testing.assert_allclose(image, picture(dtype), rtol=1e-6)
+
+
+def test_alpha_of_a_tiff_is_dropped_with_a_notice(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "image.tif", picture("uint16", 4), photometric="rgb", extrasamples=["unassalpha"])
+    with pytest.warns(Notice, match="alpha"):
+        image = read_rgb(tmp_path / "image.tif")
+    np.testing.assert_array_equal(image, picture("uint16", 4)[:, :, :3])
+
+
+def test_a_reduced_page_beside_the_image_is_left_out(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "image.tif") as file:
+        file.write(picture(), photometric="rgb", metadata=None)
+        file.write(picture()[::2, ::2], photometric="rgb", subfiletype=1, metadata=None)
+    np.testing.assert_array_equal(read_rgb(tmp_path / "image.tif"), picture())
+
+
+def test_jpeg_in_a_tiff(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 8), (200, 100, 50)).save(tmp_path / "image.tif", compression="jpeg", quality=95)
+    np.testing.assert_allclose(read_rgb(tmp_path / "image.tif"), np.full((8, 16, 3), (200, 100, 50)), atol=2)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif"])
+def test_a_palette_is_looked_up(tmp_path: Path, suffix: str) -> None:
+    image = Image.fromarray(picture()).quantize(16)
+    image.save(tmp_path / f"image.{suffix}")
+    np.testing.assert_array_equal(read_rgb(tmp_path / f"image.{suffix}"), np.asarray(image.convert("RGB")))
+
+
+def test_a_transparent_palette_colour_is_dropped_with_a_notice(tmp_path: Path) -> None:
+    Image.fromarray(picture()).quantize(16).save(tmp_path / "image.png", transparency=3)
+    with pytest.warns(Notice, match="alpha"):
+        assert read_rgb(tmp_path / "image.png").shape == (5, 8, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["jpg", "png", "deep.png", "tif"])
+def test_images_are_turned_upright(tmp_path: Path, orientation: int, kind: str) -> None:
+    path = tmp_path / f"image.{kind}"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if kind == "deep.png":
+        path.write_bytes(encode_png(picture("uint16"), (b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))))
+    elif kind == "tif":
+        tifffile.imwrite(path, picture(), photometric="rgb", extratags=[(0x0112, "H", 1, orientation, True)])
+    else:
+        Image.fromarray(picture()).save(path, exif=exif)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    found = read_rgb(path)
+    np.testing.assert_array_equal(found // 256 if found.dtype == np.uint16 else found, expected)
+    assert found.shape == ((5, 8, 3) if orientation < 5 else (8, 5, 3))
+
+
+@pytest.mark.parametrize("kind", ["jpg", "deep.png", "tif"])
+def test_a_foreign_colour_profile_is_mentioned(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"image.{kind}"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    if kind == "deep.png":
+        path.write_bytes(encode_png(picture("uint16"), (b"iCCP", b"x\0\0" + zlib.compress(profile))))
+    else:
+        Image.fromarray(picture()).save(path, icc_profile=profile)
+    with pytest.warns(Notice, match=r"its colour profile \(Lab .*\) is not applied; the values are taken as sRGB"):
+        read_rgb(path)
+
+
+def test_an_srgb_profile_is_not_worth_a_word(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(picture()).save(tmp_path / "image.png", icc_profile=profile)
+    np.testing.assert_array_equal(read_rgb(tmp_path / "image.png"), picture())
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "LA", "I;16"])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_grayscale_is_refused(tmp_path: Path, mode: str, suffix: str) -> None:
+    Image.new(mode, (8, 5)).save(tmp_path / f"image.{suffix}")
+    with pytest.raises(InputError, match=f"^image.{suffix}: {GRAY}"):
+        read_rgb(tmp_path / f"image.{suffix}")
+
+
+def test_deep_grayscale_with_alpha_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "image.png").write_bytes(encode_png(picture("uint16", 2)))
+    with pytest.raises(InputError, match=GRAY):
+        read_rgb(tmp_path / "image.png")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+def test_print_colours_are_refused(tmp_path: Path, suffix: str) -> None:
+    Image.new("CMYK", (8, 5)).save(tmp_path / f"image.{suffix}")
+    with pytest.raises(InputError, match=r"CMYK|SEPARATED.*convert it to sRGB first"):
+        read_rgb(tmp_path / f"image.{suffix}")
+
+
+def test_uncompressed_video_colours_are_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "image.tif", picture(), photometric="ycbcr")
+    with pytest.raises(InputError, match="this TIFF is of the kind YCBCR, NONE, not RGB"):
+        read_rgb(tmp_path / "image.tif")
+
+
+@pytest.mark.parametrize("dtype", ["uint32", "int16"])
+def test_other_integers_are_refused(tmp_path: Path, dtype: str) -> None:
+    tifffile.imwrite(tmp_path / "image.tif", picture(dtype), photometric="rgb")
+    with pytest.raises(InputError, match=f"this TIFF holds {dtype} values; save it with 8 or 16 bits or as float"):
+        read_rgb(tmp_path / "image.tif")
+
+
+def test_an_animation_is_refused(tmp_path: Path) -> None:
+    frames = [Image.fromarray(picture()), Image.fromarray(picture()[::-1])]
+    frames[0].save(tmp_path / "image.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match="this PNG is animated"):
+        read_rgb(tmp_path / "image.png")
+
+
+@pytest.mark.parametrize("options", [{}, {"imagej": True}])
+def test_a_stack_of_images_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    tifffile.imwrite(tmp_path / "image.tif", np.stack([picture(), picture()]), photometric="rgb", **options)
+    with pytest.raises(InputError, match=r"this TIFF holds (2|several) pages"):
+        read_rgb(tmp_path / "image.tif")
+
+
+def test_a_volume_is_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "image.tif", np.zeros((2, 16, 16, 3), np.uint8), photometric="rgb", volumetric=True, tile=(2, 16, 16)
+    )
+    with pytest.raises(InputError, match="this TIFF has the axes ZYXS"):
+        read_rgb(tmp_path / "image.tif")
+
+
+@pytest.mark.parametrize("kind", ["png", "deep.png", "jpg", "bmp", "tif"])
+@pytest.mark.parametrize("kept", [0.03, 0.5, 0.9])
+def test_truncated_files_are_refused_in_one_sentence(tmp_path: Path, kind: str, kept: float) -> None:
+    path = tmp_path / f"image.{kind}"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 48, 3)).astype(np.uint8)
+    if kind == "deep.png":
+        path.write_bytes(encode_png(noise.astype(np.uint16) * 257))
+    else:
+        Image.fromarray(noise).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(InputError, match=f"^image.{kind}: the file is damaged, truncated") as failure:
+        read_rgb(path)
+    assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "the file is empty"),
+        (b"\n<!DOCTYPE html><html>", "this is a web page under another name"),
+        (b"GIF89a", "this is no image that can be read; use PNG, JPEG, TIFF or BMP"),
+        (b"BM and no more", "damaged"),
+        (b"II*\0", "damaged"),
+        (b"\x89PNG\r\n\x1a\n", "damaged"),
+    ],
+)
+def test_files_that_are_no_images(tmp_path: Path, content: bytes, sentence: str) -> None:
+    (tmp_path / "image.png").write_bytes(content)
+    with pytest.raises(InputError, match=f"^image.png: .*{sentence}"):
+        read_rgb(tmp_path / "image.png")
+
+
+def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^image.png: there is no such file or folder"):
+        read_rgb(tmp_path / "image.png")
+    with pytest.raises(InputError, match="cannot be opened"):
+        read_rgb(tmp_path)

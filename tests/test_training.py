@@ -1,0 +1,191 @@
+"""Training trains, every sample is a pure function of seed and index, and a resumed run goes on as if never stopped."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import napari_drcr as nd
+from napari_drcr.sample import synthetic_scene
+from napari_drcr.training.config import TrainingConfig, make_config, read_config, write_config
+from napari_drcr.training.data import Patches, cache_scenes
+from napari_drcr.training.run import read_metrics, resume_run, start_run
+
+STEPS = 6
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    folder = tmp_path / "scenes"
+    for split, seeds in (("Train_spectral", (1, 2)), ("Valid_spectral", (3,))):
+        (folder / split).mkdir(parents=True)
+        for seed in seeds:
+            nd.write_cube(folder / split / f"scene_{seed}.mat", synthetic_scene(48, 64, seed=seed))
+    return folder
+
+
+@pytest.fixture
+def config(scenes: Path) -> TrainingConfig:
+    return make_config(
+        {
+            "name": "tiny",
+            "device": "cpu",
+            "network": {"channels": 8, "blocks": 1},
+            "data": {"folder": str(scenes), "patch": 16},
+            "learning": {
+                "steps": STEPS,
+                "batch": 2,
+                "validate_every": 2,
+                "warmup_steps": 0,
+                "learning_rate": 0.01,
+                "precision": "fp32",
+                "ema_decay": 0.5,
+            },
+        }
+    )
+
+
+def test_a_run_learns_and_leaves_a_folder_and_a_model(config: TrainingConfig, tmp_path: Path) -> None:
+    config = make_config(config.model_dump(), learning__steps=45, learning__validate_every=15)
+    steps: list[tuple[int, int]] = []
+    model_path = start_run(config, tmp_path / "run", progress=lambda step, total, _: steps.append((step, total)))
+    rows = read_metrics(tmp_path / "run")
+    assert [row["step"] for row in rows] == [15, 30, 45]
+    assert rows[-1]["mrae"] < min(rows[0]["mrae"], 0.7)  # an untrained network is near 1
+    assert steps[-1] == (45, 45)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "config.yaml", "metrics.csv", "log.txt", "checkpoints", "model.safetensors"
+    }  # fmt: skip
+    model = nd.load_model(model_path)
+    assert (model.name, model.channels, model.card.quantity) == ("tiny", 8, "reflectance")
+    assert "scene_3" in model.card.split
+    assert model.card.scores == {"validation MRAE@0.01": pytest.approx(min(row["mrae"] for row in rows), abs=1e-4)}
+    assert nd.reconstruct(np.full((16, 16, 3), 99, np.uint8), model=model_path).attrs["model"] == "tiny"
+
+
+def test_a_killed_and_resumed_run_follows_the_uninterrupted_one_to_the_bit(config: TrainingConfig, tmp_path: Path) -> None:
+    start_run(config, tmp_path / "whole")
+
+    def kill_at_five(step: int, total: int, text: str) -> None:
+        if step == 5:
+            raise nd.Cancelled
+
+    with pytest.raises(nd.Cancelled):
+        start_run(config, tmp_path / "killed", progress=kill_at_five)
+    assert [row["step"] for row in read_metrics(tmp_path / "killed")] == [2, 4]
+    resume_run(tmp_path / "killed")
+    learned = [
+        [(row["step"], row["loss"], row["mrae"]) for row in read_metrics(tmp_path / name)] for name in ("whole", "killed")
+    ]
+    assert learned[0] == learned[1]
+    whole, killed = (
+        nd.load_model(tmp_path / name / "model.safetensors").estimator.state_dict() for name in ("whole", "killed")
+    )
+    assert all(torch.equal(whole[name], killed[name]) for name in whole)
+
+
+def test_a_sample_depends_on_seed_and_index_only(config: TrainingConfig) -> None:
+    training, _ = cache_scenes(config.data)
+    first, second = Patches(training, config), Patches(training, config)
+    for _ in range(3):
+        first[0]
+    assert all(torch.equal(one, two) for one, two in zip(first[7], second[7], strict=True))
+    other = Patches(training, make_config(config.model_dump(), seed=1))
+    assert not torch.equal(first[7][0], other[7][0])
+    assert not torch.equal(first[7][0], first[8][0])
+
+
+def test_worker_processes_change_nothing(config: TrainingConfig, tmp_path: Path) -> None:
+    with_workers = make_config(config.model_dump(), data__workers=2, learning__steps=2)
+    start_run(make_config(config.model_dump(), learning__steps=2), tmp_path / "alone")
+    start_run(with_workers, tmp_path / "workers")
+    assert read_metrics(tmp_path / "alone")[0]["loss"] == read_metrics(tmp_path / "workers")[0]["loss"]
+
+
+def test_a_patch_shows_what_the_cube_holds(config: TrainingConfig) -> None:
+    training, _ = cache_scenes(config.data)
+    clean = {"exposure": (1, 1), "photo_electrons": (1e9, 1e9), "read_noise": 0, "uncompressed": 1}
+    rgb, cube = Patches(training, make_config(config.model_dump() | {"camera": clean}))[3]
+    assert rgb.shape == (3, 16, 16)
+    expected = nd.Camera(name="plain").response(nd.load_model("linear").wavelengths, "reflectance")
+    linear = np.tensordot(cube.numpy(), expected, axes=(0, 0)).clip(0, 1)
+    np.testing.assert_allclose(np.moveaxis(rgb.numpy(), 0, -1), linear, atol=0.01)
+
+
+def test_a_scene_is_converted_once(config: TrainingConfig) -> None:
+    first, _ = cache_scenes(config.data)
+    before = first[0].cached.stat().st_mtime_ns
+    assert cache_scenes(config.data)[0][0].cached.stat().st_mtime_ns == before
+
+
+def test_a_configuration_survives_its_file(config: TrainingConfig, tmp_path: Path) -> None:
+    write_config(tmp_path / "config.yaml", config)
+    assert read_config(tmp_path / "config.yaml") == config
+
+
+def test_the_shipped_configurations_are_valid() -> None:
+    for path in (Path(__file__).parents[1] / "configs").glob("*.yaml"):
+        assert read_config(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("learning: {steps: 0}", r"learning\.steps is 0"),
+        ("learning: {speed: 3}", r"learning\.speed is 3"),
+        ("data: {patch: 40}", r"data\.patch is 40: .*multiple of 16"),
+        ("camera: {exposure: [2, 1]}", r"camera\.exposure .*the smaller first, not 2, 1"),
+        ("camera: {name: leica}", r"camera\.name is 'leica'"),
+        ("- a\n- b", "holds list"),
+        ("a: [", "not a YAML file"),
+    ],
+)
+def test_a_wrong_configuration_names_its_field(content: str, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(nd.InputError, match=sentence):
+        read_config(path)
+
+
+def test_data_that_cannot_be_trained_on_is_refused(config: TrainingConfig, scenes: Path, tmp_path: Path) -> None:
+    def start(**overrides: object) -> None:
+        start_run(make_config(config.model_dump(), **overrides), tmp_path / "run")
+
+    with pytest.raises(nd.InputError, match="does not exist"):
+        start(data__folder=tmp_path / "nowhere")
+    with pytest.raises(nd.InputError, match=r"smaller than data\.patch = 64"):
+        start(data__patch=64)
+    with pytest.raises(nd.InputError, match=r"names scene_9"):
+        start(data__validation=["scene_9"])
+    with pytest.raises(nd.InputError, match="0 validation cubes"):
+        start(data__folder=scenes / "Train_spectral")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("precious")
+    with pytest.raises(nd.InputError, match="exists already"):
+        start()
+    with pytest.raises(nd.InputError, match=r"no run folder: it has no config\.yaml"):
+        resume_run(tmp_path / "run")
+
+
+def test_a_checkpoint_from_a_stranger_runs_no_code(config: TrainingConfig, tmp_path: Path) -> None:
+    start_run(config, tmp_path / "run")
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save(content | {"surprise": Path}, checkpoint)
+    with pytest.raises(nd.InputError, match="could run code"):
+        resume_run(tmp_path / "run")
+
+
+def test_metrics_are_a_table_that_spreadsheets_open(config: TrainingConfig, tmp_path: Path) -> None:
+    start_run(config, tmp_path / "run")
+    with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
+        assert next(csv.reader(file)) == ["step", "loss", "mrae", "learning_rate", "seconds"]
