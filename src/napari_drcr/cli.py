@@ -110,7 +110,8 @@ def demo(
 
     with _progress_bar("demo") as show:
         result = run_demo(output, model=model, device=device, precision=precision, progress=show)
-    table = Table(title="Estimated from RGB, against the exact cube (synthetic scene, not a benchmark)", title_justify="left")
+    print("Spectra estimated from RGB, against the exact ones of a synthetic scene (not a benchmark):")
+    table = Table()
     for number, column in enumerate(result.header()):
         table.add_column(column, justify="right" if number else "left")
     for score in result.scores:
@@ -228,8 +229,8 @@ def evaluate(
             encoding=encoding,
             progress=show,
         )
-    title = f"{result.model}, protocol {result.protocol}: {evaluation.PROTOCOLS[result.protocol]}"
-    table = Table(title=title, title_justify="left")
+    print(f"{result.model}, protocol {result.protocol}: {evaluation.PROTOCOLS[result.protocol]}")
+    table = Table()
     for number, column in enumerate(result.header()):
         table.add_column(column, justify="right" if number else "left")
     for score in (*result.scores, result.mean):
@@ -295,7 +296,7 @@ def models(
                 value = ", ".join(f"{title} {figure:g}" for title, figure in value.items())
             print(f"{key}: {value}")
         return
-    table = Table(title="Shipped models (`napari-drcr models NAME` prints the card)", title_justify="left")
+    table = Table()
     for column in ("model", "architecture", "parameters", "input", "scores"):
         table.add_column(column, justify="right" if column == "parameters" else "left")
     for shipped in shipped_models():
@@ -305,6 +306,7 @@ def models(
             shipped, model.card.architecture, f"{model.parameters:,}", f"{model.encoding}, by {model.normalisation}", figures
         )
     _print_table(table)
+    print("`napari-drcr models NAME` prints the card.")
 
 
 def _targets(sources: list[Path], output: Path, suffixes: tuple[str, ...], default: str) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,8 @@ from napari_drcr.colorimetry import encode_srgb, srgb_response
 from napari_drcr.errors import InputError, notify
 
 DIMS = ("wavelength", "y", "x")
-QUANTITIES = ("reflectance", "radiance", "unknown")
+Quantity = Literal["reflectance", "radiance", "unknown"]
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 WAVELENGTHS = tuple(float(nm) for nm in range(400, 701, 10))
 """The 31 bands, in nm, of DRCR Net and of the ARAD, CAVE and NTIRE data."""
 

@@ -26,11 +26,12 @@ def devices() -> dict[str, str]:
     found = {f"cuda:{index}": torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())}
     if torch.backends.mps.is_available():
         found["mps"] = f"Apple GPU ({platform.machine()})"
-    found["cpu"] = _processor_name()
+    found["cpu"] = processor_name()
     return found
 
 
-def _processor_name() -> str:
+def processor_name() -> str:
+    """The CPU's name and how many of its cores this process may use."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

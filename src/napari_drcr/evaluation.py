@@ -180,14 +180,14 @@ def evaluate(
         try:
             exact = read_cube(cube)
             estimate = reconstruct(read_rgb(image), loaded, device=device, precision=precision, encoding=encoding)
-            scores.append(_score(image.stem, *_under_protocol(exact, estimate, protocol), floor or None))
+            scores.append(score(image.stem, *_under_protocol(exact, estimate, protocol), floor or None))
         except InputError as error:
             skipped[image.stem] = str(error)
         if progress is not None:
             progress(number, len(pairs))
     if not scores:
-        name, reason = next(iter(skipped.items()))
-        raise InputError(f"none of the {len(pairs)} scenes can be scored; {name}: {reason}")
+        first = pairs[0][0].stem
+        raise InputError(f"none of the {len(pairs)} scenes can be scored; {first}: {skipped[first]}")
     return Evaluation(loaded.name, protocol, floor or None, tuple(scores), skipped)
 
 
@@ -201,5 +201,20 @@ def _under_protocol(truth: xr.DataArray, estimate: xr.DataArray, protocol: str) 
     return truth.isel(inner), estimate.isel(inner).clip(0, 1)
 
 
-def _score(scene: str, truth: xr.DataArray, estimate: xr.DataArray, floor: float | None) -> Score:
-    return Score(scene, mrae(truth, estimate, floor), rmse(truth, estimate), sam(truth, estimate), psnr(truth, estimate))
+def score(name: str, truth: xr.DataArray, estimate: xr.DataArray, floor: float | None = DEFAULT_FLOOR) -> Score:
+    """All figures of one estimate.
+
+    Parameters
+    ----------
+    name : str
+        Of the scene, or whatever the row is about.
+    truth, estimate : xarray.DataArray, shape (bands, y, x)
+        See `napari_drcr.metrics`.
+    floor : float or None
+        Of the MRAE.
+
+    Returns
+    -------
+    Score
+    """
+    return Score(name, mrae(truth, estimate, floor), rmse(truth, estimate), sam(truth, estimate), psnr(truth, estimate))

@@ -16,6 +16,7 @@ import xarray as xr
 from napari_drcr.baselines import PixelMap
 from napari_drcr.colorimetry import decode_srgb
 from napari_drcr.cube import make_cube
+from napari_drcr.devices import processor_name
 from napari_drcr.errors import InputError, notify
 from napari_drcr.io import read_rgb
 from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
@@ -147,7 +148,7 @@ def iter_reconstruct(
         raise InputError(f"tile must be at least {SMALLEST_SIDE} pixels, not {tile}.")
     if isinstance(loaded.estimator, PixelMap):
         values = loaded.estimator.apply(np.moveaxis(image.values, 0, -1))
-        hardware = {"device": "cpu", "device_name": "numpy", "precision": "fp32"}
+        hardware = {"device": "cpu", "device_name": processor_name(), "precision": "fp32"}
         yield 1, 1
     else:
         values, hardware = yield from _run_network(loaded.estimator, image.values, device, precision, tile)

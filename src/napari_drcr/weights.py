@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_drcr.baselines import FEATURES, PixelMap
-from napari_drcr.cube import WAVELENGTHS
+from napari_drcr.cube import WAVELENGTHS, Quantity
 from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path, first_bytes, naming
 
@@ -66,7 +66,7 @@ class Card(BaseModel):
     wavelengths: tuple[float, ...] = WAVELENGTHS
     encoding: Literal["linear", "as given"] = "linear"
     normalisation: Literal["white", "maximum"] = "white"
-    quantity: Literal["reflectance", "radiance", "unknown"] = "unknown"
+    quantity: Quantity = "unknown"
     released_npm: bool = False
     data: str = ""
     split: str = ""

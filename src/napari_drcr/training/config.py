@@ -125,6 +125,24 @@ class LearningConfig(_Section):
     validation_floor: float = Field(default=0.01, gt=0)
 
 
+class CardConfig(_Section):
+    """What only people know of a model, for its card.
+
+    Attributes
+    ----------
+    data : str
+        Where the scenes are from and under which terms; their names are added.
+    limits : str
+        What the model cannot do.
+    licence : str
+        Of the weights.
+    """
+
+    data: str = ""
+    limits: str = ""
+    licence: str = ""
+
+
 class TrainingConfig(_Section):
     """One run.
 
@@ -145,6 +163,7 @@ class TrainingConfig(_Section):
     data: DataConfig = DataConfig()
     camera: CameraConfig = CameraConfig()
     learning: LearningConfig = LearningConfig()
+    card: CardConfig = CardConfig()
 
 
 def read_config(path: str | Path, **overrides: Any) -> TrainingConfig:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from torch.utils.data import Dataset, Sampler
 
 from napari_drcr.camera import JPEG_GRID, Camera, find_camera
 from napari_drcr.colorimetry import decode_srgb
-from napari_drcr.cube import WAVELENGTHS, resample
+from napari_drcr.cube import WAVELENGTHS, Quantity, resample
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path
 from napari_drcr.io import looks_like_cube, read_cube
@@ -31,7 +32,7 @@ class Scene:
 
     name: str
     cached: Path
-    quantity: str
+    quantity: Quantity
 
     def values(self) -> npt.NDArray[np.float16]:
         """The memory-mapped values, shape (31, y, x)."""
@@ -117,7 +118,7 @@ def cache_scene(path: Path, config: DataConfig) -> Scene:
         label.write_text(str(cube.attrs.get("quantity", "unknown")), encoding="utf-8")
         with atomic_path(cached) as temporary:
             np.save(temporary, values)
-    quantity = label.read_text(encoding="utf-8")
+    quantity = cast(Quantity, label.read_text(encoding="utf-8"))
     if quantity == "unknown":
         quantity = config.quantity or quantity
     return Scene(path.stem, cached, quantity)

@@ -162,7 +162,9 @@ def _card(config: TrainingConfig, training: list[Scene], validation: list[Scene]
         name=config.name,
         quantity=quantities.pop() if len(quantities) == 1 else "unknown",
         released_npm=config.network.released_npm,
-        data=_names(training),
+        data=" ".join(filter(None, (config.card.data, f"{_names(training)}."))),
+        limits=config.card.limits,
+        licence=config.card.licence,
         split=f"by scene; held back: {_names(validation)}",
         recipe=(
             f"{learning.steps} steps of {learning.batch} patches of {config.data.patch} x {config.data.patch}, "

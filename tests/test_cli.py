@@ -1,0 +1,122 @@
+"""The command line, as typed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import napari_drcr as nd
+from napari_drcr.sample import synthetic_scene
+
+
+def run(*words: object, code: int = 0) -> tuple[str, str]:
+    """Run the command line in a process of its own; what it printed on stdout and on stderr."""
+    command = [sys.executable, "-m", "napari_drcr", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.jpg")
+    return tmp_path / "photo.jpg"
+
+
+def test_one_photo_becomes_one_cube(photo: Path, tmp_path: Path) -> None:
+    out, _ = run("reconstruct", photo, "-o", tmp_path / "out.mat", "--model", "polynomial")
+    assert "out.mat" in out
+    assert "not measurements" in out
+    cube = nd.read_cube(tmp_path / "out.mat")
+    assert cube.equals(nd.reconstruct(photo, "polynomial"))
+    assert cube.attrs["model"] == "polynomial"
+
+
+def test_many_photos_go_on_past_a_bad_one(photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(photo.read_bytes()[:300])
+    Image.open(photo).save(tmp_path / "third.png")
+    images = (photo, tmp_path / "broken.jpg", tmp_path / "third.png")
+    out, err = run("reconstruct", *images, "-o", tmp_path / "cubes", "-m", "linear", code=2)
+    assert {path.name for path in (tmp_path / "cubes").iterdir()} == {"photo.mat", "third.mat"}
+    assert out.count(".mat") == 2
+    assert "1 of 3 files failed" in err.splitlines()[-1]
+    assert "broken.jpg" in err.splitlines()[-1]
+
+
+def test_simulate_and_evaluate_belong_together(tmp_path: Path) -> None:
+    (tmp_path / "truth").mkdir()
+    for seed in (1, 2):
+        nd.write_cube(tmp_path / "truth" / f"scene_{seed}.mat", synthetic_scene(48, 64, seed=seed))
+    cubes = sorted((tmp_path / "truth").iterdir())
+    run("simulate", *cubes, "-o", tmp_path / "rgb", "--camera", "photo", "--jpeg-quality", "90")
+    csv = tmp_path / "scores.csv"
+    out, _ = run("evaluate", "--rgb", tmp_path / "rgb", "--truth", tmp_path / "truth", "--model", "linear", "--csv", csv)
+    assert "MRAE@0.01" in out
+    assert "scene_2" in out
+    assert csv.exists()
+
+
+def test_models_are_listed_and_their_cards_printed() -> None:
+    assert all(name in run("models")[0] for name in ("photo", "linear", "polynomial"))
+    card, _ = run("models", "photo")
+    assert all(f"{field}:" in card for field in ("data", "split", "recipe", "limits", "licence", "scores", "sha256"))
+
+
+def test_help_and_version() -> None:
+    assert "reconstruct" in run("--help")[0]
+    assert run("--version")[0].strip() == f"napari-drcr {nd.__version__}"
+
+
+def test_bad_input_ends_with_one_sentence_and_code_2(photo: Path, tmp_path: Path) -> None:
+    def complaint(*words: object) -> str:
+        _, err = run(*words, code=2)
+        lines = [line for line in err.splitlines() if line]
+        assert len(lines) == 1, err
+        assert lines[0].startswith("Error: ")
+        return lines[0]
+
+    out = tmp_path / "out.mat"
+    assert "no such file" in complaint("reconstruct", tmp_path / "missing.jpg", "-o", out)
+    assert "no model 'foto'" in complaint("reconstruct", photo, "-o", out, "-m", "foto")
+    assert "no device 'tpu'" in complaint("reconstruct", photo, "-o", out, "-d", "tpu")
+    assert "cannot hold 2 results" in complaint("reconstruct", photo, tmp_path / "b.jpg", "-o", out)
+    assert "would both be written" in complaint("reconstruct", photo, tmp_path / "x" / "photo.png", "-o", tmp_path)
+    assert "no camera 'leica'" in complaint("simulate", photo, "-o", tmp_path, "--camera", "leica")
+    assert "no cube" in complaint("simulate", photo, "-o", tmp_path / "x.jpg")
+    assert "is not a folder" in complaint("evaluate", "--rgb", tmp_path / "a", "--truth", tmp_path)
+    assert "no configuration file" in complaint("train", tmp_path / "config.yaml")
+    assert "no data folder" in complaint("train", "-o", tmp_path / "run")
+    assert "leave out everything else" in complaint("train", "--resume", tmp_path, "--steps", "5")
+    assert not out.exists()
+
+
+def test_inputs_are_never_overwritten(photo: Path, tmp_path: Path) -> None:
+    cube = tmp_path / "cube.mat"
+    nd.write_cube(cube, synthetic_scene(48, 64))
+    before = photo.read_bytes()
+    (tmp_path / "photo_cube").mkdir()
+    nd.write_cube(tmp_path / "photo_cube" / "photo.mat", synthetic_scene(48, 64))
+    run("simulate", tmp_path / "photo_cube" / "photo.mat", cube, photo, "-o", tmp_path, code=2)
+    assert photo.read_bytes() == before
+
+
+def test_train_and_resume_and_use(tmp_path: Path) -> None:
+    for split, seed in (("Train_spectral", 1), ("Valid_spectral", 2)):
+        (tmp_path / "data" / split).mkdir(parents=True)
+        nd.write_cube(tmp_path / "data" / split / f"scene_{seed}.mat", synthetic_scene(48, 64, seed=seed))
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "name: tiny\nnetwork: {channels: 8, blocks: 1}\ndata: {patch: 16}\nlearning: {batch: 2, validate_every: 2}\n",
+        encoding="utf-8",
+    )
+    run("train", config, "--data", tmp_path / "data", "--steps", "4", "-o", tmp_path / "run", "-d", "cpu")
+    out, _ = run("train", "--resume", tmp_path / "run")
+    assert "model.safetensors" in out
+    assert "tiny" in run("models", tmp_path / "run" / "model.safetensors")[0]
