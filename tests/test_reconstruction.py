@@ -45,6 +45,13 @@ def test_one_image_in_every_accepted_type_gives_one_cube(rgb: np.ndarray) -> Non
     np.testing.assert_allclose(nd.reconstruct(rgb / 255, model="polynomial"), cube, atol=1e-6)
 
 
+def test_dark_16_bit_images_ask_for_their_white_level() -> None:
+    image = np.full((16, 16, 3), 3900, np.uint16)
+    with pytest.warns(nd.Notice, match=r"brightest of the 16-bit values is 3900.*4095"):
+        nd.reconstruct(image, model="linear")
+    nd.reconstruct(image, model="linear", white_level=4095)
+
+
 def test_encoding_decides_whether_srgb_is_decoded(rgb: np.ndarray) -> None:
     linear = nd.reconstruct(rgb, model="linear", encoding="linear")
     assert nd.mrae(np.maximum(linear, 1e-3), nd.reconstruct(rgb, model="linear")) > 0.1

@@ -210,6 +210,7 @@ def prepare_rgb(
     if encoding not in ENCODINGS:
         raise InputError(f"encoding must be srgb or linear, not {encoding!r}.")
     pixels = _three_channels(pixels)
+    assumed_white = white_level is None
     white_level = _check_level("white_level", white_level, _default_white(pixels))
     values = pixels.astype(np.float32) / np.float32(white_level)
     if not np.isfinite(values).all():
@@ -224,6 +225,11 @@ def prepare_rgb(
         )
     if model.encoding == "linear" and encoding == "srgb":
         values = decode_srgb(values)
+    if assumed_white and pixels.dtype == np.uint16 and high < 0.25:
+        notify(
+            f"The brightest of the 16-bit values is {high * white_level:.0f}: if the file holds 10, 12 or 14 bits, "
+            "give the value of white (1023, 4095 or 16383) as white_level."
+        )
     own = float(values.max()) if model.normalisation == "maximum" else 1.0
     if own == 0:
         raise InputError("the image is black everywhere: there is no maximum to divide it by.")

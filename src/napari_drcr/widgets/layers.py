@@ -1,0 +1,209 @@
+"""Cubes to napari layers and back: the only place that knows what a cube layer looks like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_drcr.cube import make_cube
+from napari_drcr.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from napari import Viewer
+    from napari.layers import Image, Layer
+
+LayerData = tuple[Any, dict[str, Any], str]
+"""Values, properties and kind of a layer: what napari takes from readers and samples."""
+
+PROVENANCE_KEY = "napari_drcr"
+WAVELENGTHS_KEY = "wavelengths"
+EVEN_TOLERANCE = 0.02
+"""How far, in band spacings, a band may lie from an even grid before the axis shows band numbers instead of nm."""
+
+
+def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> LayerData:
+    """Describe a cube as an image layer whose first axis reads in nm.
+
+    Parameters
+    ----------
+    cube : xarray.DataArray, shape (bands, y, x)
+        The cube. Its attributes become the layer's ``metadata["napari_drcr"]``.
+    source : napari.layers.Image, optional
+        The two-dimensional layer that the cube was estimated from. The new layer lies exactly over it: y and x take its
+        scale, translation, units, and whatever else places it in the world.
+
+    Returns
+    -------
+    tuple of ndarray, dict, str
+        For ``Layer.create``, ``viewer.add_image`` (the first two), readers and samples. ``metadata["wavelengths"]`` holds
+        the band centres in nm. Evenly spaced bands make an axis in nm; others an axis of band numbers.
+    """
+    nm = cube["wavelength"].values
+    start, step, unit, label = _band_axis(nm)
+    provenance = dict(cube.attrs)
+    name = cube.name or "cube"
+    if source is not None:
+        provenance["source_layer"] = source.name
+        name = f"{source.name} ({provenance.get('model', 'spectral')} estimate)"
+    properties = {
+        "name": str(name),
+        "rgb": False,
+        "axis_labels": (label, "y", "x"),
+        "colormap": "gray",
+        "contrast_limits": _contrast_limits(cube),
+        "metadata": {WAVELENGTHS_KEY: [float(band) for band in nm], PROVENANCE_KEY: provenance},
+        "scale": (step, 1.0, 1.0),
+        "translate": (start, 0.0, 0.0),
+        "units": (unit, "pixel", "pixel"),
+    }
+    if source is not None:
+        properties |= _place_over(source, step, start, unit)
+    return cube.values, properties, "image"
+
+
+def _band_axis(nm: npt.NDArray[np.float64]) -> tuple[float, float, str, str]:
+    """Start, step, unit and label of the first axis."""
+    step = float(nm[-1] - nm[0]) / (nm.size - 1) if nm.size > 1 else 1.0
+    if np.allclose(nm, nm[0] + step * np.arange(nm.size), rtol=0, atol=EVEN_TOLERANCE * step):
+        return float(nm[0]), step, "nm", "wavelength"
+    return 0.0, 1.0, "pixel", "band"
+
+
+def _place_over(source: Image, step: float, start: float, unit: str) -> dict[str, Any]:
+    return {
+        "scale": (step, *source.scale),
+        "translate": (start, *source.translate),
+        "units": (unit, *source.units),
+        "rotate": _with_band_axis(source.rotate),
+        "shear": (0.0, 0.0, *source.shear),
+        "affine": _with_band_axis(source.affine.affine_matrix),
+    }
+
+
+def _with_band_axis(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    grown = np.eye(len(matrix) + 1)
+    grown[1:, 1:] = matrix
+    return grown
+
+
+def _contrast_limits(cube: xr.DataArray) -> tuple[float, float]:
+    """From 0 to what all but the brightest highlights reach, the same for every band so that bands can be compared."""
+    stride = max(1, max(cube.shape[1:]) // 128)
+    sample = cube.values[:, ::stride, ::stride]
+    finite = sample[np.isfinite(sample)]
+    high = float(np.quantile(finite, 0.998)) if finite.size else 0.0
+    return 0.0, high if high > 0 else 1.0
+
+
+def layer_to_cube(layer: Layer) -> xr.DataArray:
+    """The cube that a layer shows.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        An image of three axes (band, y, x). Its bands are those of ``metadata["wavelengths"]``, in nm, else of its first
+        axis where that is in nm.
+
+    Returns
+    -------
+    xarray.DataArray, shape (bands, y, x)
+        With the quantity, scale and illuminant, and all else, that ``metadata["napari_drcr"]`` tells.
+
+    Raises
+    ------
+    InputError
+        If the layer is no cube, or says nothing about its wavelengths.
+    """
+    _check_image(layer, "a cube")
+    if layer.rgb or layer.ndim != 3:
+        found = "an RGB image" if layer.rgb else f"an image of {layer.ndim} axes"
+        raise InputError(f"the layer {layer.name!r} is {found}, not a cube of three axes (band, y, x); choose a cube layer.")
+    provenance = dict(layer.metadata.get(PROVENANCE_KEY, {}))
+    provenance.pop("name", None)
+    labels = {key: provenance.pop(key) for key in ("quantity", "scale", "illuminant") if key in provenance}
+    return make_cube(layer.data, _wavelengths(layer), name=layer.name, attrs=provenance, **labels)
+
+
+def _wavelengths(layer: Image) -> npt.NDArray[np.float64]:
+    bands = layer.data.shape[0]
+    stated = layer.metadata.get(WAVELENGTHS_KEY)
+    if stated is not None:
+        if len(stated) != bands:
+            raise InputError(
+                f"the layer {layer.name!r} has {bands} bands, but its metadata names {len(stated)} wavelengths; correct these."
+            )
+        return np.asarray(stated, dtype=np.float64)
+    if str(layer.units[0]) == "nanometer":
+        return np.asarray(layer.translate[0] + layer.scale[0] * np.arange(bands), dtype=np.float64)
+    raise InputError(
+        f"the layer {layer.name!r} does not say which wavelengths its {bands} bands have; "
+        f"put them, in nm, into layer.metadata[{WAVELENGTHS_KEY!r}]."
+    )
+
+
+def rgb_from_layer(layer: Layer) -> npt.NDArray[Any]:
+    """The RGB image that a layer shows.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        A two-dimensional RGB image.
+
+    Returns
+    -------
+    ndarray, shape (y, x, 3) or (y, x, 4)
+        The layer's own values and type.
+
+    Raises
+    ------
+    InputError
+        If the layer is something else, or holds floating values outside [0, 1].
+    """
+    _check_image(layer, "an RGB image")
+    if not layer.rgb:
+        raise InputError(f"the layer {layer.name!r} is not an RGB image but {_axes(layer)}; open it as RGB, channels last.")
+    if layer.ndim != 2:
+        raise InputError(
+            f"the layer {layer.name!r} is a series of RGB images ({_axes(layer)}); take one image out of it first."
+        )
+    values = np.asarray(layer.data)
+    if values.dtype.kind == "f":
+        low, high = float(values.min()), float(values.max())
+        # Written so that NaN, which fails every comparison, is refused too.
+        if not (low >= 0 and high <= 1):
+            raise InputError(
+                f"the layer {layer.name!r} holds values from {low:g} to {high:g}; bring them into 0 to 1, or convert to 8 bit."
+            )
+    return values
+
+
+def _check_image(layer: Layer, wanted: str) -> None:
+    from napari.layers import Image
+
+    if not isinstance(layer, Image):
+        raise InputError(
+            f"the layer {layer.name!r} is of the kind {type(layer).__name__}, not {wanted}; choose an image layer."
+        )
+    if layer.multiscale:
+        raise InputError(
+            f"the layer {layer.name!r} is multiscale; add its full resolution, layer.data[0], as a layer of its own."
+        )
+
+
+def _axes(layer: Image) -> str:
+    return f"an array of {' x '.join(map(str, layer.data.shape))}"
+
+
+def show_wavelength(viewer: Viewer | None) -> None:
+    """Show the current wavelength on the canvas, since the slider's own box counts bands.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or None
+        Nothing happens without one.
+    """
+    if viewer is not None:
+        viewer.canvas.overlays.current_slice.visible = True

@@ -1,0 +1,325 @@
+"""The dock widget Reconstruct: an RGB layer becomes a cube layer."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import napari
+from magicgui.widgets import ComboBox
+from napari.layers import Image
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from superqt.utils import GeneratorWorker, create_worker
+
+from napari_drcr.errors import InputError, Notice
+from napari_drcr.reconstruction import ESTIMATE, iter_reconstruct
+from napari_drcr.weights import shipped_models
+from napari_drcr.widgets.controls import Hardware, find_hardware, offer, wrapped_label
+from napari_drcr.widgets.layers import cube_to_layer_data, rgb_from_layer, show_wavelength
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+NO_IMAGE = "There is no RGB image yet. Open one, or choose File > Open Sample > DRCR."
+CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
+DOCK_NAME = "Reconstruct (DRCR)"
+"""The name that napari gives the dock when it is opened from the menu Plugins."""
+
+logger = logging.getLogger(__name__)
+
+
+class Reconstruct(QWidget):
+    """Estimate a spectral cube from an RGB layer.
+
+    The work is done in a thread: model and torch are loaded there, its steps move the progress bar, and the result is added
+    as a layer. Closing the widget cancels it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where the images come from and the cube goes.
+
+    Attributes
+    ----------
+    layer, model, device, precision, encoding : magicgui.widgets.ComboBox
+        The choices. `model` holds names of shipped models and paths of checkpoints; `device` and `precision` offer only
+        "auto" until the hardware is known.
+    button : QPushButton
+        Starts, and while running cancels.
+    progress : QProgressBar
+        Steps done, of those there are.
+    status : QLabel
+        The last result, or why there is none.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._worker: GeneratorWorker[Any, Any, Any] | None = None
+        self._source: Image | None = None
+        self.layer = ComboBox(choices=[], label="Image", tooltip="RGB image layers of this viewer.")
+        self.model = ComboBox(
+            choices=[*((name, name) for name in shipped_models()), (CHOOSE_FILE, None)],
+            label="Model",
+            tooltip="A shipped model, or a .safetensors or .pth checkpoint.",
+        )
+        self.device = ComboBox(
+            choices=[("auto", "auto")], label="Device", tooltip="Where the network runs. auto takes the best there is."
+        )
+        self.precision = ComboBox(
+            choices=["auto"], label="Precision", tooltip="Number format of the network. auto takes the fastest the device has."
+        )
+        self.encoding = ComboBox(
+            choices=[("sRGB (ordinary photos)", "srgb"), ("linear", "linear")],
+            label="Encoding",
+            tooltip="How the image's values are encoded. Checkpoints in the published layout take them as they are.",
+        )
+        self.button = QPushButton("Reconstruct")
+        self.progress = QProgressBar()
+        self.status = wrapped_label("")
+        self._lay_out()
+        self._chosen_model = self.model.value
+        self.model.changed.connect(self._remember_model)
+        self.button.clicked.connect(self._toggle)
+        self.device.changed.connect(self._offer_precisions)
+        self.model.native.activated.connect(self._pick_model)
+        for event in self._layer_events():
+            event.connect(self._refresh_layers)
+        self.choose_active_layer()
+        self._hardware: dict[str, Hardware] = {}
+        self._hardware_timer = QTimer(self, interval=100)
+        self._hardware_timer.timeout.connect(self._offer_devices)
+        self._hardware_timer.start()
+        find_hardware()
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for chooser in (self.layer, self.model, self.device, self.precision, self.encoding):
+            box = chooser.native
+            # The names of processors are long; the list that opens still shows them whole.
+            box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(12)
+            box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            form.addRow(chooser.label, box)
+        self.progress.hide()
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.button)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.status)
+        layout.addWidget(wrapped_label(ESTIMATE))
+        layout.addStretch()
+
+    def choose_active_layer(self) -> None:
+        """Take the layer that is selected in the viewer, if it is an RGB image."""
+        self._refresh_layers()
+        active = self._viewer.layers.selection.active
+        if active in self.layer.choices:
+            self.layer.value = active
+
+    def add_checkpoint(self, path: str | Path) -> None:
+        """Offer a checkpoint among the models, and choose it.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that `napari_drcr.load_model` reads; it is read when the run starts.
+        """
+        path = Path(path)
+        box = self.model.native
+        offered = {box.itemText(row): box.itemData(row) for row in range(box.count() - 1)}
+        offer(self.model, [*(offered | {path.name: path}).items(), (CHOOSE_FILE, None)])
+        self.model.value = path
+        self.model.native.setToolTip(str(path))
+
+    def run(self) -> None:
+        """Start with the present choices; a notification says so where they cannot be used."""
+        if self._worker is not None:
+            return
+        layer, model = self.layer.value, self.model.value
+        if layer is None or model is None:
+            self._fail(InputError(NO_IMAGE if layer is None else "No model is chosen; choose one, or a checkpoint file."))
+            return
+        settings = {"device": self.device.value, "precision": self.precision.value, "encoding": self.encoding.value}
+        self._source = layer
+        self._worker = create_worker(
+            _estimate,
+            layer,
+            model,
+            _start_thread=False,
+            _ignore_errors=True,
+            _connect={
+                "yielded": self._show_progress,
+                "returned": self._add_cube,
+                "errored": self._fail,
+                "warned": self._show_warning,
+                "finished": self._finish,
+            },
+            **settings,
+        )
+        self.progress.setRange(0, 0)
+        self.progress.show()
+        self.button.setText("Cancel")
+        self._say(f"Loading {Path(model).name}\N{HORIZONTAL ELLIPSIS}")
+        self.destroyed.connect(self._worker.quit)
+        self._worker.start()
+
+    def cancel(self) -> None:
+        """Ask the run to stop; it does after its present step, and adds nothing."""
+        if self._worker is not None:
+            self._worker.quit()
+            self.button.setEnabled(False)
+            self._say("Cancelling\N{HORIZONTAL ELLIPSIS}")
+
+    @property
+    def running(self) -> bool:
+        """Whether a run has begun and not yet ended."""
+        return self._worker is not None
+
+    def event(self, event: QEvent) -> bool:
+        """Let go of viewer and run when napari closes the dock, which it does by taking the parent away."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._let_go()
+        return bool(super().event(event))
+
+    def _let_go(self) -> None:
+        self.cancel()
+        self._hardware_timer.stop()
+        for event in self._layer_events():
+            event.disconnect(self._refresh_layers)
+
+    def _toggle(self) -> None:
+        if self.running:
+            self.cancel()
+        else:
+            self.run()
+
+    def _layer_events(self) -> list[Any]:
+        events = self._viewer.layers.events
+        return [events.inserted, events.removed, events.reordered, events.renamed]
+
+    def _refresh_layers(self, _event: Any = None) -> None:
+        offer(self.layer, [(layer.name, layer) for layer in self._viewer.layers if isinstance(layer, Image) and layer.rgb])
+        self._update_button()
+
+    def _update_button(self) -> None:
+        if self.running:
+            return
+        empty = not self.layer.choices
+        self.button.setDisabled(empty)
+        self.button.setToolTip(NO_IMAGE if empty else "")
+        if empty or self.status.text() == NO_IMAGE:
+            self._say(NO_IMAGE if empty else "")
+
+    def _remember_model(self, model: str | Path | None) -> None:
+        self._chosen_model = model or self._chosen_model
+
+    def _pick_model(self, _row: int) -> None:
+        if self.model.value is None:
+            kinds = "Checkpoints (*.safetensors *.pth);;All files (*)"
+            path, _ = QFileDialog.getOpenFileName(self, "Choose a checkpoint", "", kinds)
+            if path:
+                self.add_checkpoint(path)
+            else:
+                self.model.value = self._chosen_model
+
+    def _offer_devices(self) -> None:
+        if find_hardware().done():
+            self._hardware_timer.stop()
+            self._hardware = find_hardware().result()
+            names = [(f"{device}: {found.name}", device) for device, found in self._hardware.items()]
+            offer(self.device, [(f"auto ({names[0][0]})", "auto"), *names])
+            self._offer_precisions(self.device.value)
+
+    def _offer_precisions(self, device: str) -> None:
+        found = self._hardware.get(next(iter(self._hardware), "") if device == "auto" else device)
+        if found is not None:
+            names = [(precision, precision) for precision in found.precisions]
+            offer(self.precision, [(f"auto ({found.precisions[0]})", "auto"), *names])
+
+    def _show_progress(self, step: tuple[int, int]) -> None:
+        done, total = step
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
+        if self.button.isEnabled():
+            self._say("Reconstructing\N{HORIZONTAL ELLIPSIS}")
+
+    def _show_warning(self, warning: tuple[Any, ...]) -> None:
+        message, category, filename, line = warning[:4]
+        if issubclass(category, Notice):
+            show_info(str(message))
+        else:
+            logger.warning(warnings.formatwarning(message, category, filename, line))
+
+    def _add_cube(self, cube: xr.DataArray) -> None:
+        if self._worker is None or self._worker.abort_requested:
+            return
+        had_bands = self._viewer.dims.ndim > 2
+        values, properties, _ = cube_to_layer_data(cube, source=self._source)
+        self._viewer.add_image(values, **properties)
+        show_wavelength(self._viewer)
+        if not had_bands:
+            # napari begins at the first band, which in most images is the darkest.
+            self._viewer.dims.set_current_step(0, len(values) // 2)
+        facts = cube.attrs
+        self._say(f"{facts['model']} on {facts['device_name']}, {facts['precision']}: {facts['seconds']:.1f} s")
+
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, InputError):
+            sentence = str(error)
+        else:
+            logger.error("reconstruction failed", exc_info=error)
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            sentence = f"The reconstruction failed ({reason}); try a smaller image, or another device or precision."
+        self._say(sentence)
+        show_error(sentence)
+
+    def _say(self, sentence: str) -> None:
+        self.status.setText(sentence)
+        self.status.setVisible(bool(sentence))
+
+    def _finish(self) -> None:
+        if self._worker is None:
+            return
+        cancelled = self._worker.abort_requested
+        self.destroyed.disconnect(self._worker.quit)
+        self._worker = self._source = None
+        self.progress.hide()
+        self.button.setText("Reconstruct")
+        if cancelled:
+            self._say("Cancelled; nothing was added.")
+        self._update_button()
+
+
+def _estimate(layer: Image, model: str | Path, **settings: Any) -> Generator[tuple[int, int], None, xr.DataArray]:
+    """Run in the worker's thread, where loading torch and a model holds nobody up."""
+    try:
+        return (yield from iter_reconstruct(rgb_from_layer(layer), model, **settings))
+    except RuntimeError as error:
+        # superqt takes a RuntimeError for a deleted worker and would never say that the run has ended.
+        raise _RunError(str(error)) from error
+
+
+class _RunError(Exception):
+    """What torch could not do."""
+
+
+def reconstruct_active_layer() -> None:
+    """Show the widget Reconstruct, the selected layer chosen in it: what napari's menu Layers runs."""
+    viewer = napari.current_viewer()
+    if viewer is None:
+        raise InputError("There is no napari window to show the widget Reconstruct in.")
+    widget = viewer.window.dock_widgets.get(DOCK_NAME)
+    if widget is None:
+        widget = Reconstruct(viewer)
+        viewer.window.add_dock_widget(widget, name=DOCK_NAME)
+    dock = widget.parent()
+    dock.show()
+    dock.raise_()
+    widget.choose_active_layer()
