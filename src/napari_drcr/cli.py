@@ -313,6 +313,8 @@ def _targets(sources: list[Path], output: Path, suffixes: tuple[str, ...], defau
     """Where each result goes: `output` itself for a single source, else a file in the folder `output`."""
     if len(sources) == 1 and output.suffix.lower() in suffixes and not output.is_dir():
         targets = [output]
+    elif output.is_file():
+        raise InputError(f"{output} is a file; name a folder, or a {' or '.join(suffixes)} file for a single result.")
     elif output.suffix and not output.is_dir():
         kinds = " or ".join(suffixes)
         raise InputError(f"{output} cannot hold {len(sources)} results: name a folder, or a {kinds} file for a single one.")

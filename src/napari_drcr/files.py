@@ -45,6 +45,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     # Not tempfile: its files are readable by their owner only, and would stay so under their final name.
     temporary = path.with_name(f".unfinished-{secrets.token_hex(6)}{path.suffix}")
     try:
+        temporary.touch()  # so that a refusal comes from the system, in its words, and not from some library
         yield temporary
         temporary.replace(path)
     except OSError as error:
