@@ -86,7 +86,7 @@ def test_bad_input_ends_with_one_sentence_and_code_2(photo: Path, tmp_path: Path
     assert "no such file" in complaint("reconstruct", tmp_path / "missing.jpg", "-o", out)
     assert "no model 'foto'" in complaint("reconstruct", photo, "-o", out, "-m", "foto")
     assert "no device 'tpu'" in complaint("reconstruct", photo, "-o", out, "-d", "tpu")
-    assert "cannot hold 2 results" in complaint("reconstruct", photo, tmp_path / "b.jpg", "-o", out)
+    assert "cannot hold several results" in complaint("reconstruct", photo, tmp_path / "b.jpg", "-o", out)
     assert "would both be written" in complaint("reconstruct", photo, tmp_path / "x" / "photo.png", "-o", tmp_path)
     assert "no camera 'leica'" in complaint("simulate", photo, "-o", tmp_path, "--camera", "leica")
     assert "no cube" in complaint("simulate", photo, "-o", tmp_path / "x.jpg")

@@ -99,3 +99,44 @@ def test_light_is_multiplied_onto_reflectance_only() -> None:
     radiance = nd.render_srgb(nd.make_cube(flat * 0.5, WAVELENGTHS, quantity="radiance"))
     assert np.ptp(reflectance[0, 0]) < 1e-5
     assert np.ptp(radiance[0, 0]) > 0.02  # equal energy is not daylight
+
+
+@pytest.mark.parametrize(
+    ("targets", "fwhm", "sentence"),
+    [
+        ([], None, "must ascend"),
+        ([500, 450], None, "must ascend"),
+        ([500, 500], None, "must ascend"),
+        ([500], 0, "must be positive"),
+    ],
+)
+def test_targets_that_are_no_bands_are_refused(targets: list[float], fwhm: float | None, sentence: str) -> None:
+    with pytest.raises(nd.InputError, match=sentence):
+        nd.resample(ramp(np.arange(400, 701, 10.0)), targets, fwhm=fwhm)
+
+
+def test_targets_out_of_range_still_tell_how_wide_a_band_is() -> None:
+    line = np.zeros(301)
+    line[101] = 1  # a line at 501 nm, sampled every nm
+    cube = nd.make_cube(np.tile(line[:, None, None], (1, 2, 2)), np.arange(400, 701))
+    assert float(nd.resample(cube, [301.0, 501.0, 701.0])[0, 0, 0]) == pytest.approx(1 / 200, rel=0.01)
+
+
+def test_the_widths_that_a_cube_states_are_used_and_not_passed_on() -> None:
+    line = np.zeros(301)
+    line[150] = 1
+    fine = nd.make_cube(np.tile(line[:, None, None], (1, 2, 2)), np.arange(400, 701))
+    coarse = nd.make_cube(np.ones((4, 2, 2)), [450, 500, 550, 600], attrs={"fwhm": [20.0] * 4})
+    averaged, _ = align(fine, coarse)
+    assert float(averaged.sel(wavelength=550)[0, 0]) == pytest.approx(1 / 20)
+    assert "fwhm" not in averaged.attrs
+
+
+def test_bands_without_colour_are_refused_and_missing_ones_told() -> None:
+    infrared = nd.make_cube(np.ones((3, 2, 2)), [1000, 1500, 2000], quantity="reflectance")
+    with pytest.raises(nd.InputError, match="1000-2000 nm have no colour"):
+        nd.render_srgb(infrared)
+    with pytest.warns(nd.Notice, match="600-700 nm miss part"):
+        nd.render_srgb(nd.make_cube(np.ones((11, 2, 2)), np.arange(600, 701, 10), quantity="reflectance"))
+    with pytest.warns(nd.Notice, match="shown as reflectance"):
+        nd.render_srgb(nd.make_cube(np.ones((31, 2, 2)), WAVELENGTHS))

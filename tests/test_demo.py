@@ -39,8 +39,8 @@ def test_the_scores_are_those_of_the_files(result: DemoResult) -> None:
 
 
 def test_the_baselines_stand_beside_the_model_once_each(result: DemoResult) -> None:
-    assert [score.scene for score in result.scores] == ["polynomial", "linear"]
-    assert result.header() == ["model", "MRAE@0.01", "RMSE", "SAM (degrees)", "PSNR (dB)"]
+    assert [score.name for score in result.scores] == ["polynomial", "linear"]
+    assert result.header() == ["model", "MRAE@0.01", "RMSE", "SAM (degrees)", "PSNR (dB)", "nm"]
 
 
 def test_the_estimate_is_of_some_use_and_says_what_made_it(result: DemoResult) -> None:

@@ -35,7 +35,7 @@ def test_scores_are_those_of_the_scenes_and_their_mean(folders: tuple[Path, Path
         nd.mrae(nd.read_cube(folders[1] / f"{name}.mat"), nd.reconstruct(folders[0] / f"{name}.jpg", "polynomial"), floor=0.01)
         for name in ("scene_1", "scene_2")
     ]
-    assert [score.scene for score in result.scores] == ["scene_1", "scene_2"]
+    assert [score.name for score in result.scores] == ["scene_1", "scene_2"]
     assert [score.mrae for score in result.scores] == pytest.approx(by_hand)
     assert result.mean.mrae == pytest.approx(np.mean(by_hand))
     assert result.header()[1] == "MRAE@0.01"
@@ -59,10 +59,24 @@ def test_the_challenge_protocol_leaves_a_border_out_and_clips(tmp_path: Path) ->
     assert result.header()[1] == "MRAE"
 
 
+def test_scenes_on_other_bands_say_what_was_compared(folders: tuple[Path, Path]) -> None:
+    narrow = nd.resample(nd.read_cube(folders[1] / "scene_1.mat"), np.arange(450, 600, 5))
+    nd.write_cube(folders[1] / "scene_1.mat", narrow)
+    result = evaluate(*folders, model="linear")
+    assert [score.nanometres for score in result.scores] == [(450, 590), (400, 700)]
+    assert result.scores[0].row()[-1] == "450-590"
+
+
+def test_radiance_is_not_scored_against_reflectance(folders: tuple[Path, Path]) -> None:
+    cube = nd.read_cube(folders[1] / "scene_1.mat")
+    nd.write_cube(folders[1] / "scene_1.mat", cube.assign_attrs(quantity="radiance"))
+    assert "holds radiance, the estimate reflectance" in evaluate(*folders, model="linear").skipped["scene_1"]
+
+
 def test_a_scene_that_cannot_be_scored_is_named_and_the_rest_goes_on(folders: tuple[Path, Path]) -> None:
     (folders[0] / "scene_1.jpg").write_bytes(CAMERAS["photo"].photograph(synthetic_scene(32, 64)))
     result = evaluate(*folders, model="linear")
-    assert [score.scene for score in result.scores] == ["scene_2"]
+    assert [score.name for score in result.scores] == ["scene_2"]
     assert "48 x 64 and 32 x 64 pixels" in result.skipped["scene_1"]
     with pytest.raises(nd.InputError, match=r"none of the 2 scenes can be scored; scene_1: nothing remains of 48 x 64"):
         evaluate(*folders, model="linear", protocol="ntire2022")
@@ -85,6 +99,10 @@ def test_folders_that_do_not_match_are_refused(folders: tuple[Path, Path], tmp_p
         find_pairs(tmp_path / "empty", folders[1])
     (folders[0] / "scene_1.png").write_bytes(b"")
     with pytest.raises(nd.InputError, match=r"scene_1\.png and scene_1\.jpg .* keep one"):
+        find_pairs(*folders)
+    (folders[0] / "scene_1.png").unlink()
+    nd.write_cube(folders[1] / "scene_1.hdr", synthetic_scene(48, 64))
+    with pytest.raises(nd.InputError, match="both scene 'scene_1'"):
         find_pairs(*folders)
     with pytest.raises(nd.InputError, match="no protocol 'cave'"):
         evaluate(*folders, protocol="cave")

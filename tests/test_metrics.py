@@ -27,6 +27,12 @@ def test_mrae_by_hand() -> None:
     assert nd.mrae(TRUTH, ESTIMATE, floor=0.01) == pytest.approx((0.2 + 0.5 + 0) / 3)
 
 
+def test_mrae_without_a_floor_tells_of_the_entries_it_leaves_out() -> None:
+    truth = np.where(TRUTH == 0.004, 0, TRUTH)
+    with pytest.warns(nd.Notice, match="leaves out 1 of 4 entries"):
+        assert nd.mrae(truth, ESTIMATE) == pytest.approx((0.2 + 0.5 + 0) / 3)
+
+
 def test_rmse_and_psnr_by_hand() -> None:
     mean_square = (0.01 + 0.01 + 0 + 0.004**2) / 4
     assert nd.rmse(TRUTH, ESTIMATE) == pytest.approx(np.sqrt(mean_square))
@@ -37,7 +43,9 @@ def test_sam_is_in_degrees_and_leaves_black_pixels_out() -> None:
     truth = np.array([[[1.0, 0.0]], [[0.0, 0.0]]])
     estimate = np.array([[[1.0, 0.3]], [[1.0, 0.2]]])
     assert nd.sam(truth, estimate) == pytest.approx(45)
-    assert np.isnan(nd.error_map(truth, estimate, "sam")[0, 1])
+    angles = nd.error_map(truth, estimate, "sam")
+    assert np.isnan(angles[0, 1])
+    assert angles.attrs["left_out"] == 1
     with pytest.raises(nd.InputError, match="no pixel has a spectral angle"):
         nd.sam(np.zeros_like(truth), estimate)
 
@@ -84,7 +92,9 @@ def test_every_mrae_names_its_floor() -> None:
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: nd.mrae(np.zeros((2, 3, 4)), np.ones((2, 3, 4))), "24 entries that are not above 0"),
+        (lambda: nd.mrae(np.zeros((2, 3, 4)), np.ones((2, 3, 4))), "no entry of the truth is above 0"),
+        (lambda: nd.sam(TRUTH, np.full_like(ESTIMATE, np.nan)), "estimate holds 4 values that are NaN"),
+        (lambda: nd.mrae(np.full_like(TRUTH, np.inf), ESTIMATE, floor=0.01), "truth holds 4 values"),
         (lambda: nd.mrae(TRUTH, ESTIMATE, floor=2), "reaches the floor of 2"),
         (lambda: nd.mrae(TRUTH, ESTIMATE, floor=-1), "must be positive"),
         (lambda: nd.rmse(TRUTH, ESTIMATE[:, :, :1]), "differ in shape"),

@@ -20,7 +20,7 @@ STEPS = 6
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "cache" / name))
 
 
 @pytest.fixture
@@ -143,7 +143,12 @@ def test_the_shipped_configurations_are_valid() -> None:
         ("learning: {steps: 0}", r"learning\.steps is 0"),
         ("learning: {speed: 3}", r"learning\.speed is 3"),
         ("data: {patch: 40}", r"data\.patch is 40: .*multiple of 16"),
-        ("camera: {exposure: [2, 1]}", r"camera\.exposure .*the smaller first, not 2, 1"),
+        ("camera: {exposure: [2, 1]}", r"camera\.exposure is \[2, 1\]: .*the smaller first"),
+        ("camera: {exposure: [1, .inf]}", r"camera\.exposure is \[1, inf\]"),
+        ("camera: {jpeg_quality: [150, 200]}", r"camera\.jpeg_quality\.0 is 150"),
+        ("network: {channels: 8, reduction: 16}", "reduction 16 leaves nothing of 8 channels"),
+        ("name: ../../x", "name is '../../x'"),
+        ("seed: 4294967296", "seed is 4294967296"),
         ("camera: {name: leica}", r"camera\.name is 'leica'"),
         ("- a\n- b", "holds list"),
         ("a: [", "not a YAML file"),
@@ -154,6 +159,19 @@ def test_a_wrong_configuration_names_its_field(content: str, sentence: str, tmp_
     path.write_text(content, encoding="utf-8")
     with pytest.raises(nd.InputError, match=sentence):
         read_config(path)
+
+
+def test_an_empty_section_takes_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("name: tiny\ndata:\n", encoding="utf-8")
+    assert read_config(path, data__folder=tmp_path).data.folder == tmp_path
+
+
+def test_a_run_that_diverges_says_so(config: TrainingConfig, tmp_path: Path) -> None:
+    with pytest.raises(nd.InputError, match=r"loss is .* at step .*: choose a lower learning\.learning_rate"):
+        start_run(make_config(config.model_dump(), learning__learning_rate=1e30), tmp_path / "run")
+    with pytest.raises(nd.InputError, match=r"lower learning\.validation_floor"):
+        start_run(make_config(config.model_dump(), learning__validation_floor=5), tmp_path / "other")
 
 
 def test_data_that_cannot_be_trained_on_is_refused(config: TrainingConfig, scenes: Path, tmp_path: Path) -> None:
@@ -168,6 +186,9 @@ def test_data_that_cannot_be_trained_on_is_refused(config: TrainingConfig, scene
         start(data__validation=["scene_9"])
     with pytest.raises(nd.InputError, match="0 validation cubes"):
         start(data__folder=scenes / "Train_spectral")
+    with pytest.raises(nd.InputError, match="no device 'cuda:9'"):
+        start(device="cuda:9")
+    assert not (tmp_path / "run").exists()
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("precious")
     with pytest.raises(nd.InputError, match="exists already"):
@@ -182,6 +203,9 @@ def test_a_checkpoint_from_a_stranger_runs_no_code(config: TrainingConfig, tmp_p
     content = torch.load(checkpoint, weights_only=True)
     torch.save(content | {"surprise": Path}, checkpoint)
     with pytest.raises(nd.InputError, match="could run code"):
+        resume_run(tmp_path / "run")
+    torch.save({"state_dict": {}}, checkpoint)
+    with pytest.raises(nd.InputError, match="no checkpoint of a run"):
         resume_run(tmp_path / "run")
 
 

@@ -7,18 +7,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from napari_drcr import __version__
 from napari_drcr.errors import Cancelled, InputError, Notice
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
 BAD_INPUT = 2
 INTERRUPTED = 130
+TOO_LARGE = "there is not enough memory for this; try a smaller image, or a smaller --tile where there is that option."
 
 app = typer.Typer(
     name="napari-drcr",
@@ -48,7 +46,11 @@ def main() -> NoReturn:
     except OSError as error:
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
     except MemoryError:
-        _fail("there is not enough memory for this; try a smaller --tile or a smaller image.")
+        _fail(TOO_LARGE)
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        _fail(TOO_LARGE)
     except (Cancelled, KeyboardInterrupt):
         print("Stopped.", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -83,9 +85,18 @@ def _progress_bar(text: str) -> Iterator[Callable[..., None]]:
         yield show
 
 
-def _print_table(table: Table) -> None:
+def _print_table(header: list[str], rows: list[list[str]], *, sum_up: bool = False) -> None:
+    """A table on stdout, figures to the right; `sum_up` sets the last row apart."""
     from rich.console import Console
+    from rich.table import Table
 
+    table = Table()
+    for number, title in enumerate(header):
+        table.add_column(title, justify="right" if number else "left")
+    for number, row in enumerate(rows):
+        if sum_up and number == len(rows) - 1:
+            table.add_section()
+        table.add_row(*row)
     Console().print(table)
 
 
@@ -104,19 +115,12 @@ def demo(
     precision: PrecisionOption = "auto",
 ) -> None:
     """Show the whole story on a bundled synthetic scene: no GPU, no screen, no download."""
-    from rich.table import Table
-
     from napari_drcr.demo import run_demo
 
     with _progress_bar("demo") as show:
         result = run_demo(output, model=model, device=device, precision=precision, progress=show)
     print("Spectra estimated from RGB, against the exact ones of a synthetic scene (not a benchmark):")
-    table = Table()
-    for number, column in enumerate(result.header()):
-        table.add_column(column, justify="right" if number else "left")
-    for score in result.scores:
-        table.add_row(score.scene, f"{score.mrae:.3f}", f"{score.rmse:.4f}", f"{score.sam:.1f}", f"{score.psnr:.1f}")
-    _print_table(table)
+    _print_table(result.header(), [score.row() for score in result.scores])
     print(
         f"{result.model} on {result.device_name}, {result.seconds:.1f} s. An estimate from three channels, not a measurement."
     )
@@ -189,7 +193,7 @@ def simulate(
     chosen = find_camera(camera).with_settings(
         exposure=exposure, photo_electrons=photo_electrons, read_noise=read_noise, jpeg_quality=jpeg_quality or None
     )
-    targets = _targets(cubes, output, (chosen.suffix,), chosen.suffix)
+    targets = _targets(cubes, output, (".jpg", ".jpeg") if jpeg_quality else (".png",), chosen.suffix)
 
     def work(path: Path, target: Path, show: Callable[..., None]) -> str:
         photograph = chosen.photograph(read_cube(path), seed=seed)
@@ -213,10 +217,10 @@ def evaluate(
     encoding: EncodingOption = "srgb",
 ) -> None:
     """Score a model on pairs of RGB images and true cubes."""
-    from rich.table import Table
-
     from napari_drcr import evaluation
 
+    if csv is not None and not csv.parent.is_dir():
+        raise InputError(f"the folder {csv.parent} does not exist, so the table cannot be written there.")
     with _progress_bar("scenes") as show:
         result = evaluation.evaluate(
             rgb,
@@ -230,14 +234,7 @@ def evaluate(
             progress=show,
         )
     print(f"{result.model}, protocol {result.protocol}: {evaluation.PROTOCOLS[result.protocol]}")
-    table = Table()
-    for number, column in enumerate(result.header()):
-        table.add_column(column, justify="right" if number else "left")
-    for score in (*result.scores, result.mean):
-        if score.scene == "mean":
-            table.add_section()
-        table.add_row(score.scene, f"{score.mrae:.4f}", f"{score.rmse:.4f}", f"{score.sam:.2f}", f"{score.psnr:.2f}")
-    _print_table(table)
+    _print_table(result.header(), [score.row() for score in (*result.scores, result.mean)], sum_up=True)
     for scene, reason in result.skipped.items():
         print(f"Skipped {scene}: {reason}", file=sys.stderr)
     if csv is not None:
@@ -282,8 +279,6 @@ def models(
     name: Annotated[str | None, typer.Argument(help="Print the whole card of this model or file.")] = None,
 ) -> None:
     """List the shipped models, or print one card."""
-    from rich.table import Table
-
     from napari_drcr.weights import load_model, shipped_models
 
     if name is not None:
@@ -296,28 +291,27 @@ def models(
                 value = ", ".join(f"{title} {figure:g}" for title, figure in value.items())
             print(f"{key}: {value}")
         return
-    table = Table()
-    for column in ("model", "architecture", "parameters", "input", "scores"):
-        table.add_column(column, justify="right" if column == "parameters" else "left")
+    rows = []
     for shipped in shipped_models():
         model = load_model(shipped)
         figures = "\n".join(f"{title} {figure:g}" for title, figure in model.card.scores.items())
-        table.add_row(
-            shipped, model.card.architecture, f"{model.parameters:,}", f"{model.encoding}, by {model.normalisation}", figures
+        rows.append(
+            [shipped, model.card.architecture, f"{model.parameters:,}", f"{model.encoding}, by {model.normalisation}", figures]
         )
-    _print_table(table)
+    _print_table(["model", "architecture", "parameters", "input", "scores"], rows)
     print("`napari-drcr models NAME` prints the card.")
 
 
 def _targets(sources: list[Path], output: Path, suffixes: tuple[str, ...], default: str) -> list[Path]:
     """Where each result goes: `output` itself for a single source, else a file in the folder `output`."""
+    kinds = " or ".join(suffixes)
     if len(sources) == 1 and output.suffix.lower() in suffixes and not output.is_dir():
         targets = [output]
     elif output.is_file():
-        raise InputError(f"{output} is a file; name a folder, or a {' or '.join(suffixes)} file for a single result.")
+        raise InputError(f"{output} is a file; name a folder, or a {kinds} file for a single result.")
     elif output.suffix and not output.is_dir():
-        kinds = " or ".join(suffixes)
-        raise InputError(f"{output} cannot hold {len(sources)} results: name a folder, or a {kinds} file for a single one.")
+        what = "several results" if len(sources) > 1 else "this result"
+        raise InputError(f"{output} cannot hold {what}: name a folder that exists, or a {kinds} file for a single one.")
     else:
         targets = [output / f"{source.stem}{default}" for source in sources]
     for number, target in enumerate(targets):
@@ -340,10 +334,10 @@ def _for_each(sources: list[Path], targets: list[Path], work: Callable[[Path, Pa
             with _progress_bar(source.name) as show:
                 said = work(source, target, show)
             print(f"{target}  ({said})")
-        except (InputError, OSError) as error:
+        except (InputError, OSError, MemoryError) as error:
             if len(sources) == 1:
                 raise
-            print(f"Error: {source}: {error}", file=sys.stderr)
+            print(f"Error: {source}: {error or TOO_LARGE}", file=sys.stderr)
             failed.append(source)
     if failed:
         names = ", ".join(str(source) for source in failed)

@@ -8,9 +8,15 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from napari_drcr.errors import InputError, notify
+
 FloatArray = npt.NDArray[np.floating]
 
 DAYLIGHT_REFERENCE_NM = 560.0
+VISIBLE = (400, 700)
+"""Range in nm outside which a band alone has hardly any colour."""
+NEEDED = (430, 660)
+"""Range in nm that bands must cover for colours to be about right."""
 
 
 def srgb_response(wavelengths: Sequence[float] | FloatArray, *, illuminant: str | None = "D65") -> FloatArray:
@@ -29,12 +35,26 @@ def srgb_response(wavelengths: Sequence[float] | FloatArray, *, illuminant: str 
         ``spectrum @ response`` is linear sRGB. With D65 a reflectance of 1 in every band gives exactly (1, 1, 1).
         Without, a radiance in the shape of D65, 1 at 560 nm, does.
 
+    Raises
+    ------
+    InputError
+        If no band lies in the visible range. The caller is told where part of it is missing.
+
     Notes
     -----
     CIE 015:2018 for observer and illuminant, IEC 61966-2-1 for the primaries. Both are tabulated by colour-science, which
     is imported on the first call only.
     """
-    return _srgb_response(tuple(float(nm) for nm in wavelengths), illuminant)
+    nm = tuple(float(nm) for nm in wavelengths)
+    if nm[0] > VISIBLE[1] or nm[-1] < VISIBLE[0]:
+        raise InputError(
+            f"bands of {nm[0]:g}-{nm[-1]:g} nm have no colour: none of them lies within {VISIBLE[0]}-{VISIBLE[1]} nm."
+        )
+    if nm[0] > NEEDED[0] or nm[-1] < NEEDED[1]:
+        notify(
+            f"Bands of {nm[0]:g}-{nm[-1]:g} nm miss part of what the eye sees ({NEEDED[0]}-{NEEDED[1]} nm): their colours are off."
+        )
+    return _srgb_response(nm, illuminant)
 
 
 @cache

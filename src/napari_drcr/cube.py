@@ -76,12 +76,15 @@ def make_cube(
         raise InputError(f"a cube holds real numbers, but these values are of type {values.dtype}.")
     if wavelengths is None:
         wavelengths = _assumed_wavelengths(values.shape[0])
-    nm = np.asarray(wavelengths, dtype=np.float64).ravel()
+    try:
+        nm = np.asarray(wavelengths, dtype=np.float64).ravel()
+    except (TypeError, ValueError):
+        raise InputError(f"wavelengths must be numbers in nm, not {wavelengths!r:.60}.") from None
     labels = {"quantity": quantity, "scale": float(scale), "illuminant": illuminant}
     if nm.size != values.shape[0]:
         raise InputError(f"{nm.size} wavelengths do not fit {values.shape[0]} bands.")
     coordinate = xr.Variable("wavelength", nm, {"units": "nm"})
-    cube = xr.DataArray(values, dims=DIMS, coords={"wavelength": coordinate}, name=name, attrs={**labels, **(attrs or {})})
+    cube = xr.DataArray(values, dims=DIMS, coords={"wavelength": coordinate}, name=name, attrs={**(attrs or {}), **labels})
     return check_cube(cube)
 
 
@@ -127,7 +130,9 @@ def check_cube(cube: Any) -> xr.DataArray:
     return cube
 
 
-def resample(cube: xr.DataArray, wavelengths: Sequence[float] | npt.NDArray[Any], *, fwhm: float | None = None) -> xr.DataArray:
+def resample(
+    cube: xr.DataArray, wavelengths: Sequence[float] | npt.NDArray[Any], *, fwhm: float | Sequence[float] | None = None
+) -> xr.DataArray:
     """Put a cube on other bands, never beyond its own range.
 
     Parameters
@@ -136,8 +141,8 @@ def resample(cube: xr.DataArray, wavelengths: Sequence[float] | npt.NDArray[Any]
         The cube to resample.
     wavelengths : sequence of float
         Target band centres in nm, ascending. Those outside the cube's range are left out of the result.
-    fwhm : float, optional
-        Width of a target band in nm; by default the spacing of the targets.
+    fwhm : float or sequence of float, optional
+        Width in nm of every, or of each, target band; by default the spacing of the targets.
 
     Returns
     -------
@@ -147,31 +152,38 @@ def resample(cube: xr.DataArray, wavelengths: Sequence[float] | npt.NDArray[Any]
     Raises
     ------
     InputError
-        If no target lies within the cube's range.
+        If the targets are no ascending wavelengths, a width is not positive, or no target lies within the cube's range.
     """
     check_cube(cube)
     source = cube["wavelength"].values
-    target = np.asarray(wavelengths, dtype=np.float64)
-    inside = target[(target >= source[0]) & (target <= source[-1])]
-    if inside.size == 0:
+    target = np.asarray(wavelengths, dtype=np.float64).ravel()
+    if target.size == 0 or not np.isfinite(target).all() or np.any(np.diff(target) <= 0):
+        raise InputError(f"the wanted wavelengths must ascend, in nm, but are {np.array2string(target, threshold=6)}.")
+    default = np.gradient(target) if target.size > 1 else (np.gradient(source).mean() if source.size > 1 else 1.0)
+    widths = np.broadcast_to(np.asarray(default if fwhm is None else fwhm, dtype=np.float64), target.shape)
+    if not np.all(widths > 0):
+        raise InputError(f"the width of a band (fwhm) must be positive, in nm, not {widths.min():g}.")
+    inside = (target >= source[0]) & (target <= source[-1])
+    if not inside.any():
         raise InputError(
             f"no common range: the cube covers {source[0]:g}-{source[-1]:g} nm, the wanted bands {target[0]:g}-{target[-1]:g} nm."
         )
-    if np.array_equal(inside, source):
+    target, widths = target[inside], widths[inside]
+    if np.array_equal(target, source):
         return cube
     weights = xr.DataArray(
-        _band_weights(source, inside, fwhm).astype(cube.dtype), dims=("target", "wavelength"), coords={"wavelength": source}
+        _band_weights(source, target, widths).astype(cube.dtype), dims=("target", "wavelength"), coords={"wavelength": source}
     )
     resampled: xr.DataArray = xr.dot(weights, cube, dim="wavelength").rename(target="wavelength").transpose(*DIMS)
-    coordinate = xr.Variable("wavelength", inside, {"units": "nm"})
-    resampled = resampled.assign_coords(wavelength=coordinate).assign_attrs(cube.attrs)
-    return resampled.rename(cube.name)
+    coordinate = xr.Variable("wavelength", target, {"units": "nm"})
+    # The widths of the old bands say nothing about the new ones.
+    attrs = {key: value for key, value in cube.attrs.items() if key != "fwhm"}
+    return resampled.assign_coords(wavelength=coordinate).assign_attrs(attrs).rename(cube.name)
 
 
-def _band_weights(source: npt.NDArray[Any], target: npt.NDArray[Any], fwhm: float | None) -> npt.NDArray[Any]:
+def _band_weights(source: npt.NDArray[Any], target: npt.NDArray[Any], widths: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Rows that turn spectra at `source` into spectra at `target`: shape (target, source), each row summing to 1."""
     spacing = np.gradient(source) if source.size > 1 else np.ones(1)
-    widths = np.gradient(target) if target.size > 1 and fwhm is None else np.full(target.size, fwhm or spacing.mean())
     weights = np.zeros((target.size, source.size))
     for row, nm, width in zip(weights, target, widths, strict=True):
         # At the ends of the range the band is narrowed on both sides, so that its centre stays where it is.
@@ -215,12 +227,18 @@ def align(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr.D
     one, two = first["wavelength"].values, second["wavelength"].values
     if np.array_equal(one, two):
         return first, second
-    coarser = max((one, two), key=lambda nm: float(np.ptp(nm)) / max(nm.size - 1, 1) if nm.size > 1 else np.inf)
-    low, high = max(one[0], two[0]), min(one[-1], two[-1])
-    grid = coarser[(coarser >= low) & (coarser <= high)]
-    if grid.size == 0:
+    coarser = max((first, second), key=lambda cube: _mean_spacing(cube["wavelength"].values))
+    nm = coarser["wavelength"].values
+    common = (nm >= max(one[0], two[0])) & (nm <= min(one[-1], two[-1]))
+    if not common.any():
         raise InputError(f"the cubes share no wavelengths: {one[0]:g}-{one[-1]:g} nm and {two[0]:g}-{two[-1]:g} nm.")
-    return resample(first, grid), resample(second, grid)
+    widths = np.asarray(coarser.attrs.get("fwhm", ()), dtype=np.float64)
+    fwhm = widths[common].tolist() if widths.size == nm.size else None
+    return resample(first, nm[common], fwhm=fwhm), resample(second, nm[common], fwhm=fwhm)
+
+
+def _mean_spacing(nm: npt.NDArray[Any]) -> float:
+    return float(np.ptp(nm)) / (nm.size - 1) if nm.size > 1 else np.inf
 
 
 def render_srgb(cube: xr.DataArray) -> npt.NDArray[np.float32]:
@@ -229,7 +247,7 @@ def render_srgb(cube: xr.DataArray) -> npt.NDArray[np.float32]:
     Parameters
     ----------
     cube : xarray.DataArray, shape (bands, y, x)
-        Reflectance is lit by D65; radiance is taken as it is; an unknown quantity is treated as reflectance.
+        Reflectance is lit by D65; radiance is taken as it is; an unknown quantity is treated as reflectance, and the caller told.
 
     Returns
     -------
@@ -237,6 +255,8 @@ def render_srgb(cube: xr.DataArray) -> npt.NDArray[np.float32]:
         sRGB-encoded values in [0, 1].
     """
     check_cube(cube)
+    if cube.attrs.get("quantity", "unknown") == "unknown":
+        notify("This cube does not say what it holds: it is shown as reflectance under D65.")
     light = None if cube.attrs.get("quantity") == "radiance" else "D65"
     response = srgb_response(cube["wavelength"].values, illuminant=light).astype(np.float32)
     return encode_srgb(np.einsum("byx,bc->yxc", np.asarray(cube.values, dtype=np.float32), response, optimize=True))

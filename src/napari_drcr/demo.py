@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_drcr.errors import InputError
-from napari_drcr.evaluation import DEFAULT_FLOOR, Score, score
+from napari_drcr.evaluation import DEFAULT_FLOOR, Score, score, score_header
 from napari_drcr.figures import comparison_figure, save_figure
 from napari_drcr.files import atomic_path
 from napari_drcr.io import write_cube
-from napari_drcr.metrics import metric_name
 from napari_drcr.reconstruction import ESTIMATE, reconstruct
 from napari_drcr.sample import marked_pixels, synthetic_pair
 from napari_drcr.weights import DEFAULT_MODEL
@@ -35,7 +34,7 @@ class DemoResult:
     floor : float
         Of the MRAE.
     scores : tuple of Score
-        The model's, then those of the baselines; `Score.scene` holds the model's name.
+        The model's, then those of the baselines; `Score.name` holds the model's name.
     paths : tuple of Path
         The files: RGB image, true cube, estimated cube, figure.
     """
@@ -51,7 +50,7 @@ class DemoResult:
 
     def header(self) -> list[str]:
         """Column titles of the scores, MRAE with its floor."""
-        return ["model", metric_name("mrae", self.floor), "RMSE", "SAM (degrees)", "PSNR (dB)"]
+        return score_header("model", self.floor)
 
 
 def run_demo(

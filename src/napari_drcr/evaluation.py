@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import xarray as xr
 
+from napari_drcr.cube import align
 from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path
 from napari_drcr.io import looks_like_cube, read_cube, read_rgb
@@ -20,7 +21,10 @@ from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
 
 PROTOCOLS: Mapping[str, str] = {
     "full": "every pixel, the estimate as it is",
-    "ntire2022": "without a border of 128 pixels, the estimate clipped to [0, 1], MRAE without a floor unless one is given",
+    "ntire2022": (
+        "without a border of 128 pixels, the estimate clipped to [0, 1]; without a floor, as in the challenge, "
+        "scenes with a value <= 0 are left out"
+    ),
 }
 DEFAULT_FLOOR = 0.01
 BORDER = 128
@@ -29,13 +33,34 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 @dataclass(frozen=True)
 class Score:
-    """One scene's figures: MRAE (with the evaluation's floor) and RMSE without unit, SAM in degrees, PSNR in dB."""
+    """One row of figures.
 
-    scene: str
+    Parameters
+    ----------
+    name : str
+        Of the scene, or whatever the row is about.
+    mrae, rmse, sam, psnr : float
+        MRAE with the evaluation's floor, RMSE in the unit of the cubes, SAM in degrees, PSNR in dB.
+    nanometres : tuple of float
+        First and last wavelength that was compared.
+    """
+
+    name: str
     mrae: float
     rmse: float
     sam: float
     psnr: float
+    nanometres: tuple[float, float]
+
+    def row(self) -> list[str]:
+        """The figures as shown to people, under `score_header`."""
+        low, high = self.nanometres
+        return [self.name, f"{self.mrae:.4f}", f"{self.rmse:.4f}", f"{self.sam:.2f}", f"{self.psnr:.2f}", f"{low:g}-{high:g}"]
+
+
+def score_header(first: str, floor: float | None) -> list[str]:
+    """Titles of the columns of `Score.row`, MRAE with its floor."""
+    return [first, metric_name("mrae", floor), "RMSE", "SAM (degrees)", "PSNR (dB)", "nm"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +76,7 @@ class Evaluation:
     floor : float or None
         Of the MRAE.
     scores : tuple of Score
-        One a scene, by name.
+        One a scene, ordered by name.
     skipped : mapping of str to str
         Scenes without a score, and why.
     """
@@ -64,13 +89,20 @@ class Evaluation:
 
     @property
     def mean(self) -> Score:
-        """The average over scenes, each weighing the same."""
-        columns = [field.name for field in fields(Score)][1:]
-        return Score("mean", **{name: fmean(getattr(score, name) for score in self.scores) for name in columns})
+        """The average over scenes, each weighing the same; its wavelengths are those that every scene has."""
+        ranges = [score.nanometres for score in self.scores]
+        return Score(
+            "mean",
+            fmean(score.mrae for score in self.scores),
+            fmean(score.rmse for score in self.scores),
+            fmean(score.sam for score in self.scores),
+            fmean(score.psnr for score in self.scores),
+            (max(low for low, _ in ranges), min(high for _, high in ranges)),
+        )
 
     def header(self) -> list[str]:
-        """Column titles, MRAE with its floor."""
-        return ["scene", metric_name("mrae", self.floor), "RMSE", "SAM (degrees)", "PSNR (dB)"]
+        """Titles of the columns, MRAE with its floor."""
+        return score_header("scene", self.floor)
 
     def write_csv(self, path: str | Path) -> None:
         """Write one row a scene and the mean.
@@ -83,10 +115,9 @@ class Evaluation:
         with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             file.write(f"# model {self.model}\n# protocol {self.protocol}: {PROTOCOLS[self.protocol]}\n")
             writer = csv.writer(file)
-            writer.writerow(self.header())
-            writer.writerows(
-                [score.scene, score.mrae, score.rmse, score.sam, score.psnr] for score in (*self.scores, self.mean)
-            )
+            writer.writerow([*self.header()[:-1], "from nm", "to nm"])
+            for score in (*self.scores, self.mean):
+                writer.writerow([score.name, score.mrae, score.rmse, score.sam, score.psnr, *score.nanometres])
 
 
 def find_pairs(rgb: str | Path, truth: str | Path) -> tuple[list[tuple[Path, Path]], dict[str, str]]:
@@ -105,21 +136,16 @@ def find_pairs(rgb: str | Path, truth: str | Path) -> tuple[list[tuple[Path, Pat
     Raises
     ------
     InputError
-        If a folder is missing, two images share a stem, or nothing matches.
+        If a folder is missing, two images or two cubes share a stem, or nothing matches.
     """
     folders = Path(rgb), Path(truth)
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder.")
-    cubes = {path.stem.removesuffix("_ms"): path for path in sorted(folders[1].iterdir()) if looks_like_cube(path)}
-    images: dict[str, Path] = {}
-    for path in sorted(folders[0].iterdir()):
-        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES:
-            if path.stem in images:
-                raise InputError(
-                    f"{path.name} and {images[path.stem].name} in {folders[0]} are both scene {path.stem!r}; keep one."
-                )
-            images[path.stem] = path
+    images = _by_stem(
+        [path for path in sorted(folders[0].iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    )
+    cubes = _by_stem([path for path in sorted(folders[1].iterdir()) if looks_like_cube(path)])
     pairs = [(images[name], cubes[name]) for name in sorted(images.keys() & cubes.keys())]
     if not pairs:
         raise InputError(
@@ -128,6 +154,17 @@ def find_pairs(rgb: str | Path, truth: str | Path) -> tuple[list[tuple[Path, Pat
         )
     lonely = {name: "no cube of that name" for name in sorted(images.keys() - cubes.keys())}
     return pairs, lonely | {name: "no image of that name" for name in sorted(cubes.keys() - images.keys())}
+
+
+def _by_stem(paths: list[Path]) -> dict[str, Path]:
+    scenes: dict[str, Path] = {}
+    for path in paths:
+        # A folder of the CAVE data is called <scene>_ms.
+        stem = path.name.removesuffix("_ms") if path.is_dir() else path.stem
+        if stem in scenes:
+            raise InputError(f"{path.name} and {scenes[stem].name} in {path.parent} are both scene {stem!r}; keep one.")
+        scenes[stem] = path
+    return scenes
 
 
 def evaluate(
@@ -180,7 +217,7 @@ def evaluate(
         try:
             exact = read_cube(cube)
             estimate = reconstruct(read_rgb(image), loaded, device=device, precision=precision, encoding=encoding)
-            scores.append(score(image.stem, *_under_protocol(exact, estimate, protocol), floor or None))
+            scores.append(score(image.stem, *_under_protocol(exact, estimate, protocol, floor or None), floor or None))
         except InputError as error:
             skipped[image.stem] = str(error)
         if progress is not None:
@@ -191,9 +228,16 @@ def evaluate(
     return Evaluation(loaded.name, protocol, floor or None, tuple(scores), skipped)
 
 
-def _under_protocol(truth: xr.DataArray, estimate: xr.DataArray, protocol: str) -> tuple[xr.DataArray, xr.DataArray]:
+def _under_protocol(
+    truth: xr.DataArray, estimate: xr.DataArray, protocol: str, floor: float | None
+) -> tuple[xr.DataArray, xr.DataArray]:
+    quantities = [cube.attrs.get("quantity", "unknown") for cube in (truth, estimate)]
+    if "unknown" not in quantities and quantities[0] != quantities[1]:
+        raise InputError(f"the true cube holds {quantities[0]}, the estimate {quantities[1]}: these cannot be compared.")
     if protocol == "full":
         return truth, estimate
+    if floor is None and not (truth > 0).all():
+        raise InputError("the true cube has values <= 0, which the protocol leaves out; give a floor to score it all the same.")
     height, width = truth.shape[1:]
     if min(height, width) <= 2 * BORDER:
         raise InputError(f"nothing remains of {height} x {width} pixels without the protocol's border of {BORDER}.")
@@ -207,7 +251,7 @@ def score(name: str, truth: xr.DataArray, estimate: xr.DataArray, floor: float |
     Parameters
     ----------
     name : str
-        Of the scene, or whatever the row is about.
+        See `Score`.
     truth, estimate : xarray.DataArray, shape (bands, y, x)
         See `napari_drcr.metrics`.
     floor : float or None
@@ -216,5 +260,19 @@ def score(name: str, truth: xr.DataArray, estimate: xr.DataArray, floor: float |
     Returns
     -------
     Score
+
+    Raises
+    ------
+    InputError
+        If the cubes cannot be compared.
     """
-    return Score(name, mrae(truth, estimate, floor), rmse(truth, estimate), sam(truth, estimate), psnr(truth, estimate))
+    truth, estimate = align(truth, estimate)
+    nm = truth["wavelength"].values
+    return Score(
+        name,
+        mrae(truth, estimate, floor),
+        rmse(truth, estimate),
+        sam(truth, estimate),
+        psnr(truth, estimate),
+        (float(nm[0]), float(nm[-1])),
+    )

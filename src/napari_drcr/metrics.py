@@ -9,7 +9,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from napari_drcr.cube import WAVELENGTHS, align, make_cube
-from napari_drcr.errors import InputError
+from napari_drcr.errors import InputError, notify
 
 METRICS = ("mrae", "rmse", "sam", "psnr")
 
@@ -25,8 +25,8 @@ def mrae(truth: Cube, estimate: Cube, floor: float | None = None) -> float:
     truth, estimate : xarray.DataArray or ndarray, shape (bands, y, x)
         Cubes on other bands are first put on common ones (`napari_drcr.cube.align`); arrays must agree in shape.
     floor : float, optional
-        Count only entries with ``truth >= floor``. Without it every entry counts, as in the challenges, and the truth must be
-        positive everywhere.
+        Count only entries with ``truth >= floor``. Without it every entry above 0 counts, and the caller is told if that leaves
+        any out; the challenges leave out the whole scene then.
 
     Returns
     -------
@@ -36,20 +36,50 @@ def mrae(truth: Cube, estimate: Cube, floor: float | None = None) -> float:
     Raises
     ------
     InputError
-        If the shapes differ, or nothing can be divided by.
+        If the shapes differ, a value is not finite, or no entry reaches the floor.
     """
     return _finish("mrae", *_sums(truth, estimate, "mrae", floor, axis=None))
 
 
 def rmse(truth: Cube, estimate: Cube) -> float:
-    """Root mean square error, in the unit of the cubes; parameters and errors as for `mrae`."""
+    """Root mean square error.
+
+    Parameters
+    ----------
+    truth, estimate
+        As for `mrae`.
+
+    Returns
+    -------
+    float
+        In the unit of the cubes, 0 or more.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ or a value is not finite.
+    """
     return _finish("rmse", *_sums(truth, estimate, "rmse", None, axis=None))
 
 
 def sam(truth: Cube, estimate: Cube) -> float:
-    """Mean spectral angle between spectra in degrees, 0-180 (Kruse et al. 1993).
+    """Mean spectral angle between the spectra of each pixel (spectral angle mapper, Kruse et al. 1993).
 
-    Pixels whose spectrum is zero in either cube have no angle and are left out; they are NaN in `error_map`.
+    Parameters
+    ----------
+    truth, estimate
+        As for `mrae`.
+
+    Returns
+    -------
+    float
+        In degrees, 0-180. Pixels whose spectrum is zero in either cube have no angle: they are left out here, and NaN and
+        counted (attribute ``left_out``) in `error_map`.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, a value is not finite, or no pixel has an angle.
     """
     angles = _angles(*_values(truth, estimate))
     if np.isnan(angles).all():
@@ -58,7 +88,23 @@ def sam(truth: Cube, estimate: Cube) -> float:
 
 
 def psnr(truth: Cube, estimate: Cube) -> float:
-    """Peak signal-to-noise ratio in dB for a peak of 1; parameters and errors as for `mrae`."""
+    """Peak signal-to-noise ratio for a peak of 1.
+
+    Parameters
+    ----------
+    truth, estimate
+        As for `mrae`.
+
+    Returns
+    -------
+    float
+        In dB; infinite for equal cubes.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ or a value is not finite.
+    """
     return _finish("psnr", *_sums(truth, estimate, "psnr", None, axis=None))
 
 
@@ -75,14 +121,20 @@ def error_map(truth: Cube, estimate: Cube, metric: str = "mrae", floor: float | 
     Returns
     -------
     xarray.DataArray, shape (y, x)
-        Named by `metric_name`. NaN where no band reaches the floor, or where there is no angle.
+        Named by `metric_name`. NaN where no band reaches the floor, or where there is no angle; ``attrs["left_out"]`` says in
+        how many pixels.
+
+    Raises
+    ------
+    InputError
+        As for the scalar, or if there is no such metric.
     """
-    first, second = _aligned(truth, estimate)
     if _known(metric) == "sam":
-        errors = _angles(first.values, second.values)
+        errors = _angles(*_values(truth, estimate))
     else:
-        errors = _finish_array(metric, *_sums(first, second, metric, floor, axis=0))
-    return xr.DataArray(errors, dims=("y", "x"), name=metric_name(metric, floor), attrs={"units": _units(metric)})
+        errors = _finish_array(metric, *_sums(truth, estimate, metric, floor, axis=0))
+    attrs = {"units": _units(metric), "left_out": int(np.isnan(errors).sum())}
+    return xr.DataArray(errors, dims=("y", "x"), name=metric_name(metric, floor), attrs=attrs)
 
 
 def error_curve(truth: Cube, estimate: Cube, metric: str = "mrae", floor: float | None = None) -> xr.DataArray:
@@ -99,6 +151,11 @@ def error_curve(truth: Cube, estimate: Cube, metric: str = "mrae", floor: float 
     -------
     xarray.DataArray, shape (bands,)
         With the coordinate ``wavelength`` in nm; NaN in bands where nothing reaches the floor.
+
+    Raises
+    ------
+    InputError
+        As for the scalar, or if there is no such metric per band.
     """
     if _known(metric) == "sam":
         raise InputError("there is no SAM per band: an angle needs the whole spectrum; choose mrae, rmse or psnr.")
@@ -143,6 +200,11 @@ def _aligned(truth: Cube, estimate: Cube) -> tuple[xr.DataArray, xr.DataArray]:
 
 def _values(truth: Cube, estimate: Cube) -> tuple[FloatArray, FloatArray]:
     first, second = _aligned(truth, estimate)
+    for name, cube in (("truth", first), ("estimate", second)):
+        if wrong := int(np.count_nonzero(~np.isfinite(cube.values))):
+            raise InputError(
+                f"the {name} holds {wrong} values that are NaN or infinite; replace or leave out these pixels first."
+            )
     return first.values, second.values
 
 
@@ -153,7 +215,7 @@ def _sums(
     first, second = _values(truth, estimate)
     if metric == "mrae":
         counted = _counted(first, floor)
-        errors = np.abs(first - second) / np.where(counted, first, 1) * counted
+        errors = np.where(counted, np.abs(first - second) / np.where(counted, first, 1), 0)
         counts = np.sum(counted, axis=axis)
     else:
         errors = np.square(first - second, dtype=np.float64)
@@ -162,18 +224,18 @@ def _sums(
 
 
 def _counted(truth: FloatArray, floor: float | None) -> npt.NDArray[np.bool_]:
-    if floor:
-        if not floor > 0:
-            raise InputError(f"the floor of MRAE must be positive, or left out, not {floor:g}.")
-        counted = truth >= floor
-        if not counted.any():
-            raise InputError(f"no entry of the truth reaches the floor of {floor:g}; choose a lower one.")
-        return counted
-    if zeros := np.count_nonzero(~(truth > 0)):
+    if floor is not None and not floor >= 0:
+        raise InputError(f"the floor of MRAE must be positive, or left out, not {floor:g}.")
+    counted = truth >= floor if floor else truth > 0
+    if not counted.any():
         raise InputError(
-            f"the truth has {zeros} entries that are not above 0, where MRAE is not defined; give a floor, such as 0.01."
+            f"no entry of the truth {f'reaches the floor of {floor:g}' if floor else 'is above 0'}, so there is no MRAE."
         )
-    return np.ones_like(truth, dtype=bool)
+    if not floor and (left_out := counted.size - np.count_nonzero(counted)):
+        notify(
+            f"MRAE without a floor leaves out {left_out} of {counted.size} entries, whose truth is not above 0; consider a floor."
+        )
+    return np.asarray(counted)
 
 
 def _finish(metric: str, total: FloatArray, count: FloatArray) -> float:

@@ -16,7 +16,7 @@ import xarray as xr
 from napari_drcr.baselines import PixelMap
 from napari_drcr.colorimetry import decode_srgb
 from napari_drcr.cube import make_cube
-from napari_drcr.devices import processor_name
+from napari_drcr.devices import choose_device, choose_precision, devices, processor_name
 from napari_drcr.errors import InputError, notify
 from napari_drcr.io import read_rgb
 from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
@@ -28,6 +28,7 @@ ENCODINGS = ("srgb", "linear")
 ESTIMATE = "An estimate from three channels, not a measurement."
 SMALLEST_SIDE = 8
 MULTIPLE = 4
+SMALLEST_LEVEL = 1e-9
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -141,17 +142,25 @@ def iter_reconstruct(
     """
     started = time.perf_counter()
     source = Path(rgb).name if isinstance(rgb, str | Path) else None
-    pixels = read_rgb(rgb) if isinstance(rgb, str | Path) else np.asarray(rgb)
+    pixels = read_rgb(rgb) if isinstance(rgb, str | Path) else _as_array(rgb)
     loaded = model if isinstance(model, Model) else load_model(model)
     image = prepare_rgb(pixels, loaded, encoding=encoding, white_level=white_level, divisor=divisor)
-    if tile is not None and tile < SMALLEST_SIDE:
-        raise InputError(f"tile must be at least {SMALLEST_SIDE} pixels, not {tile}.")
+    if tile is not None and not (isinstance(tile, int) and tile >= SMALLEST_SIDE):
+        raise InputError(f"tile must be a whole number of at least {SMALLEST_SIDE} pixels, not {tile!r}.")
     if isinstance(loaded.estimator, PixelMap):
+        if device != "auto":
+            choose_device(device)
+        if precision not in ("auto", "fp32"):
+            raise InputError(f"{loaded.name} is a per-pixel map, which knows fp32 only, not {precision!r}.")
         values = loaded.estimator.apply(np.moveaxis(image.values, 0, -1))
         hardware = {"device": "cpu", "device_name": processor_name(), "precision": "fp32"}
         yield 1, 1
     else:
         values, hardware = yield from _run_network(loaded.estimator, image.values, device, precision, tile)
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"the estimate of {loaded.name} in {hardware['precision']} holds values that are not finite; try fp32, or another model."
+        )
     return make_cube(
         values,
         loaded.wavelengths,
@@ -161,6 +170,7 @@ def iter_reconstruct(
             "estimate": ESTIMATE,
             "model": loaded.name,
             "model_sha256": loaded.sha256,
+            "tile": None,
             **hardware,
             "encoding": encoding if loaded.encoding == "linear" else loaded.encoding,
             "white_level": image.white_level,
@@ -170,6 +180,15 @@ def iter_reconstruct(
             "versions": ", ".join(f"{name} {version(name)}" for name in ("napari-drcr", "torch", "numpy")),
         },
     )
+
+
+def _as_array(rgb: npt.ArrayLike) -> npt.NDArray[Any]:
+    if np.ma.is_masked(rgb):
+        raise InputError("the image has masked pixels; fill them first.")
+    try:
+        return np.asarray(rgb)
+    except ValueError:
+        raise InputError("the image is a list whose rows differ in length; it must have the shape (y, x, 3).") from None
 
 
 @dataclass(frozen=True)
@@ -263,10 +282,15 @@ def _default_white(pixels: npt.NDArray[Any]) -> float:
 
 
 def _check_level(name: str, value: float | None, default: float) -> float:
-    value = default if value is None else float(value)
-    if not (np.isfinite(value) and value > 0):
-        raise InputError(f"{name} must be a positive number, not {value:g}.")
-    return value
+    if value is None:
+        return default
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be a number, not {value!r}.") from None
+    if not SMALLEST_LEVEL <= number <= 1 / SMALLEST_LEVEL:
+        raise InputError(f"{name} must be a positive number of ordinary size, not {number:g}.")
+    return number
 
 
 def _run_network(
@@ -276,7 +300,6 @@ def _run_network(
 
     import torch
 
-    from napari_drcr.devices import choose_device, choose_precision, devices
     from napari_drcr.tiles import TILE, run_tiled
 
     device = choose_device(device)

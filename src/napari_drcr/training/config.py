@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_drcr.camera import CAMERAS, JPEG_GRID
 from napari_drcr.errors import InputError
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
-    if not 0 < bounds[0] <= bounds[1]:
-        raise ValueError(f"needs two positive numbers, the smaller first, not {bounds[0]:g}, {bounds[1]:g}")
+    if not 0 < bounds[0] <= bounds[1] <= LARGEST:
+        raise ValueError(f"needs two positive numbers up to {LARGEST:g}, the smaller first")
     return bounds
 
 
+LARGEST = 1e9
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
+Quality = Annotated[int, Field(ge=1, le=100)]
 
 
 class _Section(BaseModel):
@@ -34,6 +36,12 @@ class NetworkConfig(_Section):
     purification: bool = True
     recalibration: bool = True
     released_npm: bool = False
+
+    @model_validator(mode="after")
+    def _has_a_gate(self) -> NetworkConfig:
+        if self.recalibration and self.channels < self.reduction:
+            raise ValueError(f"reduction {self.reduction} leaves nothing of {self.channels} channels")
+        return self
 
 
 class DataConfig(_Section):
@@ -83,7 +91,7 @@ class CameraConfig(_Section):
     exposure: Range = (0.5, 1.5)
     photo_electrons: Range = (1000, 50000)
     read_noise: float = Field(default=2.0, ge=0)
-    jpeg_quality: tuple[int, int] = (60, 100)
+    jpeg_quality: Annotated[tuple[Quality, Quality], AfterValidator(_ascending)] = (60, 100)
     uncompressed: float = Field(default=0.1, ge=0, le=1)
 
 
@@ -149,15 +157,15 @@ class TrainingConfig(_Section):
     Attributes
     ----------
     name : str
-        Name of the resulting model.
+        Name of the resulting model: letters, digits, blanks and ``_ . + -``.
     seed : int
         Of the weights and of every sample.
     device : str
         "auto", or a device of `napari_drcr.devices.devices`.
     """
 
-    name: str = Field(default="photo", min_length=1)
-    seed: int = Field(default=0, ge=0)
+    name: str = Field(default="photo", pattern=r"^\w[\w .+-]*$")
+    seed: int = Field(default=0, ge=0, lt=2**32)
     device: str = "auto"
     network: NetworkConfig = NetworkConfig()
     data: DataConfig = DataConfig()
@@ -201,11 +209,14 @@ def make_config(content: dict[str, Any], *, source: str = "the configuration", *
     """Check the values of a configuration; parameters and errors as for `read_config`."""
     for key, value in overrides.items():
         section, _, field = key.rpartition("__")
-        if value is not None:
-            target = content.setdefault(section, {}) if section else content
-            target[field] = value
+        if value is None:
+            continue
+        if not section:
+            content = content | {field: value}
+        elif isinstance(content.get(section) or {}, dict):
+            content = content | {section: (content.get(section) or {}) | {field: value}}
     try:
-        config = TrainingConfig.model_validate(content)
+        config = TrainingConfig.model_validate({key: value for key, value in content.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its content"

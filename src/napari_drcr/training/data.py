@@ -98,7 +98,12 @@ def cache_scene(path: Path, config: DataConfig) -> Scene:
     Returns
     -------
     Scene
-        Its cached file is keyed by the content of the cube.
+        Its cached file is keyed by the content of the cube, and lies in the user's cache folder until they delete it.
+
+    Raises
+    ------
+    InputError
+        If the cube cannot be read, does not cover 400-700 nm, or holds values that half precision cannot.
     """
     files = [path] if path.is_file() else sorted(path.rglob("*.png"))
     digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()

@@ -8,12 +8,26 @@ import lightning as pl
 import torch
 from torch import Tensor
 
+from napari_drcr.errors import InputError
 from napari_drcr.network import DRCRNet
 from napari_drcr.training.config import TrainingConfig
 
 
 def relative_loss(truth: Tensor, estimate: Tensor, floor: float) -> Tensor:
-    """MRAE with a soft floor: mean of ``|truth - estimate| / max(truth, floor)``, over tensors of one shape."""
+    """MRAE with a soft floor, ``mean(|truth - estimate| / max(truth, floor))``.
+
+    Parameters
+    ----------
+    truth, estimate : Tensor
+        Of one shape.
+    floor : float
+        Darker entries count as if they were this bright.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+    """
     return ((truth - estimate).abs() / truth.clamp_min(floor)).mean()
 
 
@@ -48,6 +62,10 @@ class TrainingModule(pl.LightningModule):
         rgb, cube = batch
         estimate = self.network(rgb.to(memory_format=torch.channels_last)).float()
         counted = cube >= self.config.learning.validation_floor
+        if not counted.any():
+            raise InputError(
+                f"a validation scene has no value of at least {self.config.learning.validation_floor:g}: lower learning.validation_floor."
+            )
         self.scores.append(float((((cube - estimate).abs() / cube)[counted]).mean()))
         self.log("mrae", self.scores[-1], on_step=False, on_epoch=True, batch_size=1)
 

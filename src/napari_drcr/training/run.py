@@ -9,7 +9,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 import lightning as pl
@@ -33,6 +35,7 @@ METRICS = "metrics.csv"
 LOG = "log.txt"
 CHECKPOINTS = "checkpoints"
 MODEL = "model.safetensors"
+COLUMNS = ("step", "loss", "mrae", "learning_rate", "seconds")
 LIGHTNING_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
     "bf16": "bf16-mixed",
@@ -72,6 +75,7 @@ def start_run(config: TrainingConfig, folder: Path, *, progress: Progress | None
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"the run folder {folder} exists already; resume it or choose another name.")
+    _training_precision(config.learning.precision, choose_device(config.device))
     scenes = cache_scenes(config.data)
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder / CONFIG, config)
@@ -79,14 +83,35 @@ def start_run(config: TrainingConfig, folder: Path, *, progress: Progress | None
 
 
 def resume_run(folder: Path, *, progress: Progress | None = None) -> Path:
-    """Go on with a run from its last checkpoint; parameters and result as for `start_run`."""
+    """Go on with a run from its last checkpoint, as if it had never stopped.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    progress : callable, optional
+        As for `start_run`.
+
+    Returns
+    -------
+    Path
+        As for `start_run`.
+
+    Raises
+    ------
+    InputError
+        If this is no run folder, its data are gone, or its checkpoint is none.
+    """
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder} is no run folder: it has no {CONFIG}.")
     config = read_config(folder / CONFIG)
     checkpoint = folder / CHECKPOINTS / "last.ckpt"
     if not checkpoint.is_file():
         return _train(config, folder, cache_scenes(config.data), progress, checkpoint=None)
-    load_plain(checkpoint)  # Refuses in a sentence what Lightning would refuse with a traceback.
+    # Refuses in a sentence what Lightning would refuse with a traceback.
+    content = load_plain(checkpoint)
+    if not (isinstance(content, dict) and {"state_dict", "loops", "optimizer_states", "callbacks"} <= content.keys()):
+        raise InputError(f"{checkpoint} is no checkpoint of a run; start the run anew.")
     return _train(config, folder, cache_scenes(config.data), progress, checkpoint)
 
 
@@ -133,7 +158,8 @@ def _train(
         except BaseException as error:
             log.error("ended by %s: %s", type(error).__name__, error)
             raise
-    log.info("finished")
+        finally:
+            _close_log(log)
     return folder / MODEL
 
 
@@ -203,15 +229,18 @@ def _training_precision(wanted: str, device: str) -> str:
 
 
 def _open_log(folder: Path) -> logging.Logger:
-    log = logging.getLogger(f"napari_drcr.run.{folder.name}")
+    log = logging.getLogger(f"napari_drcr.run.{folder.resolve()}")
     log.setLevel(logging.INFO)
-    for handler in list(log.handlers):
-        log.removeHandler(handler)
-        handler.close()
     handler = logging.FileHandler(folder / LOG, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log.addHandler(handler)
     return log
+
+
+def _close_log(log: logging.Logger) -> None:
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+        handler.close()
 
 
 class Recorder(Callback):
@@ -254,7 +283,11 @@ class Recorder(Callback):
         _write_metrics(self.folder, kept)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
-        """Report progress."""
+        """Report progress, and stop where nothing more can be learned."""
+        if not isfinite(outputs["loss"]):
+            raise InputError(
+                f"the loss is {float(outputs['loss'])} at step {trainer.global_step}: choose a lower learning.learning_rate."
+            )
         if self.progress is not None:
             self.progress(
                 trainer.global_step, self.config.learning.steps, f"loss {float(outputs['loss']):.4f}, best {self.best:.4f}"
@@ -263,7 +296,7 @@ class Recorder(Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the averaged weights if they are the best so far, and record the figures."""
         assert isinstance(pl_module, TrainingModule)
-        mrae = sum(pl_module.scores) / len(pl_module.scores)
+        mrae = fmean(pl_module.scores)
         if mrae < self.best:
             self.best = mrae
             title = f"validation {metric_name('mrae', self.config.learning.validation_floor)}"
@@ -302,16 +335,24 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
     -------
     list of dict
         Keys step, loss, mrae, learning_rate, seconds (since the start or the last resume).
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
     """
     path = folder / METRICS
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{column: float(row[column]) for column in COLUMNS} for row in csv.DictReader(file)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged; delete it to go on without the past figures.") from error
 
 
 def _write_metrics(folder: Path, rows: list[dict[str, float]]) -> None:
     with atomic_path(folder / METRICS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["step", "loss", "mrae", "learning_rate", "seconds"])
+        writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
