@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from napari_drcr.network import DRCRNet
-from napari_drcr.weights import load_model, rename_released
+from napari_drcr.released import rename_released
+from napari_drcr.weights import load_model
 
 REFERENCE = Path(__file__).parent / "reference"
 TOLERANCE = 2e-5  # of the largest absolute value

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections import OrderedDict
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from safetensors.numpy import save_file
 
@@ -88,29 +91,81 @@ class RunsCode:
         return os.system, ("touch was_run",)
 
 
+def torch_file(content: object, **settings: object) -> bytes:
+    buffer = BytesIO()
+    torch.save(content, buffer, **settings)
+    return buffer.getvalue()
+
+
+def numpy_file(**arrays: np.ndarray) -> bytes:
+    buffer = BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def refusal(path: Path | str) -> str:
+    with pytest.raises(nd.InputError) as failure:
+        nd.load_model(path)
+    return str(failure.value)
+
+
+CODE = {
+    "archive": torch_file({"state_dict": RunsCode()}),
+    "archive, protocol 4": torch_file({"state_dict": RunsCode()}, pickle_protocol=4),
+    "old format": torch_file({"state_dict": RunsCode()}, _use_new_zipfile_serialization=False),
+    "old format, protocol 4": torch_file({"w": RunsCode()}, _use_new_zipfile_serialization=False, pickle_protocol=4),
+    "among tensors": torch_file({"weight": torch.zeros(3), "hook": RunsCode()}),
+    "whole network": torch_file(torch.nn.PReLU()),
+    "GLOBAL": b"cos\nsystem\n(S'touch was_run'\ntR.",
+    "INST": b"(S'touch was_run'\nios\nsystem\n.",
+    "STACK_GLOBAL of memoized names": b"\x80\x04\x8c\x02os\x94\x8c\x06system\x940h\x00h\x01\x93\x8c\x0etouch was_run\x85R.",
+    "registered extension": b"\x80\x02\x82\x07).",
+    "second pickle": pickle.dumps(1) + pickle.dumps(RunsCode()),
+    "cut off": pickle.dumps([RunsCode(), "more"])[:-3],
+    **{f"plain, protocol {protocol}": pickle.dumps(RunsCode(), protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)},
+}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("content", CODE.values(), ids=CODE)
+def test_code_in_a_pickle_is_refused_and_never_runs(
+    content: bytes, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(f"evil{suffix}")
+    path.write_bytes(content)
+    assert "could run code" in refusal(path)
+    assert not Path("was_run").exists()
+
+
+NO_CHECKPOINT = {
+    "like GLOBAL": b"cglobal\nwarming\nand what to do about it",
+    "like INST": b"(see reduce, function and class)\n",
+    "numbers": pickle.dumps({"a": 1}),
+    "tensors' own names alone": pickle.dumps(OrderedDict(a=1)),
+    "other archive": numpy_file(weight=np.zeros(3)),
+}
+
+
+@pytest.mark.parametrize("content", NO_CHECKPOINT.values(), ids=NO_CHECKPOINT)
+def test_what_is_no_checkpoint_is_not_said_to_run_code(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "notes.pth"
+    path.write_bytes(content)
+    assert refusal(path) == "notes.pth: it is neither a PyTorch checkpoint nor a safetensors file."
+
+
 @pytest.mark.parametrize("old_format", [True, False])
-def test_code_in_a_pickle_is_refused_and_never_runs(old_format: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    torch.save({"state_dict": RunsCode()}, "evil.pth", _use_new_zipfile_serialization=not old_format)
-    with pytest.raises(nd.InputError, match="could run code"):
-        nd.load_model("evil.pth")
-    assert not Path("was_run").exists()
-
-
-def test_a_plain_pickle_is_refused_and_never_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("evil.pth").write_bytes(pickle.dumps(RunsCode()))
-    with pytest.raises(nd.InputError, match=r"evil\.pth"):
-        nd.load_model("evil.pth")
-    assert not Path("was_run").exists()
+def test_damaged_tensors_are_not_said_to_run_code(old_format: bool, released: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "cut.pth"
+    whole = torch_file(released, _use_new_zipfile_serialization=not old_format)
+    path.write_bytes(whole[: len(whole) // 2])
+    assert "damaged or incomplete" in refusal(path)
+    path.write_bytes(torch_file(released, _use_new_zipfile_serialization=not old_format, pickle_protocol=4))
+    assert "not saved with torch.save's defaults" in refusal(path)
 
 
 def test_every_broken_file_gets_its_sentence(released: dict[str, torch.Tensor], tmp_path: Path) -> None:
     whole = (REFERENCE / "official_layout_small.pth").read_bytes()
-
-    def saved(content: object) -> bytes:
-        torch.save(content, tmp_path / "scratch")
-        return (tmp_path / "scratch").read_bytes()
 
     without = {name: value for name, value in released.items() if name != "backbone.1.conv3.conv2d.bias"}
     reshaped = released | {"backbone.0.conv4.conv2d.weight": torch.zeros(16, 16, 3, 3)}
@@ -120,20 +175,76 @@ def test_every_broken_file_gets_its_sentence(released: dict[str, torch.Tensor], 
         "page": (b"\n<!DOCTYPE html><html><title>Google Drive</title></html>", "web page"),
         "text": (b"just some notes, not a checkpoint", "PyTorch checkpoint"),
         "other": (
-            saved({"conv1.weight": torch.zeros(64, 3, 7, 7), "fc.bias": torch.zeros(5)}),
+            torch_file({"conv1.weight": torch.zeros(64, 3, 7, 7), "fc.bias": torch.zeros(5)}),
             "another network: conv1.weight, fc.bias",
         ),
-        "missing": (saved(without), r"lacks 1 of the \d+ parameters .*blocks.1.conv3.bias"),
-        "surplus": (saved(released | {"extra.weight": torch.zeros(3)}), "does not: extra.weight"),
-        "shape": (saved(reshaped), r"blocks.0.conv4.weight has shape \(16, 16, 3, 3\), expected \(16, 32, 3, 3\)"),
-        "optimizer": (saved({"epoch": 3, "optimizer": {}}), "dictionary of epoch, optimizer"),
-        "tensor": (saved(torch.zeros(3)), "holds Tensor"),
+        "missing": (torch_file(without), r"lacks 1 of the \d+ parameters .*blocks.1.conv3.bias"),
+        "surplus": (torch_file(released | {"extra.weight": torch.zeros(3)}), "does not: extra.weight"),
+        "shape": (torch_file(reshaped), r"blocks.0.conv4.weight has shape \(16, 16, 3, 3\), expected \(16, 32, 3, 3\)"),
+        "optimizer": (torch_file({"epoch": 3, "optimizer": {}}), "dictionary of epoch, optimizer"),
+        "tensor": (torch_file(torch.zeros(3)), "holds Tensor"),
+        "number": (torch_file(3), "holds int"),
+        "nothing": (torch_file({}), "holds an empty dictionary"),
+        "wrapped nothing": (torch_file({"state_dict": {}}), "holds an empty dictionary"),
+        "numbered": (torch_file({0: torch.zeros(3)}), "holds a dictionary of int"),
+        "twice": (torch_file(released | {f"module.{name}": value for name, value in released.items()}), "twice"),
     }
     for name, (content, sentence) in cases.items():
         path = tmp_path / f"{name}.pth"
         path.write_bytes(content)
         with pytest.raises(nd.InputError, match=sentence):
             nd.load_model(path)
+
+
+FIRST, LAST = "input_conv2D.conv2d.weight", "output_conv2D.conv2d.weight"
+DOWN, BIAS = "backbone.0.se1.fc.0.weight", "backbone.0.conv1.conv2d.bias"
+ODD = {
+    "first is a scalar": (FIRST, torch.tensor(1.0), "lacks the first or the last convolution"),
+    "first for gray": (FIRST, torch.zeros(16, 1, 3, 3), "lacks the first or the last convolution"),
+    "last is flat": (LAST, torch.zeros(31), "lacks the first or the last convolution"),
+    "no channels": (FIRST, torch.zeros(0, 3, 3, 3), "channels=0"),
+    "no bands": (LAST, torch.zeros(0, 16, 3, 3), "bands=0"),
+    "gate is a scalar": (DOWN, torch.tensor(1.0), r"gate1.down.weight has shape \(\), expected"),
+    "gate has four axes": (DOWN, torch.zeros(2, 16, 1, 1), r"shape \(2, 16, 1, 1\), expected"),
+    "gate squeezes to nothing": (DOWN, torch.zeros(0, 16), r"shape \(0, 16\), expected"),
+    "gate widens": (DOWN, torch.zeros(99, 16), "reduction=0"),
+    "huge block number": ("backbone.99999999.conv1.conv2d.bias", torch.zeros(16), "3 blocks, numbered .*99999999"),
+    "block number left out": ("backbone.3.conv1.conv2d.bias", torch.zeros(16), "count up from 0"),
+    "superscript": ("backbone.².conv1.conv2d.bias", torch.zeros(16), "numbered .*²"),
+    "number of 9999 digits": (f"backbone.{'9' * 9999}.conv1.conv2d.bias", torch.zeros(16), "count up from 0"),
+    "block without a part": ("backbone.²", torch.zeros(16), "does not: backbone.²"),
+    "complex": (BIAS, torch.zeros(16, dtype=torch.complex64), "of the kind complex64, not floating-point"),
+    "integer": (BIAS, torch.zeros(16, dtype=torch.int64), "of the kind int64, not floating-point"),
+    "meta": (BIAS, torch.zeros(16, device="meta"), "does not hold all of its values"),
+    "sparse": (BIAS, torch.zeros(16).to_sparse(), "does not hold all of its values"),
+    "repeated": (FIRST, torch.zeros(1).expand(2**40, 3, 3, 3), "does not hold all of its values"),
+    "NaN": (BIAS, torch.full((16,), torch.nan), r"blocks.0.conv1.bias holds values that are not finite"),
+    "infinite": (BIAS, torch.full((16,), torch.inf), "holds values that are not finite"),
+    "beyond float32": (BIAS, torch.full((16,), 1e300, dtype=torch.float64), "holds values that are not finite"),
+}
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), ODD.values(), ids=ODD)
+def test_every_odd_parameter_gets_its_sentence(
+    name: str, value: torch.Tensor, sentence: str, released: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / "odd.pth"
+    torch.save(released | {name: value}, path)
+    with pytest.raises(nd.InputError, match=sentence):
+        nd.load_model(path)
+
+
+def test_network_without_blocks_is_refused(released: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "blockless.pth"
+    torch.save({name: value for name, value in released.items() if not name.startswith("backbone")}, path)
+    assert "blocks=0" in refusal(path)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_every_precision_is_read(kind: torch.dtype, released: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "other.pth"
+    torch.save({name: value.to(kind) for name, value in released.items()}, path)
+    assert nd.load_model(path).estimator.tail[0].weight.dtype == torch.float32
 
 
 def test_broken_safetensors_get_their_sentence(tmp_path: Path) -> None:
@@ -154,9 +265,55 @@ def test_broken_safetensors_get_their_sentence(tmp_path: Path) -> None:
         nd.load_model(path)
 
 
-def test_what_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(nd.InputError, match="no model 'foto'"):
-        nd.load_model("foto")
+@pytest.mark.parametrize(
+    ("matrix", "sentence"),
+    [
+        (np.float32(1), "3x31, found a single number"),
+        (np.zeros((3, 31), np.complex64), "matrix holds values of the kind C64"),
+        (np.zeros((3, 31), np.int32), "matrix holds values of the kind I32"),
+        (np.full((3, 31), np.nan), "matrix holds values that are not finite"),
+        (np.full((3, 31), 1e300), "matrix holds values that are not finite"),
+    ],
+    ids=["scalar", "complex", "integer", "NaN", "beyond float32"],
+)
+def test_odd_maps_get_their_sentence(matrix: np.ndarray, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "map.safetensors"
+    save_file({"matrix": np.asarray(matrix)}, path, metadata={"napari_drcr": '{"name": "x", "architecture": "linear"}'})
+    with pytest.raises(nd.InputError, match=sentence):
+        nd.load_model(path)
+
+
+def test_bfloat16_in_safetensors_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    safetensors.torch.save_file({"matrix": torch.zeros(3, 31, dtype=torch.bfloat16)}, path, metadata={"napari_drcr": "{}"})
+    assert "of the kind BF16, expected F16, F32, F64" in refusal(path)
+
+
+def test_model_with_values_that_are_not_finite_is_not_written(tmp_path: Path) -> None:
+    network = small_network()
+    bias = network.purification.fuse.bias.data
+    bias[0] = 1e6
+    model = Model(Card(name="small", wavelengths=tuple(range(400, 470, 10))), network)
+    with pytest.raises(nd.InputError, match=r"purification.fuse.bias holds values that are not finite in half precision"):
+        save_model(tmp_path / "small.safetensors", model)
+    save_model(tmp_path / "small.safetensors", model, half=False)
+    bias[0] = torch.nan
+    with pytest.raises(nd.InputError, match=r"that are not finite\.$"):
+        save_model(tmp_path / "small.safetensors", model, half=False)
+
+
+def test_loaded_model_comes_back_as_it_is() -> None:
+    model = nd.load_model("linear")
+    assert nd.load_model(model) is model
+
+
+@pytest.mark.parametrize("name", ["foto", "~nouser/x", "x" * 999, "a\0b", None])
+def test_what_is_not_there_is_no_model(name: str | None) -> None:
+    with pytest.raises(nd.InputError, match="there is no model "):
+        nd.load_model(name)
+
+
+def test_folders_and_other_suffixes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(nd.InputError, match="is a folder"):
         nd.load_model(tmp_path)
     with pytest.raises(nd.InputError, match=r"written as \.safetensors"):

@@ -55,7 +55,18 @@ class PixelMap:
         return int(self.matrix.shape[1])
 
     def apply(self, rgb: Float32Array) -> Float32Array:
-        """Linear RGB (y, x, 3) to a cube (bands, y, x), float32."""
+        """Estimate a cube.
+
+        Parameters
+        ----------
+        rgb : ndarray, shape (y, x, 3), float32
+            Linear RGB, 1 is white.
+
+        Returns
+        -------
+        ndarray, shape (bands, y, x), float32
+            Not clipped.
+        """
         return np.moveaxis(FEATURES[self.kind](rgb) @ self.matrix, -1, 0).astype(np.float32)
 
 

@@ -210,7 +210,7 @@ def evaluate(
         floor = DEFAULT_FLOOR if protocol == "full" else None
     elif not (np.isfinite(floor) and floor >= 0):
         raise InputError(f"the floor of MRAE must be positive, or 0 for none, not {floor:g}.")
-    loaded = model if isinstance(model, Model) else load_model(model)
+    loaded = load_model(model)
     pairs, skipped = find_pairs(rgb, truth)
     scores = []
     for number, (image, cube) in enumerate(pairs, start=1):

@@ -132,7 +132,17 @@ class Purification(nn.Module):
 
 
 class PurificationLevel(nn.Module):
-    """One resolution of the NPM: a 3x3 beside a 1x1 convolution, merged by a 3x3 convolution."""
+    """One resolution of the NPM, ``leaky_relu(conv3x3([conv3x3(x), conv1x1(x)]))``.
+
+    Parameters
+    ----------
+    channels : int
+        Feature channels C.
+
+    Notes
+    -----
+    `branches` and `merge` are apart, because the published implementation runs one level's branches with another's weights.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -164,6 +174,14 @@ class DRCRBlock(nn.Module):
         See `DRCRNet`.
     recalibration : bool
         Without it both gates are 1.
+
+    Notes
+    -----
+    With c1 to c6 for a 3x3 convolution and LeakyReLU each, and CRM1(x) = s1 x, CRM2(r) = s2 r for the gates::
+
+        x1 = c1(x)    x2 = c2(x1)          x3 = c3(x2)
+        r = CRM1(x)   x4 = c4([x3, r])     x5 = c5([x2, x4])
+        out = c6([x1, x5]) + CRM2(r)
     """
 
     def __init__(self, channels: int, reduction: int = 8, *, recalibration: bool = True) -> None:
@@ -227,7 +245,16 @@ def _activated(convolution: nn.Module, x: Tensor) -> Tensor:
 
 
 class Gate(nn.Module):
-    """Channel re-calibration (CRM): three linear layers without bias turn channel means into a factor per channel."""
+    """Channel re-calibration (CRM), ``s = sigmoid(W_V relu(W_U relu(W_D gap(x))))`` as in the paper's section on the CRM.
+
+    Parameters
+    ----------
+    channels : int
+        Feature channels C.
+    reduction : int
+        W_D maps C to ``C // reduction``, W_U keeps that, W_V maps it back to C; none has a bias. The mean over y and x, gap(x),
+        is taken by the caller.
+    """
 
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
@@ -237,5 +264,16 @@ class Gate(nn.Module):
         self.up = nn.Linear(hidden, channels, bias=False)
 
     def forward(self, mean: Tensor) -> Tensor:
-        """(batch, C) to (batch, C), in (0, 1)."""
+        """The factor s of each channel.
+
+        Parameters
+        ----------
+        mean : Tensor, shape (batch, C)
+            gap(x).
+
+        Returns
+        -------
+        Tensor, shape (batch, C)
+            In (0, 1).
+        """
         return torch.sigmoid(self.up(F.relu(self.between(F.relu(self.down(mean))))))

@@ -143,7 +143,7 @@ def iter_reconstruct(
     started = time.perf_counter()
     source = Path(rgb).name if isinstance(rgb, str | Path) else None
     pixels = read_rgb(rgb) if isinstance(rgb, str | Path) else _as_array(rgb)
-    loaded = model if isinstance(model, Model) else load_model(model)
+    loaded = load_model(model)
     image = prepare_rgb(pixels, loaded, encoding=encoding, white_level=white_level, divisor=divisor)
     if tile is not None and not (isinstance(tile, int) and tile >= SMALLEST_SIDE):
         raise InputError(f"tile must be a whole number of at least {SMALLEST_SIDE} pixels, not {tile!r}.")

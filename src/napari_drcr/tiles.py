@@ -19,8 +19,9 @@ from napari_drcr.network import DRCRBlock, DRCRNet
 TILE = 256
 """Default side of a tile in pixels."""
 
-# Context on each side, in pixels. The head's: 2 of the shallow convolutions, 3 of the full-resolution convolutions, or 2
-# convolutions and half an interpolation step at quarter resolution; rounded up to the pyramid's 4.
+# Context on each side, in pixels. The head's longest way is through the NPM's quarter resolution: 2 for the shallow
+# convolutions, 2 * 4 for two convolutions at a quarter, up to 5 for interpolating from there, 1 for the last convolution;
+# 16, and another 4 so that every tile starts on the pyramid's grid with some room.
 HEAD_CONTEXT = 20
 BLOCK_CONTEXT = 6
 TAIL_CONTEXT = 2

@@ -1,16 +1,14 @@
-"""Checkpoint files in and out, the shipped models and their cards.
+"""Models in and out, the shipped ones, and their cards.
 
-Our own files are safetensors with the card as JSON in their header; the authors' are pickled dictionaries, of which only
-tensors and plain containers are ever read. No code from a file runs.
+Our own files are safetensors with the card as JSON in their header; `napari_drcr.released` reads the authors'. No code from
+a file runs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-import warnings
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
@@ -24,14 +22,14 @@ from napari_drcr.baselines import FEATURES, PixelMap
 from napari_drcr.cube import WAVELENGTHS, Quantity
 from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path, first_bytes, naming
+from napari_drcr.released import build_network, read_released
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from napari_drcr.network import DRCRNet
 
 DEFAULT_MODEL = "photo"
 HEADER_KEY = "napari_drcr"
+FLOATING = ("F16", "F32", "F64")  # as safetensors calls them
 
 
 class Card(BaseModel):
@@ -152,15 +150,15 @@ def shipped_models() -> list[str]:
     return sorted(names, key=lambda name: name != DEFAULT_MODEL)
 
 
-def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
+def load_model(name_or_path: str | Path | Model = DEFAULT_MODEL) -> Model:
     """Load a shipped model by name, or a checkpoint from a file.
 
     Parameters
     ----------
-    name_or_path : str or Path
+    name_or_path : str, Path or Model
         One of `shipped_models()`, a ``.safetensors`` file of ours, or a checkpoint in the layout of the published DRCR Net
         (``.pth``; with or without the wrapping dictionary, with or without ``module.`` before every name). Channels,
-        blocks, bands and reduction are found from the shapes.
+        blocks, bands and reduction are found from the shapes. A model that is loaded already comes back as it is.
 
     Returns
     -------
@@ -173,28 +171,29 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
     InputError
         If there is no such model, or the file is not one; the sentence names what was found and what was expected.
     """
+    if isinstance(name_or_path, Model):
+        return name_or_path
     path = _resolve(name_or_path)
-    stamp = path.stat()
+    with naming(path):
+        stamp = path.stat()
     return _load(path, stamp.st_mtime_ns, stamp.st_size)
 
 
 @lru_cache(maxsize=4)
 def _load(path: Path, _modified: int, _size: int) -> Model:
     with naming(path):
-        first_bytes(path)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    if _is_safetensors(path):
+        start = first_bytes(path)
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if start[8:9] == b"{" and (path.suffix == ".safetensors" or int.from_bytes(start[:8], "little") < path.stat().st_size):
         card, tensors = _read_safetensors(path)
         return Model(card, _build(path, card, tensors), path, sha256)
-    state = rename_released(path, _read_pickle(path))
-    network = _build_network(path, state, released_npm=True)
-    card = Card(
-        name=path.stem,
-        wavelengths=_released_wavelengths(path, network.bands),
-        encoding="as given",
-        normalisation="maximum",
-        released_npm=True,
-    )
+    network = build_network(path, read_released(path), released_npm=True)
+    if network.bands != len(WAVELENGTHS):
+        raise InputError(
+            f"{path.name} estimates {network.bands} bands and does not say at which nm; only 31 are known to be 400-700 nm."
+        )
+    card = Card(name=path.stem, encoding="as given", normalisation="maximum", released_npm=True)
     return Model(card, network, path, sha256)
 
 
@@ -202,42 +201,32 @@ def _resolve(name_or_path: str | Path) -> Path:
     names = shipped_models()
     if str(name_or_path) in names:
         return Path(str(resources.files("napari_drcr") / "models" / f"{name_or_path}.safetensors"))
-    path = Path(name_or_path).expanduser()
-    if path.is_file():
-        return path.resolve()
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; a model is a .safetensors or .pth file.")
+    with suppress(OSError, RuntimeError, TypeError):  # a name too long, the home of nobody, nothing that names a file
+        path = Path(name_or_path).expanduser()
+        if path.is_file():
+            return path.resolve()
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; a model is a .safetensors or .pth file.")
     raise InputError(f"there is no model {str(name_or_path)!r}: neither a file nor one of {', '.join(names)}.")
 
 
-def _released_wavelengths(path: Path, bands: int) -> tuple[float, ...]:
-    if bands != len(WAVELENGTHS):
-        raise InputError(
-            f"{path.name} estimates {bands} bands and does not say at which nm; only 31 are known to be 400-700 nm."
-        )
-    return WAVELENGTHS
-
-
-def _is_safetensors(path: Path) -> bool:
-    with path.open("rb") as file:
-        start = file.read(9)
-    length = int.from_bytes(start[:8], "little")
-    return path.suffix == ".safetensors" or (start[8:9] == b"{" and length < path.stat().st_size)
-
-
 def _read_safetensors(path: Path) -> tuple[Card, dict[str, np.ndarray[Any, Any]]]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(path, framework="np") as file:
             header = (file.metadata() or {}).get(HEADER_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, TypeError, ValueError) as error:
+            kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            tensors = {name: file.get_tensor(name) for name, kind in kinds.items() if kind in FLOATING}
+    except Exception as error:  # A stranger's bytes can make it raise anything.
         raise InputError(f"{path.name} is not a complete safetensors file ({error}); fetch it again.") from error
     if header is None:
         raise InputError(
             f"{path.name} is a safetensors file without the header {HEADER_KEY!r}: it was not written by napari-drcr."
         )
+    for name, kind in kinds.items():
+        if kind not in FLOATING:
+            raise InputError(f"{path.name}: {name} holds values of the kind {kind}, expected {', '.join(FLOATING)}.")
     try:
         return Card.model_validate_json(header), tensors
     except ValidationError as error:
@@ -246,139 +235,12 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, np.ndarray[Any, Any]]
         raise InputError(f"{path.name} has a card that cannot be read: {place}: {first['msg']}.") from error
 
 
-# What torch says when a pickle names anything that is not a tensor or a plain container.
-_PICKLE_WANTS_CODE = re.compile(r"\b(global|reduce|function|class)\b", re.IGNORECASE)
-
-
-def load_plain(path: Path) -> Any:
-    """Unpickle a file of torch's that holds nothing but tensors and plain containers.
-
-    Parameters
-    ----------
-    path : Path
-        A checkpoint, ours or a stranger's.
-
-    Returns
-    -------
-    object
-        On the CPU.
-
-    Raises
-    ------
-    InputError
-        If it holds anything else, which could run code, or is damaged.
-    """
-    import pickle
-
-    import torch
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's remarks about unusual pickles help nobody here
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if _PICKLE_WANTS_CODE.search(str(error)):
-            raise InputError(
-                f"{path.name} holds Python objects besides tensors and could run code, so it was not loaded; "
-                "ask for the bare state_dict or a safetensors file."
-            ) from None
-        raise InputError(f"{path.name} is neither a PyTorch checkpoint nor a safetensors file.") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError, IndexError, TypeError) as error:
-        raise InputError(
-            f"{path.name} is damaged or incomplete and cannot be read as a PyTorch checkpoint; fetch it again."
-        ) from error
-    return content
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    import torch
-
-    content = load_plain(path)
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
-    if (
-        not isinstance(content, Mapping)
-        or not content
-        or not all(isinstance(value, torch.Tensor) for value in content.values())
-    ):
-        found = (
-            f"a dictionary of {', '.join(map(str, list(content)[:4]))}"
-            if isinstance(content, Mapping)
-            else type(content).__name__
-        )
-        raise InputError(f"{path.name} holds {found or 'nothing'}, not the parameters of a DRCR Net.")
-    return {str(name).removeprefix("module."): value for name, value in content.items()}
-
-
-_RELEASED_MODULES = {
-    "input_conv2D.conv2d": "shallow.0",
-    "input_prelu2D": "shallow.1",
-    "head_conv2D.conv2d": "shallow.2",
-    "denosing.conv0_33": "purification.full_level.wide",
-    "denosing.conv0_11": "purification.full_level.point",
-    "denosing.conv_0_cat": "purification.full_level.mix",
-    "denosing.conv2_33": "purification.half_level.wide",
-    "denosing.conv2_11": "purification.half_level.point",
-    "denosing.conv_2_cat": "purification.half_level.mix",
-    "denosing.conv4_33": "purification.quarter_level.wide",
-    "denosing.conv4_11": "purification.quarter_level.point",
-    "denosing.conv_4_cat": "purification.quarter_level.mix",
-    "denosing.conv_cat": "purification.fuse",
-    "tail_conv2D.conv2d": "tail.0",
-    "output_prelu2D": "tail.1",
-    "output_conv2D.conv2d": "tail.2",
-}
-_RELEASED_BLOCK_MODULES = {f"conv{n}.conv2d": f"conv{n}" for n in range(1, 7)} | {
-    f"se{gate}.fc.{layer}": f"gate{gate}.{name}" for gate in (1, 2) for layer, name in ((0, "down"), (2, "between"), (4, "up"))
-}
-
-
-def rename_released(path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Parameters in the published layout under the names of `DRCRNet`.
-
-    Parameters
-    ----------
-    path : Path
-        Named in errors.
-    state : mapping of str to Tensor
-        Names as published, without ``module.``.
-
-    Returns
-    -------
-    dict of str to Tensor
-
-    Raises
-    ------
-    InputError
-        If some names are not of that layout.
-    """
-    renamed, surplus = {}, []
-    for name, value in state.items():
-        module, _, parameter = name.rpartition(".")
-        if module.startswith("backbone."):
-            _, number, rest = module.split(".", 2) if module.count(".") >= 2 else ("", "", "")
-            ours = f"blocks.{number}.{_RELEASED_BLOCK_MODULES[rest]}" if rest in _RELEASED_BLOCK_MODULES else None
-        else:
-            ours = _RELEASED_MODULES.get(module)
-        if ours is None:
-            surplus.append(name)
-        else:
-            renamed[f"{ours}.{parameter}"] = value
-    if not renamed:
-        raise InputError(
-            f"{path.name} holds another network: {_some(surplus)}; a DRCR Net has input_conv2D, denosing, backbone, tail_conv2D."
-        )
-    if surplus:
-        raise InputError(f"{path.name} has parameters that DRCR Net does not: {_some(surplus)}.")
-    return renamed
-
-
 def _build(path: Path, card: Card, tensors: dict[str, np.ndarray[Any, Any]]) -> DRCRNet | PixelMap:
     if card.architecture == "drcr":
         import torch
 
-        state = {name: torch.from_numpy(value.astype(np.float32)) for name, value in tensors.items()}
-        network = _build_network(path, state, released_npm=card.released_npm)
+        state = {name: torch.from_numpy(value) for name, value in tensors.items()}
+        network = build_network(path, state, released_npm=card.released_npm)
         if network.bands != len(card.wavelengths):
             raise InputError(
                 f"{path.name} has {network.bands} bands but names {len(card.wavelengths)} wavelengths on its card."
@@ -387,51 +249,15 @@ def _build(path: Path, card: Card, tensors: dict[str, np.ndarray[Any, Any]]) -> 
     expected = (len(FEATURES[card.architecture](np.zeros((1, 3), np.float32))[0]), len(card.wavelengths))
     matrix = tensors.get("matrix")
     if matrix is None or matrix.shape != expected:
-        found = "none" if matrix is None else "x".join(map(str, matrix.shape))
+        found = "none" if matrix is None else "x".join(map(str, matrix.shape)) or "a single number"
         raise InputError(
             f"{path.name}: the {card.architecture} map needs a matrix of {expected[0]}x{expected[1]}, found {found}."
         )
-    return PixelMap(card.architecture, matrix.astype(np.float32))
-
-
-def _build_network(path: Path, state: dict[str, Tensor], *, released_npm: bool) -> DRCRNet:
-    import torch
-
-    from napari_drcr.network import DRCRNet
-
-    first, last = state.get("shallow.0.weight"), state.get("tail.2.weight")
-    if first is None or last is None or first.ndim != 4 or last.ndim != 4:
-        raise InputError(f"{path.name} lacks the first or the last convolution of a DRCR Net; it has {_some(list(state))}.")
-    channels, bands = first.shape[0], last.shape[0]
-    numbers = {int(name.split(".")[1]) for name in state if name.startswith("blocks.") and name.split(".")[1].isdigit()}
-    gate = next((value for name, value in state.items() if name.endswith("gate1.down.weight")), None)
-    hidden = 0 if gate is None else gate.shape[0]
-    with torch.device("meta"):
-        network = DRCRNet(
-            bands=bands,
-            channels=channels,
-            blocks=max(numbers, default=0) + 1,
-            reduction=channels // hidden if hidden else 1,
-            purification=any(name.startswith("purification.") for name in state),
-            recalibration=gate is not None,
-            released_npm=released_npm,
-        )
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    if missing := [name for name in expected if name not in state]:
-        raise InputError(f"{path.name} lacks {len(missing)} of the {len(expected)} parameters of a DRCR Net: {_some(missing)}.")
-    if surplus := [name for name in state if name not in expected]:
-        raise InputError(f"{path.name} has parameters that DRCR Net does not: {_some(surplus)}.")
-    for name, shape in expected.items():
-        if tuple(state[name].shape) != shape:
-            raise InputError(
-                f"{path.name}: {name} has shape {tuple(state[name].shape)}, expected {shape} for {channels} channels."
-            )
-    network.load_state_dict({name: value.to(torch.float32) for name, value in state.items()}, assign=True)
-    return network.requires_grad_(False).eval()
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    with np.errstate(over="ignore"):
+        matrix = matrix.astype(np.float32)
+    if not np.isfinite(matrix).all():
+        raise InputError(f"{path.name}: matrix holds values that are not finite; take another checkpoint.")
+    return PixelMap(card.architecture, matrix)
 
 
 def save_model(path: str | Path, model: Model, *, half: bool = True) -> None:
@@ -449,7 +275,7 @@ def save_model(path: str | Path, model: Model, *, half: bool = True) -> None:
     Raises
     ------
     InputError
-        If the name has another suffix.
+        If the name has another suffix, or a value is not finite.
     """
     from safetensors.numpy import save
 
@@ -459,10 +285,13 @@ def save_model(path: str | Path, model: Model, *, half: bool = True) -> None:
     if isinstance(model.estimator, PixelMap):
         tensors = {"matrix": model.estimator.matrix}
     else:
-        kind = np.float16 if half else np.float32
-        tensors = {
-            name: np.ascontiguousarray(value.cpu().numpy().astype(kind)) for name, value in model.estimator.state_dict().items()
-        }
+        values = {name: value.cpu().numpy() for name, value in model.estimator.state_dict().items()}
+        with np.errstate(over="ignore"):
+            tensors = {name: np.ascontiguousarray(value, np.float16 if half else np.float32) for name, value in values.items()}
+    if spoilt := [name for name, value in tensors.items() if not np.isfinite(value).all()]:
+        raise InputError(
+            f"{path.name} is not written: {spoilt[0]} holds values that are not finite{' in half precision' * half}."
+        )
     header = json.dumps(model.card.model_dump(mode="json"))
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={HEADER_KEY: header}))

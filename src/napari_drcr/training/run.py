@@ -25,10 +25,11 @@ from napari_drcr.devices import choose_device, precisions
 from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path
 from napari_drcr.metrics import metric_name
+from napari_drcr.pickles import load_plain
 from napari_drcr.training.config import TrainingConfig, read_config, write_config
 from napari_drcr.training.data import Patches, Photographs, Scene, StepSampler, cache_scenes
 from napari_drcr.training.module import TrainingModule
-from napari_drcr.weights import Card, Model, load_plain, save_model
+from napari_drcr.weights import Card, Model, save_model
 
 CONFIG = "config.yaml"
 METRICS = "metrics.csv"
