@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import spectral.io.envi as envi
+import tifffile
 
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, Notice
-from napari_drcr.io import read_cube, write_cube
+from napari_drcr.io import looks_like_cube, read_cube, write_cube
 
 NM = [450.0, 500.0, 600.0, 1000.0]
 
@@ -175,3 +176,65 @@ def test_a_binary_header(tmp_path: Path) -> None:
     (tmp_path / "scene.hdr").write_bytes(b"ENVI\nwavelength units = \xb5m\n")
     with pytest.raises(InputError, match=r"^scene.hdr: the file is damaged"):
         read_cube(tmp_path / "scene.hdr")
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".txt", ".hdr.bak"])
+def test_other_files_beside_a_header_are_no_cubes(tmp_path: Path, values: np.ndarray, suffix: str) -> None:
+    write_cube(tmp_path / "scene.hdr", make_cube(values, NM))
+    other = tmp_path / f"scene{suffix}"
+    other.write_bytes(bytes(values.nbytes))
+    assert not looks_like_cube(other)
+    with pytest.raises(InputError, match="this file is no cube that can be read"):
+        read_cube(other)
+    np.testing.assert_array_equal(read_cube(tmp_path / "scene.hdr"), values)
+
+
+def test_a_picture_is_not_taken_for_raw_numbers(tmp_path: Path, values: np.ndarray) -> None:
+    write_cube(tmp_path / "scene.hdr", make_cube(values, NM))
+    tifffile.imwrite(tmp_path / "scene.img", np.zeros((64, 64, 3), np.uint8), photometric="rgb")
+    assert not looks_like_cube(tmp_path / "scene.img")
+    with pytest.raises(InputError, match=r"^scene.hdr: scene.img beside scene.hdr is a picture, a web page or HDF5"):
+        read_cube(tmp_path / "scene.hdr")
+
+
+def test_a_file_of_the_same_name_does_not_stand_in_for_our_data(tmp_path: Path, values: np.ndarray) -> None:
+    stale = tmp_path / "scene"
+    stale.write_bytes(bytes(values.nbytes))
+    write_cube(tmp_path / "scene.hdr", make_cube(values, NM))
+    np.testing.assert_array_equal(read_cube(tmp_path / "scene.hdr"), values)
+    with pytest.raises(InputError, match=r"^scene: scene.hdr belongs to scene.img, not to this file"):
+        read_cube(stale)
+    (tmp_path / "scene.img").unlink()
+    with pytest.raises(InputError, match=r"^scene.hdr: there is no data file \(scene.img\) beside scene.hdr"):
+        read_cube(tmp_path / "scene.hdr")
+
+
+def test_our_files_can_be_renamed(tmp_path: Path, values: np.ndarray) -> None:
+    write_cube(tmp_path / "scene.hdr", make_cube(values, NM))
+    for suffix in (".hdr", ".img"):
+        (tmp_path / f"scene{suffix}").rename(tmp_path / f"other.v2{suffix}")
+    write_cube(tmp_path / "scene.hdr", make_cube(values * 2, NM))
+    np.testing.assert_array_equal(read_cube(tmp_path / "other.v2.hdr"), values)
+
+
+def test_several_data_files_beside_another_tools_header(tmp_path: Path, values: np.ndarray) -> None:
+    path = save_envi(tmp_path / "scene.hdr", values, wavelength=NM, wavelength_units="nm")
+    (tmp_path / "scene").write_bytes(bytes(7))
+    np.testing.assert_array_equal(read_cube(path), values)
+    (tmp_path / "scene").write_bytes(bytes(values.nbytes))
+    with pytest.raises(InputError, match=r"^scene.hdr: several files could hold its data \(scene, scene.img\); open the one"):
+        read_cube(path)
+    np.testing.assert_array_equal(read_cube(tmp_path / "scene.img"), values)
+
+
+def test_two_headers_for_one_data_file(tmp_path: Path, values: np.ndarray) -> None:
+    write_cube(tmp_path / "scene.hdr", make_cube(values, NM))
+    (tmp_path / "scene.img.hdr").write_text((tmp_path / "scene.hdr").read_text())
+    with pytest.raises(InputError, match=r"^scene.img: it has two headers \(scene.img.hdr, scene.hdr\)"):
+        read_cube(tmp_path / "scene.img")
+
+
+def test_widths_that_fit_no_bands_are_left_out(tmp_path: Path, values: np.ndarray) -> None:
+    path = save_envi(tmp_path / "scene.hdr", values, wavelength=NM, wavelength_units="nm", fwhm=[5, 5])
+    with pytest.warns(Notice, match=r"scene.hdr: its 2 widths \('fwhm'\) do not fit 4 bands and are left out"):
+        assert "fwhm" not in read_cube(path).attrs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 from napari_drcr.cube import make_cube
 from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path
-from napari_drcr.io import looks_like_cube, read_cube, write_cube
+from napari_drcr.io import cube_files, find_cubes, looks_like_cube, read_cube, write_cube
 
 
 @pytest.fixture
@@ -88,9 +89,56 @@ def test_only_cubes_are_written_and_only_into_folders(tmp_path: Path, cube: xr.D
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, cube: xr.DataArray, name: str) -> None:
     write_cube(tmp_path / name, cube)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    with pytest.raises(Exception, match=r"surrogates|must be plain ASCII"):
+    with pytest.raises(InputError, match=rf"^{name}: the illuminant's name '\\ud800' holds characters that are no text"):
         write_cube(tmp_path / name, cube.assign_attrs(illuminant="\ud800"))
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["scene.mat", "scene.hdr"])
+@pytest.mark.parametrize(
+    ("attrs", "sentence"),
+    [
+        ({"illuminant": np.ones(31)}, "the illuminant must be the name of a light or None, not ndarray"),
+        ({"scale": None}, "the attribute 'scale' must be a finite number, not None"),
+        ({"scale": "big"}, "the attribute 'scale' must be a finite number, not 'big'"),
+        ({"norm_factor": [1.0, 2.0]}, "the attribute 'norm_factor' must be a finite number, not list"),
+        ({"norm_factor": float("nan")}, "the attribute 'norm_factor' must be a finite number, not nan"),
+        ({"model": {(1, 2): "photo"}}, "the cube's attributes cannot be written"),
+    ],
+)
+def test_attributes_that_no_file_gives_back(
+    tmp_path: Path, cube: xr.DataArray, name: str, attrs: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=f"^{name}: {sentence}"):
+        write_cube(tmp_path / name, cube.assign_attrs(attrs))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_no_text(tmp_path: Path, cube: xr.DataArray) -> None:
+    with pytest.raises(InputError, match="the name holds characters that are no text"):
+        write_cube(tmp_path / "scene\ud800.mat", cube)
+
+
+def test_a_folder_of_cubes_lists_each_once(tmp_path: Path, cube: xr.DataArray) -> None:
+    for name in ("first.hdr", "second.mat", ".hidden.mat"):
+        write_cube(tmp_path / name, cube)
+    (tmp_path / "cloth_ms").mkdir()
+    for number in (2, 1):
+        Image.fromarray(np.zeros((5, 8), np.uint16)).save(tmp_path / "cloth_ms" / f"cloth_ms_{number:02d}.png")
+    Image.new("RGB", (8, 5)).save(tmp_path / "first.png")
+    (tmp_path / "first.txt").write_text("notes")
+    found = find_cubes(str(tmp_path))
+    assert [path.name for path in found] == ["cloth_ms", "first.hdr", "second.mat"]
+    files = [[file.name for file in cube_files(path)] for path in found]
+    assert files == [["cloth_ms_01.png", "cloth_ms_02.png"], ["first.hdr", "first.img"], ["second.mat"]]
+    assert cube_files(tmp_path / "first.img") == cube_files(tmp_path / "first.hdr")
+
+
+def test_what_is_no_cube_has_no_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere is not a folder"):
+        find_cubes(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="this is no cube that can be read"):
+        cube_files(tmp_path)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -176,6 +176,14 @@ def test_wavelengths_in_micrometres(tmp_path: Path, values: np.ndarray) -> None:
     np.testing.assert_array_equal(cube["wavelength"], NM)
 
 
+def test_bands_out_of_order_are_sorted(tmp_path: Path, values: np.ndarray) -> None:
+    scipy.io.savemat(tmp_path / "scene.mat", {"cube": values[::-1].transpose(1, 2, 0), "bands": NM[::-1]})
+    with pytest.warns(Notice, match="scene.mat: its bands are not in the order of their wavelengths and have been sorted"):
+        cube = read_cube(tmp_path / "scene.mat")
+    np.testing.assert_array_equal(cube, values)
+    np.testing.assert_array_equal(cube["wavelength"], NM)
+
+
 def test_an_image_as_high_as_there_are_bands(tmp_path: Path) -> None:
     values = np.random.default_rng(0).random((31, 31, 8), dtype=np.float32)
     scipy.io.savemat(tmp_path / "scene.mat", {"cube": values.transpose(1, 2, 0), "bands": NM})
@@ -229,7 +237,7 @@ def test_the_only_variable_of_three_axes_is_the_cube(tmp_path: Path, values: np.
             "31 wavelengths are given, and neither the first nor the last axis is 31 long",
         ),
         ({"cube": np.zeros((4, 31, 8)), "bands": NM}, "neither the first nor the last axis is 31 long"),
-        ({"cube": np.zeros((4, 5, 31)), "bands": NM[::-1]}, "wavelengths must be positive and ascend"),
+        ({"cube": np.zeros((4, 5, 31)), "bands": np.full(31, 550)}, "wavelengths must be positive and ascend"),
         ({"cube": np.zeros((4, 5, 31)), "bands": NM, "quantity": "radiance", "scale": "big"}, "'scale' or 'attributes' cannot"),
     ],
 )
@@ -287,3 +295,19 @@ def test_truncated_files(tmp_path: Path, values: np.ndarray, version: str, kept:
     with pytest.raises(InputError, match=r"^scene.mat: the file is damaged, truncated or not what its name says") as failure:
         read_cube(path)
     assert "\n" not in str(failure.value)
+
+
+@pytest.mark.filterwarnings("ignore::napari_drcr.errors.Notice")
+def test_damaged_bytes_of_version_7_3(tmp_path: Path, values: np.ndarray) -> None:
+    path = tmp_path / "scene.mat"
+    write_cube(path, make_cube(values, WAVELENGTHS))
+    whole = path.read_bytes()
+    refused = []
+    for start in range(512, 2048, 16):
+        path.write_bytes(whole[:start] + b"\xff" * 8 + whole[start + 8 :])
+        try:
+            read_cube(path)
+        except InputError as error:
+            refused.append(str(error))
+    assert len(refused) > 10
+    assert all(sentence.startswith("scene.mat: ") for sentence in refused)

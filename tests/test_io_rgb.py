@@ -14,6 +14,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from napari_drcr.errors import InputError, Notice
 from napari_drcr.io import read_rgb
+from napari_drcr.io.rgb import _open_with_pillow
 
 GRAY = "this image is grayscale"
 
@@ -208,7 +209,7 @@ def test_an_animation_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [{}, {"imagej": True}])
 def test_a_stack_of_images_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     tifffile.imwrite(tmp_path / "image.tif", np.stack([picture(), picture()]), photometric="rgb", **options)
-    with pytest.raises(InputError, match=r"this TIFF holds (2|several) pages"):
+    with pytest.raises(InputError, match=r"this TIFF holds several pages"):
         read_rgb(tmp_path / "image.tif")
 
 
@@ -258,3 +259,56 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         read_rgb(tmp_path / "image.png")
     with pytest.raises(InputError, match="cannot be opened"):
         read_rgb(tmp_path)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_tiff_that_claims_more_than_it_holds(
+    tmp_path: Path, compression: str | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, picture(), photometric="rgb", compression=compression)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        height = file.pages.first.tags["ImageLength"]
+        height.overwrite(100_000_000)
+    with pytest.raises(InputError, match=r"^image.tif: the file is damaged, truncated .*100000000 x 8 pixels"):
+        read_rgb(path)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages.first.tags["ImageLength"].overwrite(2_000_000_000)
+    with pytest.raises(InputError, match=r"^image.tif: this image says that it has 2000000000 x 8, more than 1000 million"):
+        read_rgb(path)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["SYX", "palette"])
+def test_tiffs_without_pixels(tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "image.tif"
+    if kind == "palette":
+        Image.fromarray(picture()).quantize(16).save(path)
+        tag, value = "ColorMap", None
+    else:
+        tifffile.imwrite(path, np.moveaxis(picture(), -1, 0), photometric="rgb", planarconfig="separate")
+        tag, value = "ImageWidth", 0
+    with tifffile.TiffFile(path) as file:
+        offset = file.pages.first.tags[tag].offset
+    content = bytearray(path.read_bytes())
+    # Another number in place of the tag's own hides it; a width of 0 leaves no pixels.
+    content[offset : offset + 2] = struct.pack("<H", 65000) if value is None else content[offset : offset + 2]
+    if value is not None:
+        content[offset + 8 : offset + 12] = bytes(4)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"^image.tif: .*damaged"):
+        read_rgb(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_large_pictures_are_read_up_to_our_own_limit(tmp_path: Path) -> None:
+    path = tmp_path / "image.bmp"
+    header = b"BM" + struct.pack("<IHHIIiiHHIIIIII", 54, 0, 0, 54, 40, 20_000, 10_000, 1, 24, 0, 0, 0, 0, 0, 0)
+    path.write_bytes(header)
+    before = Image.MAX_IMAGE_PIXELS
+    with _open_with_pillow(path) as image:
+        assert image.size == (20_000, 10_000)
+    path.write_bytes(header.replace(struct.pack("<i", 20_000), struct.pack("<i", 200_000)))
+    with pytest.raises(InputError, match=r"^image.bmp: this image says that it has 10000 x 200000, more than 1000 million"):
+        read_rgb(path)
+    assert before == Image.MAX_IMAGE_PIXELS

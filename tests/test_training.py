@@ -121,6 +121,17 @@ def test_a_patch_shows_what_the_cube_holds(config: TrainingConfig) -> None:
     np.testing.assert_allclose(np.moveaxis(rgb.numpy(), 0, -1), linear, atol=0.01)
 
 
+def test_scenes_that_differ_in_their_data_file_alone_are_two(config: TrainingConfig, tmp_path: Path) -> None:
+    for split, seeds in (("Train_spectral", (1, 2)), ("Valid_spectral", (3,))):
+        (tmp_path / "envi" / split).mkdir(parents=True)
+        for seed in seeds:
+            cube = synthetic_scene(48, 64, seed=seed).assign_attrs(seed=None)
+            nd.write_cube(tmp_path / "envi" / split / f"scene_{seed}.hdr", cube)
+    training, validation = cache_scenes(make_config(config.model_dump(), data__folder=tmp_path / "envi").data)
+    assert [scene.name for scene in training + validation] == ["scene_1", "scene_2", "scene_3"]
+    assert len({scene.cached for scene in training + validation}) == 3
+
+
 def test_a_scene_is_converted_once(config: TrainingConfig) -> None:
     first, _ = cache_scenes(config.data)
     before = first[0].cached.stat().st_mtime_ns

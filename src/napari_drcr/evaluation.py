@@ -14,7 +14,7 @@ import xarray as xr
 from napari_drcr.cube import align
 from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path
-from napari_drcr.io import looks_like_cube, read_cube, read_rgb
+from napari_drcr.io import find_cubes, read_cube, read_rgb
 from napari_drcr.metrics import metric_name, mrae, psnr, rmse, sam
 from napari_drcr.reconstruction import reconstruct
 from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
@@ -145,7 +145,7 @@ def find_pairs(rgb: str | Path, truth: str | Path) -> tuple[list[tuple[Path, Pat
     images = _by_stem(
         [path for path in sorted(folders[0].iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
     )
-    cubes = _by_stem([path for path in sorted(folders[1].iterdir()) if looks_like_cube(path)])
+    cubes = _by_stem(find_cubes(folders[1]))
     pairs = [(images[name], cubes[name]) for name in sorted(images.keys() & cubes.keys())]
     if not pairs:
         raise InputError(

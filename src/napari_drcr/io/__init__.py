@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import xarray as xr
 
-__all__ = ["looks_like_cube", "read_cube", "read_rgb", "write_cube"]
+__all__ = ["cube_files", "find_cubes", "looks_like_cube", "read_cube", "read_rgb", "write_cube"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _READABLE = "MATLAB (.mat, version 7.3 or 5), ENVI (.hdr with its data file) and CAVE folders (<scene>_ms)"
@@ -81,12 +81,19 @@ def write_cube(path: str | os.PathLike[str], cube: xr.DataArray) -> None:
     Raises
     ------
     InputError
-        If this is no cube, the suffix is another, or the file cannot be written.
+        If this is no cube, the suffix is another, its attributes do not go into a file, or the file cannot be written.
     """
     from napari_drcr.cube import check_cube
+    from napari_drcr.io._reading import check_labels
 
     path = Path(path)
     check_cube(cube)
+    with naming(path):
+        check_labels(cube.attrs)
+        try:
+            os.fsencode(path)
+        except UnicodeEncodeError as error:
+            raise InputError("the name holds characters that are no text; choose another.") from error
     suffix = path.suffix.lower()
     if suffix == ".mat":
         from napari_drcr.io.matlab import write_matlab
@@ -144,6 +151,68 @@ def looks_like_cube(path: str | os.PathLike[str]) -> bool:
         return _cube_format(Path(path)) is not None
     except (InputError, OSError, TypeError, ValueError):
         return False
+
+
+def find_cubes(folder: str | os.PathLike[str]) -> list[Path]:
+    """List the cubes in a folder, each once.
+
+    Parameters
+    ----------
+    folder : path-like
+        A folder. Files and folders in it whose names begin with a dot are passed over.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Whatever `looks_like_cube` in it, sorted; of an ENVI cube the header, not the data file.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or it cannot be opened.
+    """
+    from napari_drcr.io.envi import find_header
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.")
+    with naming(folder):
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    return [entry for entry in entries if looks_like_cube(entry) and (entry.is_dir() or find_header(entry) in (None, entry))]
+
+
+def cube_files(path: str | os.PathLike[str]) -> list[Path]:
+    """List the files whose contents make a cube, so that it can be known again by them.
+
+    Parameters
+    ----------
+    path : path-like
+        What `read_cube` reads.
+
+    Returns
+    -------
+    list of pathlib.Path
+        An ENVI header and its data file, the pages of a CAVE scene by name, or the file itself.
+
+    Raises
+    ------
+    InputError
+        In one sentence that starts with the file's name: there is no such file, or it is no cube.
+    """
+    path = Path(path)
+    with naming(path):
+        found = _cube_format(path)
+        if found is None:
+            raise InputError(f"this is no cube that can be read; known are {_READABLE}.")
+        if found == "ENVI":
+            from napari_drcr.io.envi import header_and_data
+
+            return list(header_and_data(path))
+        if found == "CAVE":
+            from napari_drcr.io.cave import scene_pages
+
+            return scene_pages(path)
+        return [path]
 
 
 def _cube_format(path: Path) -> str | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,13 +24,17 @@ LONGEST_MICROMETRES = 100.0
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Say in one sentence what a library has to say about a damaged file, and keep its warnings to ourselves.
+    """Say in one sentence what a library has to say about a damaged file, and keep its warnings and logging to ourselves.
 
     Raises
     ------
     InputError
         For anything that the library raises, except for want of memory.
     """
+    loggers = [logging.getLogger(name) for name in ("tifffile", "spectral")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -38,6 +44,36 @@ def one_sentence() -> Iterator[None]:
     except Exception as error:  # On a damaged file these libraries raise almost anything, down to KeyError and struct.error.
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise InputError(f"the file is damaged, truncated or not what its name says ({reason}).") from error
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def sort_bands(
+    path: Path, values: npt.NDArray[Any], wavelengths: npt.NDArray[np.float64] | None
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None, npt.NDArray[np.intp]]:
+    """Put bands in the order of their wavelengths, with a notice if it is not the file's.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for the notice.
+    values : ndarray, shape (bands, y, x)
+        The bands as the file has them.
+    wavelengths : ndarray or None
+        In nm, as the file has them. Without them, or with another number of them, everything stays as it is.
+
+    Returns
+    -------
+    tuple of (ndarray, ndarray or None, ndarray of int, shape (bands,))
+        Values and wavelengths, sorted, and the indices that sorted them.
+    """
+    order = np.arange(len(values))
+    if wavelengths is not None and wavelengths.size == len(values) and np.any(np.diff(wavelengths) < 0):
+        order = np.argsort(wavelengths, kind="stable")
+        notify(f"{path.name}: its bands are not in the order of their wavelengths and have been sorted.")
+        values, wavelengths = values[order], wavelengths[order]
+    return values, wavelengths, order
 
 
 def nanometres(path: Path, values: npt.NDArray[Any], factor: float | None) -> npt.NDArray[np.float64] | None:
@@ -93,6 +129,40 @@ def labels_of(found: Mapping[str, Any]) -> dict[str, Any]:
         }
     except (TypeError, ValueError) as error:
         raise InputError(f"the variables 'scale' or 'attributes' cannot be understood ({error}).") from error
+
+
+def check_labels(attrs: Mapping[Hashable, Any]) -> None:
+    """Refuse attributes that a file could not give back, whatever its format.
+
+    Parameters
+    ----------
+    attrs : mapping
+        A cube's ``attrs``.
+
+    Raises
+    ------
+    InputError
+        If the illuminant is no text, ``scale`` or ``norm_factor`` no number, or the others cannot be put into JSON.
+    """
+    light = attrs.get("illuminant")
+    if light is not None and not isinstance(light, str):
+        raise InputError(f"the illuminant must be the name of a light or None, not {type(light).__name__}.")
+    try:
+        (light or "").encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"the illuminant's name {light!r} holds characters that are no text; choose another.") from error
+    for name in ("scale", "norm_factor"):
+        number = attrs.get(name, 1.0)
+        if isinstance(number, np.ndarray | np.generic) and number.ndim == 0:
+            number = number.item()
+        unknown = name == "norm_factor" and number is None
+        if not unknown and not (isinstance(number, int | float) and math.isfinite(number)):
+            given = repr(number) if isinstance(number, str | float | None) else type(number).__name__
+            raise InputError(f"the attribute {name!r} must be a finite number, not {given}.")
+    try:
+        attributes_as_text(attrs)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"the cube's attributes cannot be written ({error}); remove the one meant.") from error
 
 
 def attributes_as_text(attrs: Mapping[Hashable, Any]) -> str:

@@ -37,6 +37,23 @@ def scene_folder(folder: Path) -> Path | None:
     return None
 
 
+def scene_pages(folder: Path) -> list[Path]:
+    """The pages of a CAVE scene.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The scene's folder, or the one around it.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Sorted by name; empty if there are none.
+    """
+    pages_folder = scene_folder(folder)
+    return [] if pages_folder is None else sorted(file for file in pages_folder.iterdir() if PAGE.fullmatch(file.name))
+
+
 def read_cave(folder: Path) -> xr.DataArray:
     """Read a CAVE scene: ``<scene>_ms_01.png`` (400 nm) to ``<scene>_ms_31.png`` (700 nm).
 
@@ -60,12 +77,12 @@ def read_cave(folder: Path) -> xr.DataArray:
     ----------
     F. Yasuma, T. Mitsunaga, D. Iso, S. K. Nayar: Generalized Assorted Pixel Camera. IEEE Trans. Image Processing 19(9), 2010.
     """
-    pages_folder = scene_folder(folder)
-    if pages_folder is None:
+    files = scene_pages(folder)
+    if not files:
         raise InputError("the folder holds no pages of a CAVE scene (<scene>_ms_01.png to <scene>_ms_31.png).")
     pages = {}
     scenes = set()
-    for file in pages_folder.iterdir():
+    for file in files:
         if match := PAGE.fullmatch(file.name):
             scenes.add(match["scene"])
             pages[int(match["number"])] = file

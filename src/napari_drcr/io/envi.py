@@ -14,10 +14,19 @@ import xarray as xr
 from napari_drcr.cube import make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path
-from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence
+from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence, sort_bands
 
 FLOAT32 = 4
 """ENVI's number for the data type."""
+
+DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bsq", ".bil", ".bip")
+
+_DATA_SUFFIX = "data suffix"
+"""The field of our own headers that tells their data file from others of that name, and still does once both are renamed."""
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_OTHER_FORMATS = (_HDF5, b"MATLAB ", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"<!DOCTYPE", b"<html", *_TIFF)
 
 # JSON starts with the brace that opens a list in a header, so it is stored behind this word.
 _JSON = "json "
@@ -45,24 +54,20 @@ def read_envi(path: Path) -> xr.DataArray:
     InputError
         If one of the two files is missing, damaged or of a kind that is not a cube of real numbers.
     """
-    header_path = find_header(path)
-    if header_path is None:
-        raise InputError("there is no ENVI header (.hdr) beside this file.")
-    with one_sentence():
-        header = envi.read_envi_header(str(header_path.resolve()))
-        envi.check_compatibility(header)
-    _check_kind(header)
+    header_path, header = _header_of(path)
     wavelengths, factor = _wavelengths(header_path, header)
-    values = _values(header_path, None if path == header_path else path, header)
+    values = _values(header_path, _data_file(path, header_path, header))
     attrs: dict[str, Any] = {}
+    values, wavelengths, order = sort_bands(path, values, wavelengths)
     if "fwhm" in header and wavelengths is not None:
-        attrs["fwhm"] = [round(width * factor, 6) for width in _numbers(header, "fwhm").tolist()]
-    order = np.arange(len(values)) if wavelengths is None else np.argsort(wavelengths, kind="stable")
-    if wavelengths is not None and len(order) == len(values) and np.any(np.diff(order) < 0):
-        notify(f"{path.name}: its bands are not in the order of their wavelengths and have been sorted.")
-        values, wavelengths = values[order], wavelengths[order]
-        attrs = {key: [widths[band] for band in order] for key, widths in attrs.items() if len(widths) == len(order)}
-    known = {key: _scalar(header[key]) for key in ("quantity", "scale", "illuminant", "attributes") if key in header}
+        widths = np.round(_numbers(header, "fwhm") * factor, 6)
+        if widths.size == len(values):
+            attrs["fwhm"] = widths[order].tolist()
+        else:
+            notify(f"{path.name}: its {widths.size} widths ('fwhm') do not fit {len(values)} bands and are left out.")
+    known: dict[str, Any] = {
+        key: _scalar(header[key]) for key in ("quantity", "scale", "illuminant", "attributes") if key in header
+    }
     labels: dict[str, Any] = labels_of({**known, "attributes": known.get("attributes", _JSON + "{}").removeprefix(_JSON)})
     if "reflectance scale factor" in header:
         scale = float(_numbers(header, "reflectance scale factor")[0])
@@ -84,41 +89,133 @@ def find_header(path: Path) -> Path | None:
     Returns
     -------
     pathlib.Path or None
-        The header, known by its first word; None if there is none.
+        The header, known by its suffix and first word; None if there is none, or if `path` is no file of raw numbers.
+
+    Raises
+    ------
+    InputError
+        If the data file has two headers.
     """
-    for candidate in (path, path.with_name(path.name + ".hdr"), path.with_suffix(".hdr"), path.with_suffix(".HDR")):
-        if candidate.is_file():
-            with candidate.open("rb") as file:
-                if file.read(4) == b"ENVI":
-                    return candidate
-    return None
+    if _is_header(path):
+        return path
+    if not _is_raw(path):
+        return None
+    names = [path.with_name(path.name + suffix) for suffix in (".hdr", ".HDR")]
+    if path.suffix.lower() in DATA_SUFFIXES:
+        names += [path.with_suffix(suffix) for suffix in (".hdr", ".HDR")]
+    found: list[Path] = []
+    for name in names:
+        # On some systems .hdr and .HDR are one file.
+        if _is_header(name) and not any(name.samefile(other) for other in found):
+            found.append(name)
+    if len(found) > 1:
+        raise InputError(f"it has two headers ({found[0].name}, {found[1].name}); open the one that is meant.")
+    return found[0] if found else None
 
 
-def _check_kind(header: dict[str, Any]) -> None:
+def header_and_data(path: Path) -> tuple[Path, Path]:
+    """The two files of an ENVI cube.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The header, or the data file beside it.
+
+    Returns
+    -------
+    tuple of two pathlib.Path
+        Header, data file.
+
+    Raises
+    ------
+    InputError
+        If one of them is missing or cannot be told, or the header makes no sense.
+    """
+    header_path, header = _header_of(path)
+    return header_path, _data_file(path, header_path, header)
+
+
+def _is_header(path: Path) -> bool:
+    if path.suffix.lower() != ".hdr" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"ENVI"
+
+
+def _is_raw(path: Path) -> bool:
+    """Whether a file could hold raw numbers: not if it starts as pictures, web pages and HDF5 files do."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(1024)
+    bitmap = head.startswith(b"BM") and int.from_bytes(head[2:6], "little") == path.stat().st_size
+    return not (bitmap or head.startswith(_OTHER_FORMATS) or head[512:].startswith(_HDF5))
+
+
+def _header_of(path: Path) -> tuple[Path, dict[str, Any]]:
+    """The header's path and fields, once it is known to describe a cube of real numbers."""
+    header_path = find_header(path)
+    if header_path is None:
+        raise InputError("there is no ENVI header (.hdr) beside this file, or it holds no raw numbers.")
+    with one_sentence():
+        header = envi.read_envi_header(str(header_path.absolute()))
+        envi.check_compatibility(header)
     if header.get("file type", "").lower() == "envi spectral library":
         raise InputError("this is an ENVI spectral library, not an image; choose the header of a cube.")
     if header["interleave"].lower() not in ("bsq", "bil", "bip"):
         raise InputError(f"the interleave must be bsq, bil or bip, not {header['interleave']!r}.")
     if np.dtype(envi.envi_to_dtype.get(header["data type"], "O")).kind not in "iuf":
         raise InputError(f"ENVI data type {header['data type']} is not one of real numbers; save the cube as float (4).")
+    return header_path, header
 
 
-def _values(header_path: Path, data_path: Path | None, header: dict[str, Any]) -> npt.NDArray[np.float32]:
+def _data_file(path: Path, header_path: Path, header: dict[str, Any]) -> Path:
+    """The data file that the header means, whose size must be the one it promises."""
+    with one_sentence():
+        parameters = envi.gen_params(header)
+        rows, columns, bands = parameters.nrows, parameters.ncols, parameters.nbands
+        promised = parameters.offset + rows * columns * bands * np.dtype(parameters.dtype).itemsize
+    found = _data_files(header_path, header)
+    if path != header_path:
+        if _DATA_SUFFIX in header and not any(path.samefile(file) for file in found):
+            raise InputError(f"{header_path.name} belongs to {found[0].name}, not to this file; open that one.")
+        found = [path]
+    if len(found) > 1:
+        found = [file for file in found if file.stat().st_size == promised] or found
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found)
+        raise InputError(f"several files could hold its data ({names}); open the one that is meant instead of the header.")
+    held = found[0].stat().st_size
+    if held < promised or min(rows, columns, bands) < 1:
+        size = f"{rows} x {columns} pixels of {bands} bands ({promised} bytes)"
+        raise InputError(f"the header promises {size}, but {found[0].name} holds {held} bytes: truncated or not its own.")
+    return found[0]
+
+
+def _data_files(header_path: Path, header: dict[str, Any]) -> list[Path]:
+    """The files beside a header that could be its data: one if it is our own, at least one if it is not."""
+    name = header_path.stem
+    suffixes = [header[_DATA_SUFFIX]] if header.get(_DATA_SUFFIX) in DATA_SUFFIXES else DATA_SUFFIXES
+    present: list[Path] = []
+    for suffix in (*suffixes, *map(str.upper, suffixes)):
+        file = header_path.with_name(name + suffix)
+        if file.is_file() and not any(file.samefile(other) for other in present):
+            present.append(file)
+    if not present:
+        wanted = f"{name}.img, .dat, .raw, .bsq, .bil, .bip or {name}" if len(suffixes) > 1 else f"{name}{suffixes[0]}"
+        raise InputError(f"there is no data file ({wanted}) beside {header_path.name}.")
+    raw = [file for file in present if _is_raw(file)]
+    if not raw:
+        raise InputError(
+            f"{present[0].name} beside {header_path.name} is a picture, a web page or HDF5, not a file of raw numbers."
+        )
+    return raw
+
+
+def _values(header_path: Path, data_path: Path) -> npt.NDArray[np.float32]:
     """Read the data file: (bands, y, x)."""
     with one_sentence():
-        try:
-            image = envi.open(str(header_path.resolve()), None if data_path is None else str(data_path.resolve()))
-        except envi.EnviDataFileNotFoundError as error:
-            name = header_path.stem
-            raise InputError(f"there is no data file ({name}.img, .dat, .raw, .bsq or {name}) beside {name}.hdr.") from error
-        data_path = Path(image.filename)
-        rows, columns, bands = image.shape
-        promised = image.offset + rows * columns * bands * image.sample_size
-        held = data_path.stat().st_size
-    if held < promised or min(image.shape) < 1:
-        size = f"{rows} x {columns} pixels of {bands} bands ({promised} bytes)"
-        raise InputError(f"the header promises {size}, but {data_path.name} holds {held} bytes: truncated or not its own.")
-    with one_sentence():
+        image = envi.open(str(header_path.absolute()), str(data_path.absolute()))
         # A copy, so that the file is not left open.
         return np.array(image.open_memmap(interleave="bsq"), dtype=np.float32, order="C")
 
@@ -180,6 +277,7 @@ def write_envi(path: Path, cube: xr.DataArray) -> None:
         "data type": FLOAT32,
         "interleave": "bsq",
         "byte order": int(sys.byteorder == "big"),
+        _DATA_SUFFIX: ".img",
         "wavelength units": "Nanometers",
         "wavelength": cube["wavelength"].values.tolist(),
         "quantity": attrs.get("quantity", "unknown"),
@@ -192,7 +290,8 @@ def write_envi(path: Path, cube: xr.DataArray) -> None:
                 f"{path.name}: the illuminant's name must be plain ASCII to go into an ENVI header, not {light!r}."
             )
         header["illuminant"] = light
-    if isinstance(attrs.get("fwhm"), list) and len(attrs["fwhm"]) == len(values):
+    widths = attrs.get("fwhm")
+    if isinstance(widths, list) and len(widths) == len(values) and all(isinstance(width, int | float) for width in widths):
         header["fwhm"] = attrs.pop("fwhm")
     header["attributes"] = _JSON + attributes_as_text(attrs)
     with atomic_path(path) as header_file, atomic_path(path.with_suffix(".img")) as data_file:

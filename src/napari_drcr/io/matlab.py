@@ -20,7 +20,7 @@ import xarray as xr
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path, first_bytes
-from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence
+from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence, sort_bands
 
 CUBE_NAMES = ("cube", "rad")
 WAVELENGTH_NAMES = ("bands", "wavelengths", "wavelength")
@@ -89,9 +89,9 @@ def read_matlab(path: Path) -> xr.DataArray:
     with one_sentence():
         file = h5py.File(path, "r")
     with file:
-        if "_NCProperties" in file.attrs:
-            raise InputError("this is a NetCDF file, which cannot be read yet; save the cube as .mat or ENVI.")
         with one_sentence():
+            if "_NCProperties" in file.attrs:
+                raise InputError("this is a NetCDF file, which cannot be read yet; save the cube as .mat or ENVI.")
             variables = {name: _hdf5_variable(item) for name, item in file.items() if name != "#refs#"}
         return _cube_from(path, variables)
 
@@ -105,6 +105,7 @@ def _cube_from(path: Path, variables: Mapping[str, _Variable]) -> xr.DataArray:
         values = np.ascontiguousarray(variables[name].load().transpose(order), dtype=np.float32)
         known = {key: _scalar(variables[key]) for key in ("quantity", "scale", "illuminant", "attributes") if key in variables}
         norm_factor = _scalar(variables["norm_factor"]) if "norm_factor" in variables else None
+    values, wavelengths, _ = sort_bands(path, values, wavelengths)
     labels = labels_of(known)
     if not labels and name == "rad" and 1 < (maximum := float(values.max())) <= ICVL_MAXIMUM:
         notify(f"{path.name}: 'rad' reaches {maximum:g}, so it is taken as 12-bit counts and divided by {ICVL_MAXIMUM:g}.")

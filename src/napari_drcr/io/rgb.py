@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ORIENTATION = 0x0112
 COLOUR_PROFILE = 34675
+
+MOST_PIXELS = 1_000_000_000
 
 _GRAY = "this image is grayscale, but three channels (red, green, blue) are needed; choose a colour image."
 
@@ -75,10 +78,31 @@ def decode_png(path: Path) -> npt.NDArray[Any]:
         return np.asarray(imagecodecs.png_decode(path.read_bytes()))
 
 
+def _check_size(height: int, width: int) -> None:
+    if height * width > MOST_PIXELS:
+        limit = f"more than {MOST_PIXELS // 10**6} million pixels"
+        raise InputError(f"this image says that it has {height} x {width}, {limit}; cut it into parts, or it is damaged.")
+
+
+def _open_with_pillow(path: Path) -> Image.Image:
+    """Open an image of up to `MOST_PIXELS`; Pillow by itself stops at a fifth of that."""
+    pillows_limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with one_sentence():
+            image = Image.open(path, formats=["PNG", "JPEG", "BMP"])
+    finally:
+        Image.MAX_IMAGE_PIXELS = pillows_limit
+    try:
+        _check_size(image.height, image.width)
+    except InputError:
+        image.close()
+        raise
+    return image
+
+
 def _read_with_pillow(path: Path) -> npt.NDArray[Any]:
-    with one_sentence():
-        image = Image.open(path, formats=["PNG", "JPEG", "BMP"])
-    with image:
+    with _open_with_pillow(path) as image:
         if image.format == "PNG" and getattr(image, "is_animated", False):
             raise InputError("this PNG is animated; save one frame of it as its own file.")
         if image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;"):
@@ -97,10 +121,11 @@ def _read_with_pillow(path: Path) -> npt.NDArray[Any]:
 
 
 def _read_deep_png(path: Path) -> npt.NDArray[Any]:
+    _open_with_pillow(path).close()
     pixels = decode_png(path)
     if pixels.ndim == 2 or pixels.shape[2] < 3:
         raise InputError(_GRAY)
-    with one_sentence(), Image.open(path, formats=["PNG"]) as image:
+    with one_sentence(), _open_with_pillow(path) as image:
         image.load()
         orientation, profile = image.getexif().get(ORIENTATION, 1), image.info.get("icc_profile")
     if pixels.shape[2] > 3:
@@ -117,28 +142,39 @@ def _read_tiff(path: Path) -> npt.NDArray[Any]:
     with file:
         with one_sentence():
             page = file.pages.first
-            pages = sum(not other.is_reduced for other in file.pages if isinstance(other, tifffile.TiffPage))
-            whole = file.series[0].size == page.size
+            images = (other for other in file.pages if isinstance(other, tifffile.TiffPage) and not other.is_reduced)
+            # Not counted to the end: a damaged file can promise pages without number.
+            several = len(list(itertools.islice(images, 2))) > 1 or file.series[0].size != page.size
             colours, axes = tifffile.PHOTOMETRIC(page.photometric).name, page.axes
             compression = tifffile.COMPRESSION(page.compression).name
-        if pages > 1 or not whole:
-            raise InputError(f"this TIFF holds {pages if pages > 1 else 'several'} pages; save one of them as its own file.")
+        if several:
+            raise InputError("this TIFF holds several pages; save one of them as its own file.")
         if colours in ("MINISBLACK", "MINISWHITE") and page.samplesperpixel < 3:
             raise InputError(_GRAY)
         if colours not in ("RGB", "PALETTE") and not (colours == "YCBCR" and compression == "JPEG"):
             raise InputError(f"this TIFF is of the kind {colours}, {compression}, not RGB; convert it to sRGB first.")
+        _check_size(page.imagelength, page.imagewidth)
+        stored = path.stat().st_size
+        # What is packed is hardly ever a thousand times smaller than the image.
+        if page.nbytes > (stored if compression == "NONE" else max(1000 * stored, 2**28)):
+            size = f"{page.imagelength} x {page.imagewidth} pixels ({page.nbytes} bytes)"
+            raise InputError(
+                f"the file is damaged, truncated or not what its name says ({size} promised, {stored} bytes held)."
+            )
         with one_sentence():
             pixels = page.asarray()
             colormap = np.asarray(page.colormap)
             orientation = page.tags.valueof(ORIENTATION, 1)
             profile = page.tags.valueof(COLOUR_PROFILE)
-        if colours == "PALETTE":
-            # A TIFF's palette has 16 bits, of which the upper 8 count: some programs fill the lower ones, some leave them empty.
-            pixels, axes = (np.moveaxis(colormap, 0, -1) >> 8).astype(np.uint8)[pixels], "YXS"
+            if colours == "PALETTE":
+                # A TIFF's palette has 16 bits, of which the upper 8 count: some programs fill the lower ones, some do not.
+                pixels, axes = (np.moveaxis(colormap, 0, -1) >> 8).astype(np.uint8)[pixels], "YXS"
+        if axes not in ("YXS", "SYX"):
+            raise InputError(f"this TIFF has the axes {axes}, but an image of red, green and blue is needed.")
+        if pixels.ndim != 3:
+            raise InputError("the file is damaged: it does not hold the pixels that it should.")
         if axes == "SYX":
             pixels = np.moveaxis(pixels, 0, -1)
-        elif axes != "YXS":
-            raise InputError(f"this TIFF has the axes {axes}, but an image of red, green and blue is needed.")
         if pixels.shape[2] < 3:
             raise InputError(_GRAY)
         if pixels.dtype.kind == "f":

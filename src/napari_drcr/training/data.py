@@ -20,7 +20,7 @@ from napari_drcr.colorimetry import decode_srgb
 from napari_drcr.cube import WAVELENGTHS, Quantity, resample
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path
-from napari_drcr.io import looks_like_cube, read_cube
+from napari_drcr.io import cube_files, find_cubes, read_cube
 from napari_drcr.training.config import CameraConfig, DataConfig, TrainingConfig
 
 SPECTRAL_FOLDERS = ("Train_spectral", "Valid_spectral")
@@ -39,7 +39,7 @@ class Scene:
         return np.load(self.cached, mmap_mode="r")  # type: ignore[no-any-return]
 
 
-def find_cubes(config: DataConfig) -> tuple[list[Path], list[Path]]:
+def split_cubes(config: DataConfig) -> tuple[list[Path], list[Path]]:
     """Training and validation cubes of a folder.
 
     Parameters
@@ -64,10 +64,10 @@ def find_cubes(config: DataConfig) -> tuple[list[Path], list[Path]]:
         raise InputError(f"the data folder {folder} does not exist.")
     split = [folder / name for name in SPECTRAL_FOLDERS]
     if split[0].is_dir():
-        cubes = [path for side in split if side.is_dir() for path in _cubes(side)]
+        cubes = [path for side in split if side.is_dir() for path in find_cubes(side)]
         held_back = {path.stem for path in cubes if path.parent == split[1]} | set(config.validation)
     else:
-        cubes = _cubes(folder)
+        cubes = find_cubes(folder)
         held_back = set(config.validation)
     if unknown := set(config.validation) - {path.stem for path in cubes}:
         raise InputError(f"data.validation names {', '.join(sorted(unknown))}, which {folder} does not hold.")
@@ -79,10 +79,6 @@ def find_cubes(config: DataConfig) -> tuple[list[Path], list[Path]]:
             "hold some back in Valid_spectral or by name in data.validation."
         )
     return training, validation
-
-
-def _cubes(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if looks_like_cube(path))
 
 
 def cache_scene(path: Path, config: DataConfig) -> Scene:
@@ -105,8 +101,7 @@ def cache_scene(path: Path, config: DataConfig) -> Scene:
     InputError
         If the cube cannot be read, does not cover 400-700 nm, or holds values that half precision cannot.
     """
-    files = [path] if path.is_file() else sorted(path.rglob("*.png"))
-    digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
+    digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in cube_files(path))).hexdigest()
     folder = Path(platformdirs.user_cache_dir("napari-drcr")) / "scenes"
     folder.mkdir(parents=True, exist_ok=True)
     cached, label = folder / f"{digest}.npy", folder / f"{digest}.txt"
@@ -130,8 +125,8 @@ def cache_scene(path: Path, config: DataConfig) -> Scene:
 
 
 def cache_scenes(config: DataConfig) -> tuple[list[Scene], list[Scene]]:
-    """Both sides of the split, cached; parameters and errors as for `find_cubes`."""
-    training, validation = ([cache_scene(path, config) for path in side] for side in find_cubes(config))
+    """Both sides of the split, cached; parameters and errors as for `split_cubes`."""
+    training, validation = ([cache_scene(path, config) for path in side] for side in split_cubes(config))
     if unknown := [scene.name for scene in training + validation if scene.quantity == "unknown"]:
         notify(
             f"{len(unknown)} scenes (such as {unknown[0]}) do not say what they hold and are taken as reflectance (data.quantity)."
