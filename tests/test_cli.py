@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import napari_drcr as nd
+from napari_drcr.camera import find_camera
 from napari_drcr.sample import synthetic_scene
 
 
@@ -63,6 +64,22 @@ def test_simulate_and_evaluate_belong_together(tmp_path: Path) -> None:
     assert csv.exists()
 
 
+def test_simulate_keeps_what_is_the_cameras_own(tmp_path: Path) -> None:
+    scene = synthetic_scene(48, 64)
+    nd.write_cube(tmp_path / "scene.mat", scene)
+    (tmp_path / "mine.csv").write_text("400,0,0.1,1\n550,0,1,0\n700,1,0.1,0\n", encoding="utf-8")
+    for camera in ("ntire2022", "ntire2020-clean", "ntire2020-real", str(tmp_path / "mine.csv")):
+        made = find_camera(camera)
+        photo = tmp_path / f"{made.name}{made.suffix}"
+        out, _ = run("simulate", tmp_path / "scene.mat", "-o", photo, "--camera", camera)
+        assert f"camera {made.name}" in out
+        assert np.array_equal(nd.read_rgb(photo), made.render(scene))
+    quiet = ("--photo-electrons", "0", "--read-noise", "0", "--jpeg-quality", "0", "--exposure", "0.5")
+    run("simulate", tmp_path / "scene.mat", "-o", tmp_path / "quiet.png", "--camera", "ntire2020-real", *quiet)
+    changed = find_camera("ntire2020-real").with_settings(photo_electrons=None, read_noise=0, jpeg_quality=None, exposure=0.5)
+    assert np.array_equal(nd.read_rgb(tmp_path / "quiet.png"), changed.render(scene))
+
+
 def test_models_are_listed_and_their_cards_printed() -> None:
     assert all(name in run("models")[0] for name in ("photo", "linear", "polynomial"))
     card, _ = run("models", "photo")
@@ -89,6 +106,7 @@ def test_bad_input_ends_with_one_sentence_and_code_2(photo: Path, tmp_path: Path
     assert "cannot hold several results" in complaint("reconstruct", photo, tmp_path / "b.jpg", "-o", out)
     assert "would both be written" in complaint("reconstruct", photo, tmp_path / "x" / "photo.png", "-o", tmp_path)
     assert "no camera 'leica'" in complaint("simulate", photo, "-o", tmp_path, "--camera", "leica")
+    assert "there is no file" in complaint("simulate", photo, "-o", tmp_path, "--camera", tmp_path / "gone.csv")
     assert "no cube" in complaint("simulate", photo, "-o", tmp_path / "x.jpg")
     assert "is not a folder" in complaint("evaluate", "--rgb", tmp_path / "a", "--truth", tmp_path)
     assert "no configuration file" in complaint("train", tmp_path / "config.yaml")

@@ -15,7 +15,19 @@ from packaging.utils import canonicalize_name
 import napari_drcr
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"colour", "lightning", "matplotlib", "napari", "PyQt6", "PySide6", "qtpy", "scipy", "torch", "xarray"}
+HEAVY = {
+    "colour",
+    "colour_demosaicing",
+    "lightning",
+    "matplotlib",
+    "napari",
+    "PyQt6",
+    "PySide6",
+    "qtpy",
+    "scipy",
+    "torch",
+    "xarray",
+}
 
 IMPORT = "import napari_drcr"
 HELP = """

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import napari_drcr as nd
+from napari_drcr.camera import find_camera
 from napari_drcr.sample import synthetic_scene
 from napari_drcr.training.config import TrainingConfig, make_config, read_config, write_config
 from napari_drcr.training.data import Patches, cache_scenes
@@ -67,6 +68,7 @@ def test_a_run_learns_and_leaves_a_folder_and_a_model(config: TrainingConfig, tm
     }  # fmt: skip
     model = nd.load_model(model_path)
     assert (model.name, model.channels, model.card.quantity) == ("tiny", 8, "reflectance")
+    assert (model.encoding, model.normalisation) == ("linear", "white")
     assert "scene_3" in model.card.split
     assert model.card.scores == {"validation MRAE@0.01": pytest.approx(min(row["mrae"] for row in rows), abs=1e-4)}
     assert nd.reconstruct(np.full((16, 16, 3), 99, np.uint8), model=model_path).attrs["model"] == "tiny"
@@ -132,6 +134,31 @@ def test_scenes_that_differ_in_their_data_file_alone_are_two(config: TrainingCon
     assert len({scene.cached for scene in training + validation}) == 3
 
 
+def test_automatic_exposure_is_that_of_the_whole_scene_and_leaves_cubes_alone(config: TrainingConfig) -> None:
+    training, _ = cache_scenes(config.data)
+    clean = {"name": "ntire2022", "photo_electrons": (1e9, 1e9), "read_noise": 0, "uncompressed": 1}
+    patches = Patches(training, make_config(config.model_dump() | {"camera": clean}))
+    camera = find_camera("ntire2022")
+    response = camera.response(nd.load_model("linear").wavelengths, "reflectance")
+    gains = [0.18 / float((scene.values().astype(float).mean(axis=(1, 2)) @ response).mean()) for scene in training]
+    for index in range(4):
+        rgb, cube = patches[index]
+        linear = np.tensordot(cube.numpy(), response, axes=(0, 0))
+        errors = [np.abs(np.moveaxis(rgb.numpy(), 0, -1) - (gain * linear).clip(0, 1)).max() for gain in gains]
+        assert min(errors) < 2 / 255
+        values = cube.numpy().astype(np.float16)
+        assert any(np.isin(values[:, 0, 0], scene.values()).all() for scene in training)
+
+
+def test_a_model_of_a_linear_camera_takes_images_as_they_are(config: TrainingConfig, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("400,0.1,0.1,1\n550,0.2,1,0.2\n700,1,0.1,0.1\n", encoding="utf-8")
+    for name in ("ntire2020-real", str(tmp_path / "mine.csv")):
+        settings = make_config(config.model_dump() | {"camera": {"name": name}}, learning__steps=2)
+        card = nd.load_model(start_run(settings, tmp_path / Path(name).stem)).card
+        assert card.encoding == "as given"
+        assert f"camera {Path(name).stem}, " in card.recipe
+
+
 def test_a_scene_is_converted_once(config: TrainingConfig) -> None:
     first, _ = cache_scenes(config.data)
     before = first[0].cached.stat().st_mtime_ns
@@ -160,7 +187,9 @@ def test_the_shipped_configurations_are_valid() -> None:
         ("network: {channels: 8, reduction: 16}", "reduction 16 leaves nothing of 8 channels"),
         ("name: ../../x", "name is '../../x'"),
         ("seed: 4294967296", "seed is 4294967296"),
-        ("camera: {name: leica}", r"camera\.name is 'leica'"),
+        ("camera: {name: leica}", r"camera\.name is 'leica': there is no camera"),
+        ("camera: {name: gone.csv}", r"camera\.name is 'gone\.csv': there is no file"),
+        ("camera: {name: ntire2022, exposure: [0.5, 1.5]}", r"camera\.exposure is \(0\.5, 1\.5\), but .* leave it out"),
         ("- a\n- b", "holds list"),
         ("a: [", "not a YAML file"),
     ],

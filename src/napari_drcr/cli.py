@@ -176,24 +176,35 @@ def reconstruct(
 def simulate(
     cubes: Annotated[list[Path], typer.Argument(help="Cubes: .mat, .hdr, CAVE folders.", metavar="CUBE...")],
     output: Annotated[Path, typer.Option("--output", "-o", help="A .jpg or .png file, or a folder for one an image.")],
-    camera: Annotated[str, typer.Option(help="Which camera: photo.")] = "photo",
-    exposure: Annotated[float, typer.Option(help="Factor on the light before anything clips.")] = 1.0,
+    camera: Annotated[
+        str,
+        typer.Option(
+            help="photo, ntire2022, ntire2020-clean, ntire2020-real, or a CSV file of responses (wavelength in nm, r, g, b)."
+        ),
+    ] = "photo",
+    exposure: Annotated[float | None, typer.Option(help="Factor on the light before anything clips.")] = None,
     photo_electrons: Annotated[
-        float | None, typer.Option(help="Photo-electrons at white, for shot noise; none without.")
+        float | None,
+        typer.Option(help="For shot noise, 0 for none: at white; of ntire2020-real at the scene's mean green."),
     ] = None,
-    read_noise: Annotated[float, typer.Option(help="Standard deviation in photo-electrons.")] = 0.0,
-    jpeg_quality: Annotated[int, typer.Option(help="1-100, or 0 for PNG.")] = 90,
+    read_noise: Annotated[float | None, typer.Option(help="Standard deviation in photo-electrons.")] = None,
+    jpeg_quality: Annotated[int | None, typer.Option(help="1-100, or 0 for PNG.")] = None,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
 ) -> None:
-    """Photograph cubes: the RGB that a camera would have made of them."""
+    """Photograph cubes: the RGB that a camera would have made of them.
+
+    What is not given is the camera's own; `photo` writes JPEG of quality 90, without noise.
+    """
     from napari_drcr.camera import find_camera
     from napari_drcr.files import atomic_path
     from napari_drcr.io import read_cube
 
-    chosen = find_camera(camera).with_settings(
-        exposure=exposure, photo_electrons=photo_electrons, read_noise=read_noise, jpeg_quality=jpeg_quality or None
-    )
-    targets = _targets(cubes, output, (".jpg", ".jpeg") if jpeg_quality else (".png",), chosen.suffix)
+    given = {"exposure": exposure, "photo_electrons": photo_electrons, "read_noise": read_noise, "jpeg_quality": jpeg_quality}
+    # Typed as 0, these two are left out.
+    none = {name: None for name in ("photo_electrons", "jpeg_quality") if given[name] == 0}
+    settings = {name: value for name, value in given.items() if value is not None} | none
+    chosen = find_camera(camera).with_settings(**settings)
+    targets = _targets(cubes, output, (".jpg", ".jpeg") if chosen.jpeg_quality else (".png",), chosen.suffix)
 
     def work(path: Path, target: Path, show: Callable[..., None]) -> str:
         photograph = chosen.photograph(read_cube(path), seed=seed)

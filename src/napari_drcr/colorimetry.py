@@ -63,10 +63,8 @@ def _srgb_response(wavelengths: tuple[float, ...], illuminant: str | None) -> Fl
 
     nm = np.asarray(wavelengths)
     observer = colour.MSDS_CMFS["CIE 1931 2 Degree Standard Observer"]
-    daylight = colour.SDS_ILLUMINANTS["D65"]
     xyz = np.stack([np.interp(nm, observer.wavelengths, channel, 0, 0) for channel in observer.values.T], axis=1)
-    light = np.interp(nm, daylight.wavelengths, daylight.values, 0, 0)
-    light = light / np.interp(DAYLIGHT_REFERENCE_NM, daylight.wavelengths, daylight.values)
+    light = daylight(nm)
     width = np.gradient(nm) if nm.size > 1 else np.ones(1)
     response = (xyz * width[:, None]) @ colour.RGB_COLOURSPACES["sRGB"].matrix_XYZ_to_RGB.T
     # Sampled at a few bands D65 is not quite sRGB's white: dividing by the white's own response makes white exactly white.
@@ -77,6 +75,26 @@ def _srgb_response(wavelengths: tuple[float, ...], illuminant: str | None) -> Fl
         raise ValueError(f"illuminant must be 'D65' or None, not {illuminant!r}")
     response.setflags(write=False)
     return np.asarray(response)
+
+
+def daylight(wavelengths: FloatArray) -> FloatArray:
+    """Relative power of daylight D65 (CIE 015:2018).
+
+    Parameters
+    ----------
+    wavelengths : ndarray, shape (N,)
+        In nm.
+
+    Returns
+    -------
+    ndarray, shape (N,), float64
+        1 at 560 nm; 0 outside 300-780 nm.
+    """
+    import colour
+
+    table = colour.SDS_ILLUMINANTS["D65"]
+    light = np.interp(wavelengths, table.wavelengths, table.values, 0, 0)
+    return np.asarray(light / np.interp(DAYLIGHT_REFERENCE_NM, table.wavelengths, table.values))
 
 
 def encode_srgb(linear: FloatArray) -> FloatArray:

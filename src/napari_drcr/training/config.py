@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_drcr.camera import CAMERAS, JPEG_GRID
+from napari_drcr.camera import JPEG_GRID, find_camera
 from napari_drcr.errors import InputError
 
 
@@ -19,6 +19,9 @@ def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
 
 
 LARGEST = 1e9
+EXPOSURE = (0.5, 1.5)
+"""Range of exposures where a configuration gives none and the camera keeps scale."""
+
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
 Quality = Annotated[int, Field(ge=1, le=100)]
 
@@ -74,11 +77,13 @@ class CameraConfig(_Section):
     Attributes
     ----------
     name : str
-        A camera of `napari_drcr.camera.CAMERAS`.
-    exposure : (float, float)
-        Factor on RGB and cube alike, before clipping; drawn evenly in its logarithm.
+        What `napari_drcr.camera.find_camera` takes: a named camera, or a CSV file of responses.
+    exposure : (float, float) or None
+        Factor on RGB and cube alike, before clipping; drawn evenly in its logarithm. None is 0.5-1.5. Automatic exposure
+        would give the same RGB for cubes of different scale: there the range must be None, cubes keep their scale, and every
+        patch has the exposure of its whole scene.
     photo_electrons : (float, float)
-        At a linear signal of 1, drawn evenly in the logarithm.
+        At a linear signal of 1 after exposure, drawn evenly in the logarithm.
     read_noise : float
         In photo-electrons.
     jpeg_quality : (int, int)
@@ -88,7 +93,7 @@ class CameraConfig(_Section):
     """
 
     name: str = "photo"
-    exposure: Range = (0.5, 1.5)
+    exposure: Range | None = None
     photo_electrons: Range = (1000, 50000)
     read_noise: float = Field(default=2.0, ge=0)
     jpeg_quality: Annotated[tuple[Quality, Quality], AfterValidator(_ascending)] = (60, 100)
@@ -221,8 +226,14 @@ def make_config(content: dict[str, Any], *, source: str = "the configuration", *
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its content"
         raise InputError(f"{source}: {place} is {first['input']!r}: {first['msg']}.") from error
-    if config.camera.name not in CAMERAS:
-        raise InputError(f"{source}: camera.name is {config.camera.name!r}; there is {', '.join(CAMERAS)}.")
+    try:
+        camera = find_camera(config.camera.name)
+    except InputError as error:
+        raise InputError(f"{source}: camera.name is {config.camera.name!r}: {error}") from error
+    if config.camera.exposure is not None and not camera.keeps_scale:
+        raise InputError(
+            f"{source}: camera.exposure is {config.camera.exposure}, but camera {camera.name!r} exposes by itself; leave it out."
+        )
     return config
 
 

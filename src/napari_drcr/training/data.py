@@ -16,12 +16,11 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from napari_drcr.camera import JPEG_GRID, Camera, find_camera
-from napari_drcr.colorimetry import decode_srgb
 from napari_drcr.cube import WAVELENGTHS, Quantity, resample
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path
 from napari_drcr.io import cube_files, find_cubes, read_cube
-from napari_drcr.training.config import CameraConfig, DataConfig, TrainingConfig
+from napari_drcr.training.config import EXPOSURE, CameraConfig, DataConfig, TrainingConfig
 
 SPECTRAL_FOLDERS = ("Train_spectral", "Valid_spectral")
 
@@ -136,10 +135,20 @@ def cache_scenes(config: DataConfig) -> tuple[list[Scene], list[Scene]]:
     return training, validation
 
 
-def draw_camera(config: CameraConfig, random: np.random.Generator) -> Camera:
-    """A camera with settings drawn from the configuration's ranges."""
-    return find_camera(config.name).with_settings(
-        exposure=float(np.exp(random.uniform(*np.log(config.exposure)))),
+def metered_camera(camera: Camera, scene: Scene) -> Camera:
+    """The camera as it is set for the whole of a scene; see `napari_drcr.camera.Camera.metered`."""
+    if not camera.needs_metering:
+        return camera
+    mean = scene.values().mean(axis=(1, 2), dtype=np.float64)
+    try:
+        return camera.metered(mean @ camera.response(WAVELENGTHS, scene.quantity))
+    except InputError as error:
+        raise InputError(f"scene {scene.name}: {error}") from error
+
+
+def draw_camera(camera: Camera, config: CameraConfig, random: np.random.Generator) -> Camera:
+    """The camera, as it is set for a scene, with noise and compression drawn from the configuration's ranges."""
+    return camera.with_settings(
         photo_electrons=float(np.exp(random.uniform(*np.log(config.photo_electrons)))),
         read_noise=config.read_noise,
         jpeg_quality=None
@@ -160,13 +169,17 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
 
     Notes
     -----
-    Item i is linear RGB (3, patch, patch) and the cube (31, patch, patch), both float32, the cube scaled by the exposure of
-    the photo. Any i from 0 up is valid; it depends on nothing but the seed and i. Patches are turned after the JPEG.
+    Item i is linear RGB (3, patch, patch) and the cube (31, patch, patch), both float32, the cube scaled by the exposure that
+    was drawn for the photo. Any i from 0 up is valid; it depends on nothing but the seed and i. Patches are turned after the
+    JPEG. A camera that sets itself is set for whole scenes; automatic exposure leaves the cube as it is.
     """
 
     def __init__(self, scenes: list[Scene], config: TrainingConfig) -> None:
         self.scenes = scenes
         self.config = config
+        camera = find_camera(config.camera.name)
+        self._cameras = [metered_camera(camera, scene) for scene in scenes]
+        self._exposure = (config.camera.exposure or EXPOSURE) if camera.keeps_scale else (1.0, 1.0)
         self._values: dict[int, npt.NDArray[np.float16]] = {}
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
@@ -179,11 +192,12 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         values = self._values[number]
         top, left = (JPEG_GRID * int(random.integers((side - patch) // JPEG_GRID + 1)) for side in values.shape[1:])
         cube = values[:, top : top + patch, left : left + patch].astype(np.float32)
-        camera = draw_camera(self.config.camera, random)
+        exposure = float(np.exp(random.uniform(*np.log(self._exposure))))
+        camera = self._cameras[number]
+        camera = draw_camera(camera.with_settings(exposure=camera.exposure * exposure), self.config.camera, random)
         response = camera.response(WAVELENGTHS, self.scenes[number].quantity)
-        photo = camera.develop(np.tensordot(cube, response, axes=(0, 0)), random)
-        rgb = decode_srgb(np.moveaxis(photo, -1, 0).astype(np.float32) / 255)
-        cube *= camera.exposure
+        rgb = camera.decode(np.moveaxis(camera.develop(np.tensordot(cube, response, axes=(0, 0)), random), -1, 0))
+        cube *= exposure
         quarter_turns, mirror = int(random.integers(4)), bool(random.integers(2))
         return _turned(rgb, quarter_turns, mirror), _turned(cube, quarter_turns, mirror)
 
@@ -244,6 +258,5 @@ class Photographs(Dataset[tuple[Tensor, Tensor]]):
         height, width = (side // 4 * 4 for side in values.shape[1:])
         cube = values[:, :height, :width].astype(np.float32)
         linear = np.tensordot(cube, self.camera.response(WAVELENGTHS, scene.quantity), axes=(0, 0))
-        photo = self.camera.develop(linear, np.random.default_rng(index))
-        rgb = decode_srgb(np.moveaxis(photo, -1, 0).astype(np.float32) / 255)
+        rgb = self.camera.decode(np.moveaxis(self.camera.develop(linear, np.random.default_rng(index)), -1, 0))
         return torch.from_numpy(np.ascontiguousarray(rgb)), torch.from_numpy(cube)

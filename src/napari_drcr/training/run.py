@@ -184,10 +184,13 @@ def _loaders(
 def _card(config: TrainingConfig, training: list[Scene], validation: list[Scene]) -> Card:
     """What is known of the model before it has learned."""
     learning = config.learning
+    camera = find_camera(config.camera.name)
     quantities = {scene.quantity for scene in training}
     return Card(
         name=config.name,
         quantity=quantities.pop() if len(quantities) == 1 else "unknown",
+        # Images of a linear camera are taken as they are: nothing in their files says that they are not sRGB.
+        encoding="linear" if camera.encoding == "srgb" else "as given",
         released_npm=config.network.released_npm,
         data=" ".join(filter(None, (config.card.data, f"{_names(training)}."))),
         limits=config.card.limits,
@@ -195,7 +198,7 @@ def _card(config: TrainingConfig, training: list[Scene], validation: list[Scene]
         split=f"by scene; held back: {_names(validation)}",
         recipe=(
             f"{learning.steps} steps of {learning.batch} patches of {config.data.patch} x {config.data.patch}, "
-            f"Adam {learning.learning_rate:g}, camera {config.camera.name}, seed {config.seed}"
+            f"Adam {learning.learning_rate:g}, camera {camera.name}, seed {config.seed}"
         ),
     )
 
