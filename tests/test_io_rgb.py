@@ -148,14 +148,16 @@ def test_images_are_turned_upright(tmp_path: Path, orientation: int, kind: str) 
 
 
 @pytest.mark.parametrize("kind", ["jpg", "deep.png", "tif"])
-def test_a_foreign_colour_profile_is_mentioned(tmp_path: Path, kind: str) -> None:
+def test_the_colour_profile_is_found(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"image.{kind}"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     if kind == "deep.png":
         path.write_bytes(encode_png(picture("uint16"), (b"iCCP", b"x\0\0" + zlib.compress(profile))))
     else:
         Image.fromarray(picture()).save(path, icc_profile=profile)
-    with pytest.warns(Notice, match=r"its colour profile \(Lab .*\) is not applied; the values are taken as sRGB"):
+    with pytest.warns(
+        Notice, match=r"its colour profile \(Lab .*\) is damaged or not one for RGB; the values are taken as sRGB"
+    ):
         read_rgb(path)
 
 

@@ -98,6 +98,17 @@ def test_round_trip_keeps_values_wavelengths_and_what_is_known() -> None:
     xr.testing.assert_identical(layer_to_cube(layer_of(cube)), cube)
 
 
+def test_marks_of_clipped_pixels_travel_with_the_layer() -> None:
+    clipped = np.zeros((6, 8), bool)
+    clipped[2, 5] = True
+    cube = random_cube(name="scene").assign_coords(clipped=(("y", "x"), clipped))
+    layer = layer_of(cube)
+    np.testing.assert_array_equal(layer.metadata["clipped"], clipped)
+    xr.testing.assert_identical(layer_to_cube(layer), cube)
+    layer.data = layer.data[:, :4]
+    assert "clipped" not in layer_to_cube(layer).coords
+
+
 def test_wavelengths_come_from_an_axis_in_nm_where_the_metadata_has_none() -> None:
     layer = Image(np.ones((3, 4, 5), np.uint16), scale=(25, 1, 1), translate=(450, 0, 0), units=("nm", "pixel", "pixel"))
     cube = layer_to_cube(layer)

@@ -7,15 +7,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import napari
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
+from PIL import Image
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QFileDialog
 
 from napari_drcr import devices
+from napari_drcr.errors import Notice
 from napari_drcr.reconstruction import reconstruct
 from napari_drcr.widgets.reconstruct import CHOOSE_FILE, NO_IMAGE, Reconstruct
 
@@ -30,13 +33,14 @@ def viewer(make_napari_viewer: MakeViewer) -> napari.Viewer:
 
 
 def random_rgb(height: int = 24, width: int = 32, channels: int = 3) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return np.random.default_rng(0).integers(0, 255, (height, width, channels), dtype=np.uint8)
 
 
 def open_widget(viewer: napari.Viewer, model: str | Path = "linear") -> Reconstruct:
     _, widget = viewer.window.add_plugin_dock_widget("napari-drcr", "Reconstruct")
     if isinstance(model, Path):
         widget.add_checkpoint(model)
+        widget.encoding.value = "linear"
     else:
         widget.model.value = model
     return widget
@@ -95,7 +99,8 @@ def test_estimate_is_added_as_a_cube_layer(viewer: napari.Viewer, qtbot: QtBot, 
     run(open_widget(viewer, model), qtbot)
     name = getattr(model, "stem", model)
     layer = viewer.layers[f"photo ({name} estimate)"]
-    np.testing.assert_allclose(layer.data, reconstruct(rgb, model), atol=1e-6)
+    encoding = "linear" if model == NETWORK else "srgb"
+    np.testing.assert_allclose(layer.data, reconstruct(rgb, model, encoding=encoding), atol=1e-6)
     assert layer.axis_labels == ("wavelength", "y", "x")
     assert [f"{unit:~}" for unit in layer.units] == ["nm", "µm", "µm"]
     assert layer.scale.tolist() == [10, 0.5, 0.25]
@@ -119,7 +124,7 @@ def test_result_line_names_model_device_precision_and_time(viewer: napari.Viewer
     made = viewer.layers[-1].metadata["napari_drcr"]
     assert widget.status.text() == (
         f"official_layout_small on {devices.devices()['cpu'] if made['device'] == 'cpu' else made['device_name']}, "
-        f"{made['precision']}: {made['seconds']:.1f} s"
+        f"{made['precision']}: {made['seconds']:.1f} s; colours none, 0.0% clipped"
     )
     assert widget.button.text() == "Reconstruct"
     assert widget.progress.isHidden()
@@ -161,6 +166,30 @@ def test_encoding_changes_the_estimate(viewer: napari.Viewer, qtbot: QtBot) -> N
     run(widget, qtbot)
     assert [layer.metadata["napari_drcr"]["encoding"] for layer in viewer.layers[1:]] == ["srgb", "linear"]
     assert not np.allclose(viewer.layers[1].data, viewer.layers[2].data)
+
+
+def test_white_level_can_be_chosen(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    viewer.add_image(random_rgb().astype(np.uint16) * 16, rgb=True)
+    widget = open_widget(viewer)
+    widget.white_level.value = 4095
+    run(widget, qtbot)
+    assert viewer.layers[-1].metadata["napari_drcr"]["white_level"] == 4095
+    assert notifications() == []
+
+
+def test_a_wide_gamut_file_opened_by_napari_is_converted(viewer: napari.Viewer, qtbot: QtBot, tmp_path: Path) -> None:
+    profile = imagecodecs.cms_profile("adobergb")
+    Image.fromarray(random_rgb(48, 64)).save(tmp_path / "photo.png", icc_profile=profile)
+    viewer.open(tmp_path / "photo.png", plugin="napari")
+    widget = open_widget(viewer)
+    run(widget, qtbot)
+    assert viewer.layers[-1].metadata["napari_drcr"]["input_profile"] == "Adobe RGB (compatible), converted"
+    assert "colours Adobe RGB (compatible), converted" in widget.status.text()
+    ((_, told),) = notifications()
+    assert "was converted to sRGB" in told
+    with pytest.warns(Notice, match="was converted to sRGB"):
+        expected = reconstruct(tmp_path / "photo.png", "linear")
+    np.testing.assert_allclose(viewer.layers[-1].data, expected, atol=1e-6)
 
 
 def test_checkpoint_files_join_the_models(viewer: napari.Viewer) -> None:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import napari_drcr as nd
+from napari_drcr.cube import resample
 from napari_drcr.devices import choose_device, choose_precision, devices, precisions
 
 SMALL = Path(__file__).parent / "reference" / "official_layout_small.pth"
@@ -17,12 +18,12 @@ SMALL = Path(__file__).parent / "reference" / "official_layout_small.pth"
 
 @pytest.fixture
 def rgb() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (21, 34, 3), dtype=np.uint8)
+    return np.random.default_rng(0).integers(0, 255, (21, 34, 3), dtype=np.uint8)
 
 
 def test_any_size_from_8_up_gives_a_cube_of_that_size() -> None:
     for shape in ((8, 8), (9, 31), (50, 17)):
-        cube = nd.reconstruct(np.full((*shape, 3), 90, np.uint8), model=SMALL)
+        cube = nd.reconstruct(np.full((*shape, 3), 90, np.uint8), model=SMALL, encoding="linear")
         assert cube.shape == (31, *shape)
         assert cube.dtype == np.float32
 
@@ -32,7 +33,7 @@ def test_padding_is_reflection_and_cropped_away(rgb: np.ndarray) -> None:
     padded = np.pad(rgb / np.float32(rgb.max()), ((0, 3), (0, 2), (0, 0)), mode="reflect").astype(np.float32)
     with torch.inference_mode():
         whole = network(torch.from_numpy(padded).permute(2, 0, 1)[None])[0, :, :21, :34].numpy()
-    cube = nd.reconstruct(rgb, model=SMALL, precision="fp32")
+    cube = nd.reconstruct(rgb, model=SMALL, encoding="linear", precision="fp32")
     np.testing.assert_allclose(cube.values, whole, atol=1e-5 * np.abs(whole).max())
 
 
@@ -45,11 +46,49 @@ def test_one_image_in_every_accepted_type_gives_one_cube(rgb: np.ndarray) -> Non
     np.testing.assert_allclose(nd.reconstruct(rgb / 255, model="polynomial"), cube, atol=1e-6)
 
 
-def test_dark_16_bit_images_ask_for_their_white_level() -> None:
-    image = np.full((16, 16, 3), 3900, np.uint16)
-    with pytest.warns(nd.Notice, match=r"brightest of the 16-bit values is 3900.*4095"):
+@pytest.mark.parametrize(
+    ("brightest", "bits", "level"), [(200, 8, 255), (1020, 10, 1023), (3900, 12, 4095), (4095, 12, 4095), (16383, 14, 16383)]
+)
+def test_dark_16_bit_images_ask_for_their_white_level(brightest: int, bits: int, level: int) -> None:
+    image = np.full((16, 16, 3), brightest // 2, np.uint16)
+    image[0, 0, 0] = brightest
+    with pytest.warns(nd.Notice, match=rf"16-bit values is {brightest}, .* {bits} bits; .* give {level} as its white level"):
         nd.reconstruct(image, model="linear")
-    nd.reconstruct(image, model="linear", white_level=4095)
+    nd.reconstruct(image, model="linear", white_level=level)
+
+
+def test_16_bit_images_that_reach_further_ask_for_nothing() -> None:
+    nd.reconstruct(np.full((16, 16, 3), 20000, np.uint16), model="linear")
+
+
+def test_clipped_pixels_are_marked_and_mentioned(rgb: np.ndarray) -> None:
+    rgb[3, 4, 1] = 255
+    cube = nd.reconstruct(rgb, model="linear")
+    assert np.argwhere(cube["clipped"].values).tolist() == [[3, 4]]
+    assert cube["clipped"].dims == ("y", "x")
+    assert cube.attrs["clipped_share"] == 1 / (21 * 34)
+    assert "clipped" in resample(cube, [450, 550]).coords
+    rgb[:, :3] = 255
+    with pytest.warns(nd.Notice, match=r"^The image: 9\.0% of the pixels are clipped at 255"):
+        nd.reconstruct(rgb, model="linear")
+    with pytest.warns(nd.Notice, match=r"^The image: 9\.0% of the pixels are clipped at 4080"):
+        nd.reconstruct((rgb * 16.0).clip(0, 4080).astype(np.uint16), model="linear", white_level=4080)
+
+
+@pytest.mark.parametrize("suffix", ["mat", "hdr"])
+def test_cubes_with_marked_pixels_can_be_written(rgb: np.ndarray, tmp_path: Path, suffix: str) -> None:
+    cube = nd.reconstruct(rgb, model="linear")
+    nd.write_cube(tmp_path / f"cube.{suffix}", cube)
+    found = nd.read_cube(tmp_path / f"cube.{suffix}")
+    np.testing.assert_array_equal(found, cube)
+    assert found.attrs["input_profile"] == "sRGB (assumed)"
+    assert found.attrs["clipped_share"] == cube.attrs["clipped_share"]
+
+
+def test_a_photograph_for_a_checkpoint_of_linear_values_is_mentioned(rgb: np.ndarray) -> None:
+    with pytest.warns(nd.Notice, match=r"official_layout_small expects linear camera values.*encoding linear"):
+        cube = nd.reconstruct(rgb, model=SMALL)
+    np.testing.assert_array_equal(cube, nd.reconstruct(rgb, model=SMALL, encoding="linear"))
 
 
 def test_encoding_decides_whether_srgb_is_decoded(rgb: np.ndarray) -> None:
@@ -59,10 +98,10 @@ def test_encoding_decides_whether_srgb_is_decoded(rgb: np.ndarray) -> None:
 
 def test_published_checkpoints_divide_by_the_images_own_maximum(rgb: np.ndarray) -> None:
     half = rgb // 2
-    cube = nd.reconstruct(half, model=SMALL)
+    cube = nd.reconstruct(half, model=SMALL, encoding="linear")
     assert cube.attrs["divisor"] == pytest.approx(half.max() / 255)
     assert cube.attrs["encoding"] == "as given"
-    assert nd.reconstruct(half, model=SMALL, divisor=1).attrs["divisor"] == 1
+    assert nd.reconstruct(half, model=SMALL, encoding="linear", divisor=1).attrs["divisor"] == 1
 
 
 def test_alpha_is_dropped_aloud(rgb: np.ndarray) -> None:
@@ -81,7 +120,7 @@ def test_files_are_read_with_their_orientation(rgb: np.ndarray, tmp_path: Path) 
 
 
 def test_the_result_says_what_made_it(rgb: np.ndarray) -> None:
-    cube = nd.reconstruct(rgb, model=SMALL, device="cpu", precision="fp32", tile=16)
+    cube = nd.reconstruct(rgb, model=SMALL, encoding="linear", device="cpu", precision="fp32", tile=16)
     model = nd.load_model(SMALL)
     expected = {"model": model.name, "model_sha256": model.sha256, "device": "cpu", "precision": "fp32", "tile": 16}
     assert expected.items() <= cube.attrs.items()
@@ -92,9 +131,9 @@ def test_the_result_says_what_made_it(rgb: np.ndarray) -> None:
 
 
 def test_every_precision_on_offer_comes_close(rgb: np.ndarray) -> None:
-    exact = nd.reconstruct(rgb, model=SMALL, precision="fp32").values
+    exact = nd.reconstruct(rgb, model=SMALL, encoding="linear", precision="fp32").values
     for precision in precisions("cpu"):
-        cube = nd.reconstruct(rgb, model=SMALL, device="cpu", precision=precision)
+        cube = nd.reconstruct(rgb, model=SMALL, encoding="linear", device="cpu", precision=precision)
         assert cube.attrs["precision"] == precision
         difference = np.abs(cube.values - exact).mean() / np.abs(exact).mean()
         assert difference < 0.05  # random weights on random pixels; a trained model stays below 1 %
@@ -109,7 +148,7 @@ def test_progress_and_cancel_need_no_gui(rgb: np.ndarray) -> None:
             raise nd.Cancelled
 
     with pytest.raises(nd.Cancelled):
-        nd.reconstruct(rgb, model=SMALL, tile=16, progress=stop_at_three)
+        nd.reconstruct(rgb, model=SMALL, encoding="linear", tile=16, progress=stop_at_three)
     assert [done for done, _ in seen] == [1, 2, 3]
     assert seen[0][1] > 3
 
@@ -149,7 +188,7 @@ def floating(value: float) -> np.ndarray:
         (np.ma.masked_equal(np.full((16, 16, 3), 9, np.uint8), 9), {}, "masked pixels"),
         (np.full((16, 16, 3), 9, np.uint8), {"encoding": "log"}, "'log'"),
         (np.full((16, 16, 3), 9, np.uint8), {"tile": 2}, "tile must be a whole number of at least 8 pixels, not 2"),
-        (np.zeros((16, 16, 3), np.uint8), {"model": SMALL}, "black everywhere"),
+        (np.zeros((16, 16, 3), np.uint8), {"model": SMALL, "encoding": "linear"}, "black everywhere"),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(image: np.ndarray, settings: dict[str, object], sentence: str) -> None:

@@ -32,7 +32,13 @@ ModelOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[str, typer.Option("--precision", "-p", help="auto, fp32, bf16, fp16.")]
-EncodingOption = Annotated[str, typer.Option(help="How the image's values are encoded: srgb or linear.")]
+EncodingOption = Annotated[
+    str,
+    typer.Option(
+        help="How the image's values are encoded: srgb, converted from the file's colour profile where that is another; or "
+        "linear, taken untouched."
+    ),
+]
 
 
 def main() -> NoReturn:
@@ -166,7 +172,8 @@ def reconstruct(
         )
         write_cube(target, cube)
         made = cube.attrs
-        return f"{made['model']}, {made['device_name']}, {made['precision']}, {made['seconds']:.1f} s"
+        colours = f"colours {made['input_profile']}, {made['clipped_share']:.1%} clipped"
+        return f"{made['model']}, {made['device_name']}, {made['precision']}, {made['seconds']:.1f} s; {colours}"
 
     _for_each(images, targets, work)
     print("Estimates from three channels, not measurements.")

@@ -18,6 +18,9 @@ QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 WAVELENGTHS = tuple(float(nm) for nm in range(400, 701, 10))
 """The 31 bands, in nm, of DRCR Net and of the ARAD, CAVE and NTIRE data."""
 
+CLIPPED = "clipped"
+"""Coordinate (y, x), boolean, of a cube estimated from an RGB image: where the image was at its white level."""
+
 
 def make_cube(
     values: Any,

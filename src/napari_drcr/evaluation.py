@@ -14,7 +14,7 @@ import xarray as xr
 from napari_drcr.cube import align
 from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path
-from napari_drcr.io import find_cubes, read_cube, read_rgb
+from napari_drcr.io import find_cubes, read_cube
 from napari_drcr.metrics import metric_name, mrae, psnr, rmse, sam
 from napari_drcr.reconstruction import reconstruct
 from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
@@ -216,7 +216,7 @@ def evaluate(
     for number, (image, cube) in enumerate(pairs, start=1):
         try:
             exact = read_cube(cube)
-            estimate = reconstruct(read_rgb(image), loaded, device=device, precision=precision, encoding=encoding)
+            estimate = reconstruct(image, loaded, device=device, precision=precision, encoding=encoding)
             scores.append(score(image.stem, *_under_protocol(exact, estimate, protocol, floor or None), floor or None))
         except InputError as error:
             skipped[image.stem] = str(error)

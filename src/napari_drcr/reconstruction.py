@@ -15,10 +15,10 @@ import xarray as xr
 
 from napari_drcr.baselines import PixelMap
 from napari_drcr.colorimetry import decode_srgb
-from napari_drcr.cube import make_cube
+from napari_drcr.cube import CLIPPED, make_cube
 from napari_drcr.devices import choose_device, choose_precision, devices, processor_name
 from napari_drcr.errors import InputError, notify
-from napari_drcr.io import read_rgb
+from napari_drcr.files import naming
 from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
 
 if TYPE_CHECKING:
@@ -26,9 +26,15 @@ if TYPE_CHECKING:
 
 ENCODINGS = ("srgb", "linear")
 ESTIMATE = "An estimate from three channels, not a measurement."
+WHITE_LEVELS = {8: 255, 10: 1023, 12: 4095, 14: 16383}
+"""What white is, by the bits that a 16-bit image may really hold."""
+
 SMALLEST_SIDE = 8
 MULTIPLE = 4
 SMALLEST_LEVEL = 1e-9
+MUCH_CLIPPED = 0.01
+"""Share of clipped pixels from which on the caller is told."""
+
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -40,6 +46,7 @@ def reconstruct(
     device: str = "auto",
     precision: str = "auto",
     encoding: str = "srgb",
+    profile: bytes | None = None,
     white_level: float | None = None,
     divisor: float | None = None,
     tile: int | None = None,
@@ -59,7 +66,11 @@ def reconstruct(
     precision : {"auto", "fp32", "bf16", "fp16"}
         See `napari_drcr.devices.precisions`.
     encoding : {"srgb", "linear"}
-        How the image's values are encoded. Checkpoints in the published layout take them untouched.
+        How the image's values are encoded. "srgb" is a photograph: brought to sRGB where its colour profile is another, and
+        decoded for models that take linear light. "linear" takes the values, which should be linear, untouched by either.
+        Checkpoints in the published layout learned from linear values and decode nothing: with "srgb" a notice says so.
+    profile : bytes, optional
+        ICC profile of an array. A file's own is found in the file.
     white_level : float, optional
         The value that means white, before decoding: by default 255, 65535, or 1. 16-bit files often hold 10, 12 or 14 bits:
         1023, 4095, 16383.
@@ -74,7 +85,8 @@ def reconstruct(
     -------
     xarray.DataArray, shape (bands, y, x)
         float32, not clipped. Its attributes name model, SHA-256, device, precision, divisor, encoding, tile, versions and
-        seconds.
+        seconds; `input_profile` what the colours were taken as, `clipped_share` the share of pixels of which a channel is at
+        its white level. The coordinate `clipped` (y, x) marks these: what was brighter is lost, and the spectrum there wrong.
 
     Raises
     ------
@@ -94,6 +106,7 @@ def reconstruct(
         device=device,
         precision=precision,
         encoding=encoding,
+        profile=profile,
         white_level=white_level,
         divisor=divisor,
         tile=tile,
@@ -114,6 +127,7 @@ def iter_reconstruct(
     device: str = "auto",
     precision: str = "auto",
     encoding: str = "srgb",
+    profile: bytes | None = None,
     white_level: float | None = None,
     divisor: float | None = None,
     tile: int | None = None,
@@ -122,7 +136,7 @@ def iter_reconstruct(
 
     Parameters
     ----------
-    rgb, model, device, precision, encoding, white_level, divisor, tile
+    rgb, model, device, precision, encoding, profile, white_level, divisor, tile
         As for `reconstruct`.
 
     Yields
@@ -142,9 +156,23 @@ def iter_reconstruct(
     """
     started = time.perf_counter()
     source = Path(rgb).name if isinstance(rgb, str | Path) else None
-    pixels = read_rgb(rgb) if isinstance(rgb, str | Path) else _as_array(rgb)
+    if isinstance(rgb, str | Path):
+        from napari_drcr.io.rgb import read_stored_rgb
+
+        with naming(Path(rgb)):
+            pixels, profile = read_stored_rgb(Path(rgb))
+    else:
+        pixels = _as_array(rgb)
     loaded = load_model(model)
-    image = prepare_rgb(pixels, loaded, encoding=encoding, white_level=white_level, divisor=divisor)
+    image = prepare_rgb(
+        pixels,
+        loaded,
+        encoding=encoding,
+        profile=profile,
+        white_level=white_level,
+        divisor=divisor,
+        source=source or "The image",
+    )
     if tile is not None and not (isinstance(tile, int) and tile >= SMALLEST_SIDE):
         raise InputError(f"tile must be a whole number of at least {SMALLEST_SIDE} pixels, not {tile!r}.")
     if isinstance(loaded.estimator, PixelMap):
@@ -161,7 +189,7 @@ def iter_reconstruct(
         raise InputError(
             f"the estimate of {loaded.name} in {hardware['precision']} holds values that are not finite; try fp32, or another model."
         )
-    return make_cube(
+    cube = make_cube(
         values,
         loaded.wavelengths,
         quantity=loaded.card.quantity,
@@ -175,11 +203,14 @@ def iter_reconstruct(
             "encoding": encoding if loaded.encoding == "linear" else loaded.encoding,
             "white_level": image.white_level,
             "divisor": image.divisor,
+            "input_profile": image.profile,
+            "clipped_share": float(image.clipped.mean()),
             "source": source or "array",
             "seconds": round(time.perf_counter() - started, 3),
             "versions": ", ".join(f"{name} {version(name)}" for name in ("napari-drcr", "torch", "numpy")),
         },
     )
+    return cube.assign_coords({CLIPPED: (("y", "x"), image.clipped)})
 
 
 def _as_array(rgb: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -193,11 +224,24 @@ def _as_array(rgb: npt.ArrayLike) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """What a model takes: `values` (3, y, x) float32, and the levels they were divided by."""
+    """What a model takes: `values` (3, y, x) float32, and how they came about.
+
+    Attributes
+    ----------
+    values : ndarray, shape (3, y, x), float32
+    white_level, divisor : float
+        What they were divided by, before decoding and after.
+    profile : str
+        What the colours were taken as.
+    clipped : ndarray, shape (y, x), bool
+        Where a channel of the image is at its white level.
+    """
 
     values: Float32Array
     white_level: float
     divisor: float
+    profile: str
+    clipped: npt.NDArray[np.bool_]
 
 
 def prepare_rgb(
@@ -205,17 +249,21 @@ def prepare_rgb(
     model: Model,
     *,
     encoding: str = "srgb",
+    profile: bytes | None = None,
     white_level: float | None = None,
     divisor: float | None = None,
+    source: str = "The image",
 ) -> PreparedImage:
     """Check an image and bring it into the form that a model takes.
 
     Parameters
     ----------
-    pixels, encoding, white_level, divisor
+    pixels, encoding, profile, white_level, divisor
         As for `reconstruct`.
     model : Model
         Its card says which encoding and normalisation it takes.
+    source : str
+        What to call the image in a `Notice`.
 
     Returns
     -------
@@ -242,18 +290,52 @@ def prepare_rgb(
         raise InputError(
             f"the image reaches {beyond * white_level:g}, outside 0 to {white_level:g}; give the value of white as white_level, or scale the image."
         )
-    if model.encoding == "linear" and encoding == "srgb":
-        values = decode_srgb(values)
-    if assumed_white and pixels.dtype == np.uint16 and high < 0.25:
+    if assumed_white and pixels.dtype == np.uint16:
+        _ask_for_white_level(int(pixels.max()), source)
+    clipped = np.asarray((pixels >= white_level).any(axis=-1))
+    if clipped.mean() > MUCH_CLIPPED:
         notify(
-            f"The brightest of the 16-bit values is {high * white_level:.0f}: if the file holds 10, 12 or 14 bits, "
-            "give the value of white (1023, 4095 or 16383) as white_level."
+            f"{source}: {clipped.mean():.1%} of the pixels are clipped at {white_level:g}; the spectra there are not to be trusted."
         )
+    values, taken_as = _as_encoded(values, encoding, profile, source)
+    if encoding == "srgb":
+        if model.encoding == "linear":
+            values = decode_srgb(values)
+        else:
+            notify(
+                f"{source}: {model.name} expects linear camera values, but this is taken as an sRGB photograph, on which it is wrong; "
+                "choose a model for photographs, or encoding linear if the values are linear."
+            )
     own = float(values.max()) if model.normalisation == "maximum" else 1.0
     if own == 0:
         raise InputError("the image is black everywhere: there is no maximum to divide it by.")
     divisor = _check_level("divisor", divisor, own)
-    return PreparedImage(np.ascontiguousarray(np.moveaxis(values / np.float32(divisor), -1, 0)), white_level, divisor)
+    values = np.ascontiguousarray(np.moveaxis(values / np.float32(divisor), -1, 0))
+    return PreparedImage(values, white_level, divisor, taken_as, clipped)
+
+
+def _ask_for_white_level(brightest: int, source: str) -> None:
+    for bits, level in WHITE_LEVELS.items():
+        if 0 < brightest <= level:
+            notify(
+                f"{source}: the brightest of its 16-bit values is {brightest}, so it seems to hold {bits} bits; "
+                f"if it does, give {level} as its white level."
+            )
+            return
+
+
+def _as_encoded(values: Float32Array, encoding: str, profile: bytes | None, source: str) -> tuple[Float32Array, str]:
+    """The values as sRGB where they are encoded at all, and what they were taken as."""
+    from napari_drcr.io.profiles import convert_to_srgb, examine_profile, profile_name
+
+    if encoding == "srgb":
+        taken_as, foreign = examine_profile(profile, source)
+        return convert_to_srgb(values, profile) if profile is not None and foreign else values, taken_as
+    if profile is None:
+        return values, "none"
+    name = profile_name(profile)
+    notify(f"{source}: its colour profile ({name}) is not applied, since its values are said to be linear.")
+    return values, f"{name}, not applied"
 
 
 def _three_channels(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -120,7 +120,8 @@ def read_rgb(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     Returns
     -------
     ndarray, shape (y, x, 3), uint8, uint16 or float32
-        The values as stored: still encoded (mostly sRGB), EXIF orientation applied, alpha dropped with a `Notice`.
+        sRGB-encoded, EXIF orientation applied, alpha dropped with a `Notice`. Values are those of the file, unless its
+        colour profile is not sRGB: then they are converted, with a `Notice`, and 8 bits become 16, lest they be rounded twice.
 
     Raises
     ------

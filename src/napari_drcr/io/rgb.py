@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms
+from PIL import Image
 
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import first_bytes
 from napari_drcr.io._reading import one_sentence
+from napari_drcr.io.profiles import convert_stored, examine_profile
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -25,7 +26,7 @@ _GRAY = "this image is grayscale, but three channels (red, green, blue) are need
 
 
 def read_rgb_file(path: Path) -> npt.NDArray[Any]:
-    """Read an RGB image, known by its first bytes, not by its suffix.
+    """Read an image as sRGB, whatever its colour profile.
 
     Parameters
     ----------
@@ -35,8 +36,33 @@ def read_rgb_file(path: Path) -> npt.NDArray[Any]:
     Returns
     -------
     ndarray, shape (y, x, 3), uint8, uint16 or float32
-        The values as stored: still encoded (mostly sRGB), upright as the camera was held. A palette is looked up; alpha is
-        dropped, and the caller told.
+        As `read_stored_rgb`, converted to sRGB where a colour profile says that it is something else, and the caller told;
+        8-bit values then become 16-bit ones.
+
+    Raises
+    ------
+    InputError
+        As for `read_stored_rgb`.
+    """
+    pixels, profile = read_stored_rgb(path)
+    _, foreign = examine_profile(profile, path.name)
+    return convert_stored(pixels, profile) if profile is not None and foreign else pixels
+
+
+def read_stored_rgb(path: Path) -> tuple[npt.NDArray[Any], bytes | None]:
+    """Read an RGB image, known by its first bytes, not by its suffix.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A PNG, JPEG, TIFF or BMP file.
+
+    Returns
+    -------
+    pixels : ndarray, shape (y, x, 3), uint8, uint16 or float32
+        The values as stored, upright as the camera was held. A palette is looked up; alpha is dropped, and the caller told.
+    profile : bytes or None
+        The ICC profile that says what the values mean.
 
     Raises
     ------
@@ -45,13 +71,46 @@ def read_rgb_file(path: Path) -> npt.NDArray[Any]:
     """
     head = first_bytes(path)
     if head.startswith(TIFF):
-        return _read_tiff(path)
+        read = _read_tiff
     # Pillow would cut 16 bits a channel down to 8.
-    if head.startswith(PNG) and head[24:25] == b"\x10":
-        return _read_deep_png(path)
-    if head.startswith((PNG, b"\xff\xd8\xff", b"BM")):
-        return _read_with_pillow(path)
-    raise InputError("this is no image that can be read; use PNG, JPEG, TIFF or BMP.")
+    elif head.startswith(PNG) and head[24:25] == b"\x10":
+        read = _read_deep_png
+    elif head.startswith((PNG, b"\xff\xd8\xff", b"BM")):
+        read = _read_with_pillow
+    else:
+        raise InputError("this is no image that can be read; use PNG, JPEG, TIFF or BMP.")
+    return read(path), read_profile(path)[0]
+
+
+def read_profile(path: Path) -> tuple[bytes | None, tuple[int, int]]:
+    """Look up an image's colour profile without reading its pixels.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Any image file.
+
+    Returns
+    -------
+    profile : bytes or None
+        Its ICC profile, if it has one.
+    size : tuple of int
+        Rows and columns as stored, before any turning upright.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or no image.
+    """
+    with one_sentence():
+        if first_bytes(path).startswith(TIFF):
+            import tifffile
+
+            with tifffile.TiffFile(path) as file:
+                page = file.pages.first
+                return page.tags.valueof(COLOUR_PROFILE), (page.imagelength, page.imagewidth)
+        with _open_with_pillow(path) as image:
+            return image.info.get("icc_profile"), (image.height, image.width)
 
 
 def decode_png(path: Path) -> npt.NDArray[Any]:
@@ -116,7 +175,6 @@ def _read_with_pillow(path: Path) -> npt.NDArray[Any]:
             pixels = np.asarray(image.convert("RGB"))
         if see_through:
             _notify_of_alpha(path)
-        _notify_of_profile(path, image.info.get("icc_profile"))
     return _upright(pixels, orientation)
 
 
@@ -127,10 +185,9 @@ def _read_deep_png(path: Path) -> npt.NDArray[Any]:
         raise InputError(_GRAY)
     with one_sentence(), _open_with_pillow(path) as image:
         image.load()
-        orientation, profile = image.getexif().get(ORIENTATION, 1), image.info.get("icc_profile")
+        orientation = image.getexif().get(ORIENTATION, 1)
     if pixels.shape[2] > 3:
         _notify_of_alpha(path)
-    _notify_of_profile(path, profile)
     return _upright(pixels[:, :, :3], orientation)
 
 
@@ -165,7 +222,6 @@ def _read_tiff(path: Path) -> npt.NDArray[Any]:
             pixels = page.asarray()
             colormap = np.asarray(page.colormap)
             orientation = page.tags.valueof(ORIENTATION, 1)
-            profile = page.tags.valueof(COLOUR_PROFILE)
             if colours == "PALETTE":
                 # A TIFF's palette has 16 bits, of which the upper 8 count: some programs fill the lower ones, some do not.
                 pixels, axes = (np.moveaxis(colormap, 0, -1) >> 8).astype(np.uint8)[pixels], "YXS"
@@ -183,7 +239,6 @@ def _read_tiff(path: Path) -> npt.NDArray[Any]:
             raise InputError(f"this TIFF holds {pixels.dtype} values; save it with 8 or 16 bits or as float.")
         if pixels.shape[2] > 3:
             _notify_of_alpha(path)
-        _notify_of_profile(path, profile)
         return _upright(pixels[:, :, :3], orientation)
 
 
@@ -200,17 +255,3 @@ def _upright(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
 
 def _notify_of_alpha(path: Path) -> None:
     notify(f"{path.name}: its alpha channel is dropped.")
-
-
-def _notify_of_profile(path: Path, profile: bytes | None) -> None:
-    """Values are kept as they are, so a wide-gamut file is worth a word: its colours will come out too pale."""
-    if profile is None:
-        return
-    import io
-
-    try:
-        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile))).strip()
-    except ImageCms.PyCMSError:
-        name = "damaged"
-    if "srgb" not in name.lower():
-        notify(f"{path.name}: its colour profile ({name}) is not applied; the values are taken as sRGB.")

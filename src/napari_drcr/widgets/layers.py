@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.cube import make_cube
+from napari_drcr.cube import CLIPPED, make_cube
 from napari_drcr.errors import InputError
+from napari_drcr.io.rgb import read_profile
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,7 +41,8 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
     -------
     tuple of ndarray, dict, str
         For ``Layer.create``, ``viewer.add_image`` (the first two), readers and samples. ``metadata["wavelengths"]`` holds
-        the band centres in nm. Evenly spaced bands make an axis in nm; others an axis of band numbers.
+        the band centres in nm, ``metadata["clipped"]`` where the image was clipped, if the cube knows. Evenly spaced bands
+        make an axis in nm; others an axis of band numbers.
     """
     nm = cube["wavelength"].values
     start, step, unit, label = _band_axis(nm)
@@ -48,13 +51,16 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
     if source is not None:
         provenance["source_layer"] = source.name
         name = f"{source.name} ({provenance.get('model', 'spectral')} estimate)"
+    metadata = {WAVELENGTHS_KEY: [float(band) for band in nm], PROVENANCE_KEY: provenance}
+    if CLIPPED in cube.coords:
+        metadata[CLIPPED] = cube[CLIPPED].values
     properties = {
         "name": str(name),
         "rgb": False,
         "axis_labels": (label, "y", "x"),
         "colormap": "gray",
         "contrast_limits": _contrast_limits(cube),
-        "metadata": {WAVELENGTHS_KEY: [float(band) for band in nm], PROVENANCE_KEY: provenance},
+        "metadata": metadata,
         "scale": (step, 1.0, 1.0),
         "translate": (start, 0.0, 0.0),
         "units": (unit, "pixel", "pixel"),
@@ -110,7 +116,8 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray, shape (bands, y, x)
-        With the quantity, scale and illuminant, and all else, that ``metadata["napari_drcr"]`` tells.
+        With the quantity, scale and illuminant, and all else, that ``metadata["napari_drcr"]`` tells, and the coordinate
+        `clipped` where ``metadata["clipped"]`` still fits the layer.
 
     Raises
     ------
@@ -124,7 +131,9 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
     provenance = dict(layer.metadata.get(PROVENANCE_KEY, {}))
     provenance.pop("name", None)
     labels = {key: provenance.pop(key) for key in ("quantity", "scale", "illuminant") if key in provenance}
-    return make_cube(layer.data, _wavelengths(layer), name=layer.name, attrs=provenance, **labels)
+    cube = make_cube(layer.data, _wavelengths(layer), name=layer.name, attrs=provenance, **labels)
+    clipped = np.asarray(layer.metadata.get(CLIPPED))
+    return cube.assign_coords({CLIPPED: (("y", "x"), clipped)}) if clipped.shape == cube.shape[1:] else cube
 
 
 def _wavelengths(layer: Image) -> npt.NDArray[np.float64]:
@@ -178,6 +187,29 @@ def rgb_from_layer(layer: Layer) -> npt.NDArray[Any]:
                 f"the layer {layer.name!r} holds values from {low:g} to {high:g}; bring them into 0 to 1, or convert to 8 bit."
             )
     return values
+
+
+def profile_of_layer(layer: Layer) -> bytes | None:
+    """The colour profile of the file that a layer came from: napari opens images without applying it.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        A two-dimensional RGB image.
+
+    Returns
+    -------
+    bytes or None
+        An ICC profile; None if there is no such file any more, it has no profile, or its size is not the layer's.
+    """
+    if layer.source.path is None or not Path(layer.source.path).is_file():
+        return None
+    try:
+        profile, size = read_profile(Path(layer.source.path))
+    except InputError:
+        return None
+    # Some readers turn a picture upright.
+    return profile if layer.data.shape[:2] in (size, size[::-1]) else None
 
 
 def _check_image(layer: Layer, wanted: str) -> None:

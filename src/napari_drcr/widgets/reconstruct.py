@@ -17,10 +17,10 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QProgressBar, QPushButton, 
 from superqt.utils import GeneratorWorker, create_worker
 
 from napari_drcr.errors import InputError, Notice
-from napari_drcr.reconstruction import ESTIMATE, iter_reconstruct
+from napari_drcr.reconstruction import ESTIMATE, WHITE_LEVELS, iter_reconstruct
 from napari_drcr.weights import shipped_models
 from napari_drcr.widgets.controls import Hardware, find_hardware, offer, wrapped_label
-from napari_drcr.widgets.layers import cube_to_layer_data, rgb_from_layer, show_wavelength
+from napari_drcr.widgets.layers import cube_to_layer_data, profile_of_layer, rgb_from_layer, show_wavelength
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,7 +46,7 @@ class Reconstruct(QWidget):
 
     Attributes
     ----------
-    layer, model, device, precision, encoding : magicgui.widgets.ComboBox
+    layer, model, device, precision, encoding, white_level : magicgui.widgets.ComboBox
         The choices. `model` holds names of shipped models and paths of checkpoints; `device` and `precision` offer only
         "auto" until the hardware is known.
     button : QPushButton
@@ -77,7 +77,12 @@ class Reconstruct(QWidget):
         self.encoding = ComboBox(
             choices=[("sRGB (ordinary photos)", "srgb"), ("linear", "linear")],
             label="Encoding",
-            tooltip="How the image's values are encoded. Checkpoints in the published layout take them as they are.",
+            tooltip="How the image's values are encoded. linear takes them, and leaves the colour profile, as they are.",
+        )
+        self.white_level = ComboBox(
+            choices=[("auto", None), *((f"{level} ({bits} bits)", level) for bits, level in WHITE_LEVELS.items())],
+            label="White level",
+            tooltip="The value that means white. auto takes the largest that the image's type can hold.",
         )
         self.button = QPushButton("Reconstruct")
         self.progress = QProgressBar()
@@ -100,7 +105,7 @@ class Reconstruct(QWidget):
     def _lay_out(self) -> None:
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for chooser in (self.layer, self.model, self.device, self.precision, self.encoding):
+        for chooser in (self.layer, self.model, self.device, self.precision, self.encoding, self.white_level):
             box = chooser.native
             # The names of processors are long; the list that opens still shows them whole.
             box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -146,7 +151,8 @@ class Reconstruct(QWidget):
         if layer is None or model is None:
             self._fail(InputError(NO_IMAGE if layer is None else "No model is chosen; choose one, or a checkpoint file."))
             return
-        settings = {"device": self.device.value, "precision": self.precision.value, "encoding": self.encoding.value}
+        choosers = (self.device, self.precision, self.encoding, self.white_level)
+        settings = dict(zip(("device", "precision", "encoding", "white_level"), (box.value for box in choosers), strict=True))
         self._source = layer
         self._worker = create_worker(
             _estimate,
@@ -268,7 +274,8 @@ class Reconstruct(QWidget):
             # napari begins at the first band, which in most images is the darkest.
             self._viewer.dims.set_current_step(0, len(values) // 2)
         facts = cube.attrs
-        self._say(f"{facts['model']} on {facts['device_name']}, {facts['precision']}: {facts['seconds']:.1f} s")
+        colours = f"colours {facts['input_profile']}, {facts['clipped_share']:.1%} clipped"
+        self._say(f"{facts['model']} on {facts['device_name']}, {facts['precision']}: {facts['seconds']:.1f} s; {colours}")
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, InputError):
@@ -300,7 +307,7 @@ class Reconstruct(QWidget):
 def _estimate(layer: Image, model: str | Path, **settings: Any) -> Generator[tuple[int, int], None, xr.DataArray]:
     """Run in the worker's thread, where loading torch and a model holds nobody up."""
     try:
-        return (yield from iter_reconstruct(rgb_from_layer(layer), model, **settings))
+        return (yield from iter_reconstruct(rgb_from_layer(layer), model, profile=profile_of_layer(layer), **settings))
     except RuntimeError as error:
         # superqt takes a RuntimeError for a deleted worker and would never say that the run has ended.
         raise _RunError(str(error)) from error
