@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,16 +20,22 @@ LABELS = ("quantity", "scale", "illuminant")
 
 LONGEST_MICROMETRES = 100.0
 
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How TIFF files begin: of either byte order, classic and big."""
+
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Say in one sentence what a library has to say about a damaged file, and keep its warnings to ourselves.
+    """Say in one sentence what a library has to say about a damaged file, and keep its warnings and logging to ourselves.
 
     Raises
     ------
     InputError
         For anything that the library raises, except for want of memory.
     """
+    logger = logging.getLogger("tifffile")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -38,6 +45,90 @@ def one_sentence() -> Iterator[None]:
     except Exception as error:  # On a damaged file these libraries raise almost anything, down to KeyError and struct.error.
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise InputError(f"the file is damaged, truncated or not what its name says ({reason}).") from error
+    finally:
+        logger.setLevel(level)
+
+
+def nanometres_in(unit: str) -> float | None:
+    """How many nm a unit of length has.
+
+    Parameters
+    ----------
+    unit : str
+        A name or symbol, in capitals or not.
+
+    Returns
+    -------
+    float or None
+        None unless the unit is nm, micrometre or metre.
+    """
+    unit = unit.strip().lower()
+    if unit == "nm" or unit.startswith("nanomet"):
+        return 1.0
+    if unit in ("um", "\u00b5m", "\u03bcm") or unit.startswith(("micromet", "micron")):
+        return 1000.0
+    return 1e9 if unit in ("m", "meter", "meters", "metre", "metres") else None
+
+
+def wavelengths_in_unit(path: Path, values: npt.NDArray[Any], unit: str) -> tuple[npt.NDArray[np.float64] | None, float]:
+    """Turn wavelengths into nm by the unit that a file names, or, with a notice, by their size if it names none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for the notices.
+    values : ndarray, shape (bands,)
+        The wavelengths as the file has them.
+    unit : str
+        The unit; empty, "1" or "unknown" if the file names none.
+
+    Returns
+    -------
+    tuple of (ndarray of float64, shape (bands,), or None, float)
+        Wavelengths in nm, None if the values only count the bands; and the nm in one unit of the file.
+
+    Raises
+    ------
+    InputError
+        If the unit is not one of length.
+    """
+    factor = nanometres_in(unit)
+    if factor is not None:
+        return nanometres(path, values, factor), factor
+    if unit.strip().lower() not in ("", "1", "unknown"):
+        raise InputError(f"wavelength units {unit!r} are not known; use nanometers or micrometers.")
+    wavelengths = nanometres(path, values, None)
+    if wavelengths is None or not np.array_equal(wavelengths, values):
+        return wavelengths, 1000.0
+    notify(f"{path.name}: wavelengths of {values[0]:g} to {values[-1]:g} without a unit are taken as nm.")
+    return wavelengths, 1.0
+
+
+def sort_bands(
+    path: Path, values: npt.NDArray[Any], wavelengths: npt.NDArray[np.float64] | None
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None, npt.NDArray[np.intp]]:
+    """Put bands in the order of their wavelengths, with a notice if it is not the file's.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for the notice.
+    values : ndarray, shape (bands, y, x)
+        The bands as the file has them.
+    wavelengths : ndarray or None
+        In nm, as the file has them. Without them, or with another number of them, everything stays as it is.
+
+    Returns
+    -------
+    tuple of (ndarray, ndarray or None, ndarray of int, shape (bands,))
+        Values and wavelengths, sorted, and the indices that sorted them.
+    """
+    order = np.arange(len(values))
+    if wavelengths is not None and wavelengths.size == len(values) and np.any(np.diff(wavelengths) < 0):
+        order = np.argsort(wavelengths, kind="stable")
+        notify(f"{path.name}: its bands are not in the order of their wavelengths and have been sorted.")
+        values, wavelengths = values[order], wavelengths[order]
+    return values, wavelengths, order
 
 
 def nanometres(path: Path, values: npt.NDArray[Any], factor: float | None) -> npt.NDArray[np.float64] | None:
@@ -101,12 +192,12 @@ def attributes_as_text(attrs: Mapping[Hashable, Any]) -> str:
     Parameters
     ----------
     attrs : mapping
-        A cube's ``attrs``. Those stored under their own names are left out, as is what is None.
+        A cube's ``attrs``. Those stored under their own names are left out.
 
     Returns
     -------
     str
         A JSON object; arrays become lists, and what JSON has no form for becomes text.
     """
-    further = {str(key): value for key, value in attrs.items() if key not in LABELS and value is not None}
+    further = {str(key): value for key, value in attrs.items() if key not in LABELS}
     return json.dumps(further, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value))

@@ -12,9 +12,9 @@ import spectral.io.envi as envi
 import xarray as xr
 
 from napari_drcr.cube import make_cube
-from napari_drcr.errors import InputError, notify
+from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path
-from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence
+from napari_drcr.io._reading import attributes_as_text, labels_of, one_sentence, sort_bands, wavelengths_in_unit
 
 FLOAT32 = 4
 """ENVI's number for the data type."""
@@ -57,11 +57,8 @@ def read_envi(path: Path) -> xr.DataArray:
     attrs: dict[str, Any] = {}
     if "fwhm" in header and wavelengths is not None:
         attrs["fwhm"] = [round(width * factor, 6) for width in _numbers(header, "fwhm").tolist()]
-    order = np.arange(len(values)) if wavelengths is None else np.argsort(wavelengths, kind="stable")
-    if wavelengths is not None and len(order) == len(values) and np.any(np.diff(order) < 0):
-        notify(f"{path.name}: its bands are not in the order of their wavelengths and have been sorted.")
-        values, wavelengths = values[order], wavelengths[order]
-        attrs = {key: [widths[band] for band in order] for key, widths in attrs.items() if len(widths) == len(order)}
+    values, wavelengths, order = sort_bands(path, values, wavelengths)
+    attrs = {key: [widths[band] for band in order] for key, widths in attrs.items() if len(widths) == len(order)}
     known = {key: _scalar(header[key]) for key in ("quantity", "scale", "illuminant", "attributes") if key in header}
     labels: dict[str, Any] = labels_of({**known, "attributes": known.get("attributes", _JSON + "{}").removeprefix(_JSON)})
     if "reflectance scale factor" in header:
@@ -128,18 +125,7 @@ def _wavelengths(path: Path, header: dict[str, Any]) -> tuple[npt.NDArray[np.flo
     unit = header.get("wavelength units", "").strip().lower()
     if "wavelength" not in header or unit == "index":
         return None, 1.0
-    values = _numbers(header, "wavelength")
-    if unit.startswith("nano") or unit == "nm":
-        return nanometres(path, values, 1.0), 1.0
-    if unit.startswith("micro") or unit in ("um", "\u00b5m", "\u03bcm"):
-        return nanometres(path, values, 1000.0), 1000.0
-    if unit not in ("", "unknown"):
-        raise InputError(f"wavelength units {unit!r} are not known; use nanometers or micrometers.")
-    wavelengths = nanometres(path, values, None)
-    if wavelengths is None or not np.array_equal(wavelengths, values):
-        return wavelengths, 1000.0
-    notify(f"{path.name}: wavelengths of {values[0]:g} to {values[-1]:g} without a unit are taken as nm.")
-    return wavelengths, 1.0
+    return wavelengths_in_unit(path, _numbers(header, "wavelength"), unit)
 
 
 def _numbers(header: dict[str, Any], key: str) -> npt.NDArray[np.float64]:

@@ -89,8 +89,6 @@ def read_matlab(path: Path) -> xr.DataArray:
     with one_sentence():
         file = h5py.File(path, "r")
     with file:
-        if "_NCProperties" in file.attrs:
-            raise InputError("this is a NetCDF file, which cannot be read yet; save the cube as .mat or ENVI.")
         with one_sentence():
             variables = {name: _hdf5_variable(item) for name, item in file.items() if name != "#refs#"}
         return _cube_from(path, variables)

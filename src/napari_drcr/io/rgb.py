@@ -11,10 +11,9 @@ from PIL import Image, ImageCms
 
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import first_bytes
-from napari_drcr.io._reading import one_sentence
+from napari_drcr.io._reading import TIFF, one_sentence
 
 PNG = b"\x89PNG\r\n\x1a\n"
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ORIENTATION = 0x0112
 COLOUR_PROFILE = 34675
 
