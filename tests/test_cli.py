@@ -40,6 +40,15 @@ def test_one_photo_becomes_one_cube(photo: Path, tmp_path: Path) -> None:
     assert cube.attrs["model"] == "polynomial"
 
 
+@pytest.mark.parametrize("suffix", [".hdr", ".nc", ".tif"])
+def test_every_format_of_cubes_goes_out_and_in(photo: Path, tmp_path: Path, suffix: str) -> None:
+    cube = tmp_path / f"out{suffix}"
+    run("reconstruct", photo, "-o", cube, "-m", "linear")
+    assert nd.read_cube(cube).equals(nd.reconstruct(photo, "linear"))
+    run("simulate", cube, "-o", tmp_path / "again.jpg")
+    assert nd.read_rgb(tmp_path / "again.jpg").shape == (20, 30, 3)
+
+
 def test_many_photos_go_on_past_a_bad_one(photo: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(photo.read_bytes()[:300])
     Image.open(photo).save(tmp_path / "third.png")

@@ -24,7 +24,9 @@ def cube() -> xr.DataArray:
     return make_cube(np.random.default_rng(0).random((3, 7, 4), dtype=np.float32), [450, 550, 650], quantity="reflectance")
 
 
-@pytest.mark.parametrize("name", ["scene.mat", "scene.hdr", "SCENE.MAT", "SCENE.HDR"])
+@pytest.mark.parametrize(
+    "name", ["scene.mat", "scene.hdr", "scene.nc", "scene.tif", "SCENE.MAT", "SCENE.HDR", "SCENE.NC", "SCENE.TIFF"]
+)
 def test_what_is_written_is_recognised_and_read(tmp_path: Path, cube: xr.DataArray, name: str) -> None:
     write_cube(str(tmp_path / name), cube)
     assert looks_like_cube(str(tmp_path / name))
@@ -43,7 +45,11 @@ def test_content_counts_more_than_the_suffix(tmp_path: Path, cube: xr.DataArray)
         ("scene.mat", b"<!DOCTYPE html>\n<html>", "this is a web page under another name"),
         ("scene.hdr", b"\xef\xbb\xbf <HTML>", "this is a web page under another name"),
         ("scene.mat", b"no such thing", "this is no MATLAB file of version 7.3 or 5"),
-        ("scene.hdr", b"#?RADIANCE\n", r"this file is no cube that can be read; known are MATLAB \(.mat.*ENVI.*CAVE"),
+        (
+            "scene.hdr",
+            b"#?RADIANCE\n",
+            r"this file is no cube that can be read; known are MATLAB \(.mat.*ENVI.*netCDF.*TIFF.*CAVE",
+        ),
         ("scene.txt", b"hello", "this file is no cube that can be read"),
         ("scene.img", bytes(100), "this file is no cube that can be read"),
     ],
@@ -56,8 +62,9 @@ def test_files_that_hold_no_cube(tmp_path: Path, name: str, content: bytes, sent
 
 
 def test_pictures_are_left_to_others(tmp_path: Path) -> None:
-    Image.new("RGB", (8, 5)).save(tmp_path / "photo.png")
-    assert not looks_like_cube(tmp_path / "photo.png")
+    for name in ("photo.png", "photo.tif"):
+        Image.new("RGB", (8, 5)).save(tmp_path / name)
+        assert not looks_like_cube(tmp_path / name)
     assert not looks_like_cube(tmp_path)
     assert not looks_like_cube(tmp_path / "missing.mat")
     assert not looks_like_cube("a\0b.mat")
@@ -68,13 +75,15 @@ def test_a_missing_file(tmp_path: Path) -> None:
         read_cube(tmp_path / "scene.mat")
 
 
-@pytest.mark.parametrize(("name", "suffix"), [("scene.tif", ".tif"), ("scene", "a name without suffix")])
+@pytest.mark.parametrize(("name", "suffix"), [("scene.png", ".png"), ("scene", "a name without suffix")])
 def test_only_known_suffixes_are_written(tmp_path: Path, cube: xr.DataArray, name: str, suffix: str) -> None:
-    with pytest.raises(InputError, match=rf"^{name}: cubes are written as .mat \(MATLAB\) or .hdr \(ENVI\), not as {suffix}"):
+    with pytest.raises(
+        InputError, match=rf"^{name}: cubes are written as .mat .*, .hdr .*, .nc .* or .tif .*, not as {suffix}"
+    ):
         write_cube(tmp_path / name, cube)
 
 
-@pytest.mark.parametrize("name", ["scene.mat", "scene.hdr"])
+@pytest.mark.parametrize("name", ["scene.mat", "scene.hdr", "scene.nc", "scene.tif"])
 def test_only_cubes_are_written_and_only_into_folders(tmp_path: Path, cube: xr.DataArray, name: str) -> None:
     with pytest.raises(InputError, match=r"a cube is an xarray.DataArray"):
         write_cube(tmp_path / name, cube.values)  # type: ignore[arg-type]
@@ -85,7 +94,7 @@ def test_only_cubes_are_written_and_only_into_folders(tmp_path: Path, cube: xr.D
         write_cube(tmp_path / name, cube)
 
 
-@pytest.mark.parametrize("name", ["scene.mat", "scene.hdr"])
+@pytest.mark.parametrize("name", ["scene.mat", "scene.hdr", "scene.nc", "scene.tif"])
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, cube: xr.DataArray, name: str) -> None:
     write_cube(tmp_path / name, cube)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}

@@ -46,7 +46,7 @@ def test_every_command_is_there() -> None:
 
 def test_no_format_of_others_is_claimed() -> None:
     readers = PluginManifest.from_file(MANIFEST).contributions.readers
-    assert {pattern for reader in readers for pattern in reader.filename_patterns} == {"*.mat", "*.hdr"}
+    assert {pattern for reader in readers for pattern in reader.filename_patterns} == {"*.mat", "*.hdr", "*.nc"}
 
 
 def test_mat_dropped_on_napari_opens_on_an_axis_in_nm(make_napari_viewer: MakeViewer, scene: Path) -> None:
@@ -67,7 +67,7 @@ def test_slider_keeps_31_steps_beside_a_photo_in_micrometres(make_napari_viewer:
     assert viewer.dims.nsteps[0] == 31
 
 
-@pytest.mark.parametrize("suffix", [".mat", ".hdr"])
+@pytest.mark.parametrize("suffix", [".mat", ".hdr", ".nc"])
 def test_saved_layer_reads_back(make_napari_viewer: MakeViewer, scene: Path, tmp_path: Path, suffix: str) -> None:
     viewer = make_napari_viewer()
     (layer,) = viewer.open(scene, plugin="napari-drcr")

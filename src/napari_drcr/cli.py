@@ -137,7 +137,9 @@ def demo(
 @app.command()
 def reconstruct(
     images: Annotated[list[Path], typer.Argument(help="RGB images: PNG, JPEG, TIFF, BMP; 8 or 16 bit.", metavar="IMAGE...")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A .mat or .hdr file, or a folder for one .mat an image.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A .mat, .hdr, .nc or .tif file, or a folder for one .mat an image.")
+    ],
     model: ModelOption = "photo",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -151,11 +153,11 @@ def reconstruct(
     ] = None,
 ) -> None:
     """Estimate a cube from each RGB image."""
-    from napari_drcr.io import write_cube
+    from napari_drcr.io import CUBE_SUFFIXES, write_cube
     from napari_drcr.reconstruction import reconstruct as estimate
     from napari_drcr.weights import load_model
 
-    targets = _targets(images, output, (".mat", ".hdr"), ".mat")
+    targets = _targets(images, output, CUBE_SUFFIXES, ".mat")
     loaded = load_model(model)
 
     def work(image: Path, target: Path, show: Callable[..., None]) -> str:
@@ -181,7 +183,7 @@ def reconstruct(
 
 @app.command()
 def simulate(
-    cubes: Annotated[list[Path], typer.Argument(help="Cubes: .mat, .hdr, CAVE folders.", metavar="CUBE...")],
+    cubes: Annotated[list[Path], typer.Argument(help="Cubes: .mat, .hdr, .nc, .tif, CAVE folders.", metavar="CUBE...")],
     output: Annotated[Path, typer.Option("--output", "-o", help="A .jpg or .png file, or a folder for one an image.")],
     camera: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""Files in and out: cubes from MATLAB, ENVI and CAVE, RGB from PNG, JPEG, TIFF and BMP; known by content, not only by name."""
+"""Files in and out: cubes from MATLAB, ENVI, netCDF, TIFF and CAVE, RGB from PNG, JPEG, TIFF and BMP; known by content."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import xarray as xr
 
-__all__ = ["cube_files", "find_cubes", "looks_like_cube", "read_cube", "read_rgb", "write_cube"]
+__all__ = ["CUBE_SUFFIXES", "cube_files", "find_cubes", "looks_like_cube", "read_cube", "read_rgb", "write_cube"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_READABLE = "MATLAB (.mat, version 7.3 or 5), ENVI (.hdr with its data file) and CAVE folders (<scene>_ms)"
+_NETCDF_CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
+_READABLE = (
+    "MATLAB (.mat, version 7.3 or 5), ENVI (.hdr with its data file), netCDF (.nc), TIFF (.tif, one page a band) "
+    "and CAVE folders (<scene>_ms)"
+)
+
+CUBE_SUFFIXES = (".mat", ".hdr", ".nc", ".tif", ".tiff")
+"""What `write_cube` writes."""
 
 
 def read_cube(path: str | os.PathLike[str]) -> xr.DataArray:
-    """Read a cube from a MATLAB file, an ENVI header or data file, or a CAVE scene folder.
+    """Read a cube from a MATLAB, netCDF or TIFF file, an ENVI header or data file, or a CAVE scene folder.
 
     The format is found from the content. What had to be assumed, such as missing wavelengths, is said in a `Notice`.
 
@@ -51,10 +58,22 @@ def read_cube(path: str | os.PathLike[str]) -> xr.DataArray:
     path = Path(path)
     with naming(path):
         found = _cube_format(path)
+        if found == "HDF5":
+            from napari_drcr.io.netcdf import is_netcdf
+
+            found = "netCDF" if is_netcdf(path) else "MATLAB"
         if found == "MATLAB":
             from napari_drcr.io.matlab import read_matlab
 
             return read_matlab(path)
+        if found == "netCDF":
+            from napari_drcr.io.netcdf import read_netcdf
+
+            return read_netcdf(path)
+        if found == "TIFF":
+            from napari_drcr.io.tiff import read_tiff
+
+            return read_tiff(path)
         if found == "ENVI":
             from napari_drcr.io.envi import read_envi
 
@@ -73,8 +92,8 @@ def write_cube(path: str | os.PathLike[str], cube: xr.DataArray) -> None:
     Parameters
     ----------
     path : path-like
-        ``.mat`` writes MATLAB version 7.3, ``.hdr`` an ENVI header with its data file (``.img``). A file that is already there
-        is replaced once the new one is whole.
+        ``.mat`` writes MATLAB version 7.3, ``.hdr`` an ENVI header with its data file (``.img``), ``.nc`` netCDF 4, and ``.tif``
+        or ``.tiff`` a TIFF of one page a band. A file that is already there is replaced once the new one is whole.
     cube : xarray.DataArray, shape (bands, y, x)
         The cube; stored as float32 with its wavelengths and attributes.
 
@@ -103,10 +122,17 @@ def write_cube(path: str | os.PathLike[str], cube: xr.DataArray) -> None:
         from napari_drcr.io.envi import write_envi
 
         write_envi(path, cube)
+    elif suffix == ".nc":
+        from napari_drcr.io.netcdf import write_netcdf
+
+        write_netcdf(path, cube)
+    elif suffix in (".tif", ".tiff"):
+        from napari_drcr.io.tiff import write_tiff
+
+        write_tiff(path, cube)
     else:
-        raise InputError(
-            f"{path.name}: cubes are written as .mat (MATLAB) or .hdr (ENVI), not as {suffix or 'a name without suffix'}."
-        )
+        kinds = ".mat (MATLAB), .hdr (ENVI), .nc (netCDF) or .tif (TIFF)"
+        raise InputError(f"{path.name}: cubes are written as {kinds}, not as {suffix or 'a name without suffix'}.")
 
 
 def read_rgb(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
@@ -136,7 +162,7 @@ def read_rgb(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
 
 
 def looks_like_cube(path: str | os.PathLike[str]) -> bool:
-    """Whether `read_cube` would try to read this, judged by the first bytes only.
+    """Whether `read_cube` would try to read this, judged by the first bytes; of a TIFF, also by its kind and number of pages.
 
     Parameters
     ----------
@@ -221,9 +247,20 @@ def _cube_format(path: Path) -> str | None:
         from napari_drcr.io.cave import scene_folder
 
         return None if scene_folder(path) is None else "CAVE"
+    from napari_drcr.io._reading import TIFF
+
     head = first_bytes(path)
-    if head.startswith((_HDF5, b"MATLAB 5.0", b"MATLAB 7.3")) or head[512:].startswith(_HDF5):
+    if head.startswith((_HDF5, b"MATLAB 7.3")) or head[512:].startswith(_HDF5):
+        return "HDF5"
+    if head.startswith(b"MATLAB 5.0"):
         return "MATLAB"
+    if head.startswith(_NETCDF_CLASSIC):
+        return "netCDF"
+    if head.startswith(TIFF):
+        from napari_drcr.io.tiff import check_holds_cube
+
+        check_holds_cube(path)
+        return "TIFF"
     if path.suffix.lower() == ".mat":
         raise InputError("this is no MATLAB file of version 7.3 or 5, whatever its name says; save it again with save -v7.3.")
     from napari_drcr.io.envi import find_header

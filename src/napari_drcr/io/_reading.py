@@ -21,6 +21,9 @@ LABELS = ("quantity", "scale", "illuminant")
 
 LONGEST_MICROMETRES = 100.0
 
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How TIFF files begin: of either byte order, classic and big."""
+
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
@@ -47,6 +50,61 @@ def one_sentence() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def nanometres_in(unit: str) -> float | None:
+    """How many nm a unit of length has.
+
+    Parameters
+    ----------
+    unit : str
+        A name or symbol, in capitals or not.
+
+    Returns
+    -------
+    float or None
+        None unless the unit is nm, micrometre or metre.
+    """
+    unit = unit.strip().lower()
+    if unit == "nm" or unit.startswith("nanomet"):
+        return 1.0
+    if unit in ("um", "\u00b5m", "\u03bcm") or unit.startswith(("micromet", "micron")):
+        return 1000.0
+    return 1e9 if unit in ("m", "meter", "meters", "metre", "metres") else None
+
+
+def wavelengths_in_unit(path: Path, values: npt.NDArray[Any], unit: str) -> tuple[npt.NDArray[np.float64] | None, float]:
+    """Turn wavelengths into nm by the unit that a file names, or, with a notice, by their size if it names none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for the notices.
+    values : ndarray, shape (bands,)
+        The wavelengths as the file has them.
+    unit : str
+        The unit; empty, "1" or "unknown" if the file names none.
+
+    Returns
+    -------
+    tuple of (ndarray of float64, shape (bands,), or None, float)
+        Wavelengths in nm, None if the values only count the bands; and the nm in one unit of the file.
+
+    Raises
+    ------
+    InputError
+        If the unit is not one of length.
+    """
+    factor = nanometres_in(unit)
+    if factor is not None:
+        return nanometres(path, values, factor), factor
+    if unit.strip().lower() not in ("", "1", "unknown"):
+        raise InputError(f"wavelength units {unit!r} are not known; use nanometers or micrometers.")
+    wavelengths = nanometres(path, values, None)
+    if wavelengths is None or not np.array_equal(wavelengths, values):
+        return wavelengths, 1000.0
+    notify(f"{path.name}: wavelengths of {values[0]:g} to {values[-1]:g} without a unit are taken as nm.")
+    return wavelengths, 1.0
 
 
 def sort_bands(
@@ -171,12 +229,12 @@ def attributes_as_text(attrs: Mapping[Hashable, Any]) -> str:
     Parameters
     ----------
     attrs : mapping
-        A cube's ``attrs``. Those stored under their own names are left out, as is what is None.
+        A cube's ``attrs``. Those stored under their own names are left out.
 
     Returns
     -------
     str
         A JSON object; arrays become lists, and what JSON has no form for becomes text.
     """
-    further = {str(key): value for key, value in attrs.items() if key not in LABELS and value is not None}
+    further = {str(key): value for key, value in attrs.items() if key not in LABELS}
     return json.dumps(further, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value))

@@ -14,7 +14,7 @@ import xarray as xr
 from napari_drcr.cube import make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path
-from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence, sort_bands
+from napari_drcr.io._reading import TIFF, attributes_as_text, labels_of, one_sentence, sort_bands, wavelengths_in_unit
 
 FLOAT32 = 4
 """ENVI's number for the data type."""
@@ -25,8 +25,7 @@ _DATA_SUFFIX = "data suffix"
 """The field of our own headers that tells their data file from others of that name, and still does once both are renamed."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_OTHER_FORMATS = (_HDF5, b"MATLAB ", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"<!DOCTYPE", b"<html", *_TIFF)
+_OTHER_FORMATS = (_HDF5, b"MATLAB ", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"<!DOCTYPE", b"<html", *TIFF)
 
 # JSON starts with the brace that opens a list in a header, so it is stored behind this word.
 _JSON = "json "
@@ -225,18 +224,7 @@ def _wavelengths(path: Path, header: dict[str, Any]) -> tuple[npt.NDArray[np.flo
     unit = header.get("wavelength units", "").strip().lower()
     if "wavelength" not in header or unit == "index":
         return None, 1.0
-    values = _numbers(header, "wavelength")
-    if unit.startswith("nano") or unit == "nm":
-        return nanometres(path, values, 1.0), 1.0
-    if unit.startswith("micro") or unit in ("um", "\u00b5m", "\u03bcm"):
-        return nanometres(path, values, 1000.0), 1000.0
-    if unit not in ("", "unknown"):
-        raise InputError(f"wavelength units {unit!r} are not known; use nanometers or micrometers.")
-    wavelengths = nanometres(path, values, None)
-    if wavelengths is None or not np.array_equal(wavelengths, values):
-        return wavelengths, 1000.0
-    notify(f"{path.name}: wavelengths of {values[0]:g} to {values[-1]:g} without a unit are taken as nm.")
-    return wavelengths, 1.0
+    return wavelengths_in_unit(path, _numbers(header, "wavelength"), unit)
 
 
 def _numbers(header: dict[str, Any], key: str) -> npt.NDArray[np.float64]:

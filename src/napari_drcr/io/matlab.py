@@ -90,8 +90,6 @@ def read_matlab(path: Path) -> xr.DataArray:
         file = h5py.File(path, "r")
     with file:
         with one_sentence():
-            if "_NCProperties" in file.attrs:
-                raise InputError("this is a NetCDF file, which cannot be read yet; save the cube as .mat or ENVI.")
             variables = {name: _hdf5_variable(item) for name, item in file.items() if name != "#refs#"}
         return _cube_from(path, variables)
 

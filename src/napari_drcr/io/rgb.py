@@ -12,11 +12,10 @@ from PIL import Image
 
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import first_bytes
-from napari_drcr.io._reading import one_sentence
+from napari_drcr.io._reading import TIFF, one_sentence
 from napari_drcr.io.profiles import convert_stored, examine_profile
 
 PNG = b"\x89PNG\r\n\x1a\n"
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ORIENTATION = 0x0112
 COLOUR_PROFILE = 34675
 

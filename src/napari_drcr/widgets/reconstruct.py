@@ -17,7 +17,8 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QProgressBar, QPushButton, 
 from superqt.utils import GeneratorWorker, create_worker
 
 from napari_drcr.errors import InputError, Notice
-from napari_drcr.reconstruction import ESTIMATE, WHITE_LEVELS, iter_reconstruct
+from napari_drcr.preparation import WHITE_LEVELS
+from napari_drcr.reconstruction import ESTIMATE, iter_reconstruct
 from napari_drcr.weights import shipped_models
 from napari_drcr.widgets.controls import Hardware, find_hardware, offer, wrapped_label
 from napari_drcr.widgets.layers import cube_to_layer_data, profile_of_layer, rgb_from_layer, show_wavelength

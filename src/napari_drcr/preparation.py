@@ -1,0 +1,202 @@
+"""An RGB image, checked and brought into the form that a model takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_drcr.colorimetry import decode_srgb
+from napari_drcr.errors import InputError, notify
+from napari_drcr.weights import Model
+
+ENCODINGS = ("srgb", "linear")
+WHITE_LEVELS = {8: 255, 10: 1023, 12: 4095, 14: 16383}
+"""What white is, by the bits that a 16-bit image may really hold."""
+SMALLEST_SIDE = 8
+"""Of an image, in pixels."""
+SMALLEST_LEVEL = 1e-9
+MUCH_CLIPPED = 0.01
+"""Share of clipped pixels from which on the caller is told."""
+
+Float32Array = npt.NDArray[np.float32]
+
+
+def as_array(rgb: npt.ArrayLike) -> npt.NDArray[Any]:
+    """An image as an array.
+
+    Parameters
+    ----------
+    rgb : array_like
+        What a caller passed as an image.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    InputError
+        If it has masked pixels or rows of different length.
+    """
+    if np.ma.is_masked(rgb):
+        raise InputError("the image has masked pixels; fill them first.")
+    try:
+        return np.asarray(rgb)
+    except ValueError:
+        raise InputError("the image is a list whose rows differ in length; it must have the shape (y, x, 3).") from None
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """What a model takes: `values` (3, y, x) float32, and how they came about.
+
+    Attributes
+    ----------
+    values : ndarray, shape (3, y, x), float32
+    white_level, divisor : float
+        What they were divided by, before decoding and after.
+    profile : str
+        What the colours were taken as.
+    clipped : ndarray, shape (y, x), bool
+        Where a channel of the image is at its white level.
+    """
+
+    values: Float32Array
+    white_level: float
+    divisor: float
+    profile: str
+    clipped: npt.NDArray[np.bool_]
+
+
+def prepare_rgb(
+    pixels: npt.NDArray[Any],
+    model: Model,
+    *,
+    encoding: str = "srgb",
+    profile: bytes | None = None,
+    white_level: float | None = None,
+    divisor: float | None = None,
+    source: str = "The image",
+) -> PreparedImage:
+    """Check an image and bring it into the form that a model takes.
+
+    Parameters
+    ----------
+    pixels, encoding, profile, white_level, divisor
+        As for `reconstruct`.
+    model : Model
+        Its card says which encoding and normalisation it takes.
+    source : str
+        What to call the image in a `Notice`.
+
+    Returns
+    -------
+    PreparedImage
+
+    Raises
+    ------
+    InputError
+        Naming the first thing that is wrong with the image.
+    """
+    if encoding not in ENCODINGS:
+        raise InputError(f"encoding must be srgb or linear, not {encoding!r}.")
+    pixels = _three_channels(pixels)
+    assumed_white = white_level is None
+    white_level = _check_level("white_level", white_level, _default_white(pixels))
+    values = pixels.astype(np.float32) / np.float32(white_level)
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"the image holds {np.count_nonzero(~np.isfinite(values))} values that are NaN or infinite; replace them first."
+        )
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 1:
+        beyond = low if low < 0 else high
+        raise InputError(
+            f"the image reaches {beyond * white_level:g}, outside 0 to {white_level:g}; give the value of white as white_level, or scale the image."
+        )
+    if assumed_white and pixels.dtype == np.uint16:
+        _ask_for_white_level(int(pixels.max()), source)
+    clipped = np.asarray((pixels >= white_level).any(axis=-1))
+    if clipped.mean() > MUCH_CLIPPED:
+        notify(
+            f"{source}: {clipped.mean():.1%} of the pixels are clipped at {white_level:g}; the spectra there are not to be trusted."
+        )
+    values, taken_as = _as_encoded(values, encoding, profile, source)
+    if encoding == "srgb":
+        if model.encoding == "linear":
+            values = decode_srgb(values)
+        else:
+            notify(
+                f"{source}: {model.name} expects linear camera values, but this is taken as an sRGB photograph, on which it is wrong; "
+                "choose a model for photographs, or encoding linear if the values are linear."
+            )
+    own = float(values.max()) if model.normalisation == "maximum" else 1.0
+    if own == 0:
+        raise InputError("the image is black everywhere: there is no maximum to divide it by.")
+    divisor = _check_level("divisor", divisor, own)
+    values = np.ascontiguousarray(np.moveaxis(values / np.float32(divisor), -1, 0))
+    return PreparedImage(values, white_level, divisor, taken_as, clipped)
+
+
+def _ask_for_white_level(brightest: int, source: str) -> None:
+    for bits, level in WHITE_LEVELS.items():
+        if 0 < brightest <= level:
+            notify(
+                f"{source}: the brightest of its 16-bit values is {brightest}, so it seems to hold {bits} bits; "
+                f"if it does, give {level} as its white level."
+            )
+            return
+
+
+def _as_encoded(values: Float32Array, encoding: str, profile: bytes | None, source: str) -> tuple[Float32Array, str]:
+    """The values as sRGB where they are encoded at all, and what they were taken as."""
+    from napari_drcr.io.profiles import convert_to_srgb, examine_profile, profile_name
+
+    if encoding == "srgb":
+        taken_as, foreign = examine_profile(profile, source)
+        return convert_to_srgb(values, profile) if profile is not None and foreign else values, taken_as
+    if profile is None:
+        return values, "none"
+    name = profile_name(profile)
+    notify(f"{source}: its colour profile ({name}) is not applied, since its values are said to be linear.")
+    return values, f"{name}, not applied"
+
+
+def _three_channels(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 1):
+        raise InputError(f"this image of shape {pixels.shape} is grayscale; a spectrum can only be estimated from RGB.")
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        hint = "; move the channels to the last axis" if pixels.ndim == 3 and pixels.shape[0] in (3, 4) else ""
+        raise InputError(f"an RGB image has the shape (y, x, 3), not {pixels.shape}{hint}.")
+    if min(pixels.shape[:2]) < SMALLEST_SIDE:
+        raise InputError(
+            f"an image of {pixels.shape[0]} x {pixels.shape[1]} pixels is too small; it takes at least {SMALLEST_SIDE} x {SMALLEST_SIDE}."
+        )
+    if pixels.shape[2] == 4:
+        notify("The image's fourth channel was taken as alpha and left out.")
+    return pixels[..., :3]
+
+
+def _default_white(pixels: npt.NDArray[Any]) -> float:
+    if pixels.dtype.kind == "f":
+        return 1.0
+    if pixels.dtype in (np.uint8, np.uint16):
+        return float(np.iinfo(pixels.dtype).max)
+    raise InputError(
+        f"an image of type {pixels.dtype} is not known to be RGB; convert it to uint8, uint16, or floating values in [0, 1]."
+    )
+
+
+def _check_level(name: str, value: float | None, default: float) -> float:
+    if value is None:
+        return default
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be a number, not {value!r}.") from None
+    if not SMALLEST_LEVEL <= number <= 1 / SMALLEST_LEVEL:
+        raise InputError(f"{name} must be a positive number of ordinary size, not {number:g}.")
+    return number
