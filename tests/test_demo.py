@@ -40,7 +40,7 @@ def test_the_scores_are_those_of_the_files(result: DemoResult) -> None:
 
 def test_the_baselines_stand_beside_the_model_once_each(result: DemoResult) -> None:
     assert [score.name for score in result.scores] == ["polynomial", "linear"]
-    assert result.header() == ["model", "MRAE@0.01", "RMSE", "SAM (degrees)", "PSNR (dB)", "nm"]
+    assert result.header() == ["model", "MRAE@0.01", "RMSE", "SAM (°)", "PSNR (dB)", "nm"]
 
 
 def test_the_estimate_is_of_some_use_and_says_what_made_it(result: DemoResult) -> None:
@@ -68,3 +68,9 @@ def test_an_unknown_model_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         run_demo(tmp_path / "demo", model="nowhere")
     assert not any(tmp_path.iterdir())
+
+
+def test_the_shipped_network_recovers_spectra_better_than_both_baselines(tmp_path: Path) -> None:
+    photo, *baselines = run_demo(tmp_path).scores
+    assert photo.name == "photo"
+    assert all(photo.rmse < baseline.rmse and photo.sam < baseline.sam for baseline in baselines)

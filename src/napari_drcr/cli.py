@@ -98,7 +98,7 @@ def _print_table(header: list[str], rows: list[list[str]], *, sum_up: bool = Fal
 
     table = Table()
     for number, title in enumerate(header):
-        table.add_column(title, justify="right" if number else "left")
+        table.add_column(title, justify="right" if number else "left", overflow="fold")
     for number, row in enumerate(rows):
         if sum_up and number == len(rows) - 1:
             table.add_section()

@@ -60,7 +60,7 @@ class Score:
 
 def score_header(first: str, floor: float | None) -> list[str]:
     """Titles of the columns of `Score.row`, MRAE with its floor."""
-    return [first, metric_name("mrae", floor), "RMSE", "SAM (degrees)", "PSNR (dB)", "nm"]
+    return [first, metric_name("mrae", floor), "RMSE", "SAM (°)", "PSNR (dB)", "nm"]
 
 
 @dataclass(frozen=True)
