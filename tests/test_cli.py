@@ -44,7 +44,7 @@ def test_one_photo_becomes_one_cube(photo: Path, tmp_path: Path) -> None:
 def test_every_format_of_cubes_goes_out_and_in(photo: Path, tmp_path: Path, suffix: str) -> None:
     cube = tmp_path / f"out{suffix}"
     run("reconstruct", photo, "-o", cube, "-m", "linear")
-    assert nd.read_cube(cube).equals(nd.reconstruct(photo, "linear"))
+    assert nd.read_cube(cube).equals(nd.reconstruct(photo, "linear").drop_vars("clipped"))  # the marks stay in memory
     run("simulate", cube, "-o", tmp_path / "again.jpg")
     assert nd.read_rgb(tmp_path / "again.jpg").shape == (20, 30, 3)
 
