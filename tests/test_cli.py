@@ -117,6 +117,7 @@ def test_bad_input_ends_with_one_sentence_and_code_2(photo: Path, tmp_path: Path
     assert "no camera 'leica'" in complaint("simulate", photo, "-o", tmp_path, "--camera", "leica")
     assert "there is no file" in complaint("simulate", photo, "-o", tmp_path, "--camera", tmp_path / "gone.csv")
     assert "no cube" in complaint("simulate", photo, "-o", tmp_path / "x.jpg")
+    assert "add --jpeg-quality 0" in complaint("simulate", photo, "-o", tmp_path / "x.png")
     assert "is not a folder" in complaint("evaluate", "--rgb", tmp_path / "a", "--truth", tmp_path)
     assert "no configuration file" in complaint("train", tmp_path / "config.yaml")
     assert "no data folder" in complaint("train", "-o", tmp_path / "run")

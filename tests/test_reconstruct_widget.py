@@ -117,6 +117,13 @@ def test_estimate_is_added_as_a_cube_layer(viewer: napari.Viewer, qtbot: QtBot, 
     assert viewer.canvas.overlays.current_slice.visible
 
 
+def test_beside_another_stack_the_slider_goes_to_the_cube(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    viewer.add_image(np.zeros((4, 24, 32)), units=("nm", "pixel", "pixel"))
+    viewer.add_image(random_rgb(), rgb=True)
+    run(open_widget(viewer, "linear"), qtbot)
+    assert viewer.dims.point[0] == 550
+
+
 def test_result_line_names_model_device_precision_and_time(viewer: napari.Viewer, qtbot: QtBot) -> None:
     viewer.add_image(random_rgb(), rgb=True)
     widget = open_widget(viewer, NETWORK)

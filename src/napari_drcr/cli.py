@@ -213,6 +213,8 @@ def simulate(
     none = {name: None for name in ("photo_electrons", "jpeg_quality") if given[name] == 0}
     settings = {name: value for name, value in given.items() if value is not None} | none
     chosen = find_camera(camera).with_settings(**settings)
+    if chosen.jpeg_quality and output.suffix.lower() == ".png":
+        raise InputError(f"camera {chosen.name} writes JPEG: name a .jpg file instead of {output.name}, or add --jpeg-quality 0 for PNG.")
     targets = _targets(cubes, output, (".jpg", ".jpeg") if chosen.jpeg_quality else (".png",), chosen.suffix)
 
     def work(path: Path, target: Path, show: Callable[..., None]) -> str:
@@ -357,7 +359,8 @@ def _for_each(sources: list[Path], targets: list[Path], work: Callable[[Path, Pa
         except (InputError, OSError, MemoryError) as error:
             if len(sources) == 1:
                 raise
-            print(f"Error: {source}: {error or TOO_LARGE}", file=sys.stderr)
+            sentence = str(error) or TOO_LARGE
+            print(f"Error: {sentence if source.name in sentence else f'{source}: {sentence}'}", file=sys.stderr)
             failed.append(source)
     if failed:
         names = ", ".join(str(source) for source in failed)

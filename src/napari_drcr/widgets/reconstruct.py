@@ -267,13 +267,16 @@ class Reconstruct(QWidget):
     def _add_cube(self, cube: xr.DataArray) -> None:
         if self._worker is None or self._worker.abort_requested:
             return
-        had_bands = self._viewer.dims.ndim > 2
+        dims = self._viewer.dims
+        had_bands = dims.ndim > 2
         values, properties, _ = cube_to_layer_data(cube, source=self._source)
         self._viewer.add_image(values, **properties)
         show_wavelength(self._viewer)
-        if not had_bands:
-            # napari begins at the first band, which in most images is the darkest.
-            self._viewer.dims.set_current_step(0, len(values) // 2)
+        start, step = properties["translate"][0], properties["scale"][0]
+        seen = had_bands and start <= dims.point[0] <= start + step * (len(values) - 1)
+        if not seen:
+            # The first band, where napari begins, is in most images the darkest; and beside other stacks it may show none.
+            dims.set_point(0, start + step * (len(values) // 2))
         facts = cube.attrs
         colours = f"colours {facts['input_profile']}, {facts['clipped_share']:.1%} clipped"
         self._say(f"{facts['model']} on {facts['device_name']}, {facts['precision']}: {facts['seconds']:.1f} s; {colours}")
