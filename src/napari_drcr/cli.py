@@ -214,7 +214,9 @@ def simulate(
     settings = {name: value for name, value in given.items() if value is not None} | none
     chosen = find_camera(camera).with_settings(**settings)
     if chosen.jpeg_quality and output.suffix.lower() == ".png":
-        raise InputError(f"camera {chosen.name} writes JPEG: name a .jpg file instead of {output.name}, or add --jpeg-quality 0 for PNG.")
+        raise InputError(
+            f"camera {chosen.name} writes JPEG: name a .jpg file instead of {output.name}, or add --jpeg-quality 0 for PNG."
+        )
     targets = _targets(cubes, output, (".jpg", ".jpeg") if chosen.jpeg_quality else (".png",), chosen.suffix)
 
     def work(path: Path, target: Path, show: Callable[..., None]) -> str:
