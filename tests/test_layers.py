@@ -115,6 +115,8 @@ def test_wavelengths_come_from_an_axis_in_nm_where_the_metadata_has_none() -> No
     assert cube["wavelength"].values.tolist() == [450, 475, 500]
     assert cube.attrs["quantity"] == "unknown"
     assert cube.dtype == np.float32
+    layer = Image(np.ones((3, 4, 5)), scale=(0.025, 1, 1), translate=(0.45, 0, 0), units=("um", "pixel", "pixel"))
+    assert layer_to_cube(layer)["wavelength"].values == pytest.approx([450, 475, 500])
 
 
 @pytest.mark.parametrize(
@@ -123,12 +125,15 @@ def test_wavelengths_come_from_an_axis_in_nm_where_the_metadata_has_none() -> No
         (Image(np.ones((3, 4, 5)), name="stack"), "'stack' does not say which wavelengths its 3 bands have"),
         (Image(np.ones((3, 4, 5)), metadata={"wavelengths": [400, 500]}), "3 bands, but its metadata names 2 wavelengths"),
         (Image(np.ones((3, 4, 5)), metadata={"wavelengths": [400, 500, 450]}), "ascend"),
+        (Image(np.ones((3, 4, 5)), metadata={"wavelengths": 5}), "its metadata names 1 wavelengths"),
+        (Image(np.ones((3, 4, 5)), metadata={"wavelengths": list("abc")}), "must be numbers in nm"),
+        (Image(np.ones((3, 4, 5)), metadata={"wavelengths": [1, 2, 3], "napari_drcr": "text"}), "are no dictionary"),
         (Image(RGB, rgb=True), "an RGB image, not a cube"),
         (Image(np.ones((4, 5))), "an image of 2 axes, not a cube"),
         (Labels(np.ones((3, 4, 5), int)), "of the kind Labels, not a cube"),
         (Image([np.ones((3, 8, 8)), np.ones((3, 4, 4))], multiscale=True), "is multiscale"),
     ],
-    ids=["no wavelengths", "other count", "descending", "RGB", "two axes", "labels", "multiscale"],
+    ids=["no wavelengths", "other count", "descending", "number", "letters", "text", "RGB", "two axes", "labels", "multiscale"],
 )
 def test_layers_that_are_no_cube_are_refused(layer: Layer, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):

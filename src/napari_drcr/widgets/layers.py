@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 PROVENANCE_KEY = "napari_drcr"
 WAVELENGTHS_KEY = "wavelengths"
+NANOMETRES_IN = {"nanometer": 1.0, "micrometer": 1000.0}
 EVEN_TOLERANCE = 0.02
 """How far, in band spacings, a band may lie from an even grid before the axis shows band numbers instead of nm."""
 
@@ -111,7 +113,7 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
     ----------
     layer : napari.layers.Layer
         An image of three axes (band, y, x). Its bands are those of ``metadata["wavelengths"]``, in nm, else of its first
-        axis where that is in nm.
+        axis where that is in nm or µm.
 
     Returns
     -------
@@ -128,8 +130,12 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
     if layer.rgb or layer.ndim != 3:
         found = "an RGB image" if layer.rgb else f"an image of {layer.ndim} axes"
         raise InputError(f"the layer {layer.name!r} is {found}, not a cube of three axes (band, y, x); choose a cube layer.")
-    provenance = dict(layer.metadata.get(PROVENANCE_KEY, {}))
-    provenance.pop("name", None)
+    provenance = layer.metadata.get(PROVENANCE_KEY, {})
+    if not isinstance(provenance, Mapping):
+        raise InputError(
+            f"the layer {layer.name!r} has metadata[{PROVENANCE_KEY!r}] that are no dictionary; remove or correct them."
+        )
+    provenance = {key: value for key, value in provenance.items() if key != "name"}
     labels = {key: provenance.pop(key) for key in ("quantity", "scale", "illuminant") if key in provenance}
     cube = make_cube(layer.data, _wavelengths(layer), name=layer.name, attrs=provenance, **labels)
     clipped = np.asarray(layer.metadata.get(CLIPPED))
@@ -140,13 +146,13 @@ def _wavelengths(layer: Image) -> npt.NDArray[np.float64]:
     bands = layer.data.shape[0]
     stated = layer.metadata.get(WAVELENGTHS_KEY)
     if stated is not None:
-        if len(stated) != bands:
+        if np.shape(stated) != (bands,):
             raise InputError(
-                f"the layer {layer.name!r} has {bands} bands, but its metadata names {len(stated)} wavelengths; correct these."
+                f"the layer {layer.name!r} has {bands} bands, but its metadata names {np.size(stated)} wavelengths; correct these."
             )
-        return np.asarray(stated, dtype=np.float64)
-    if str(layer.units[0]) == "nanometer":
-        return np.asarray(layer.translate[0] + layer.scale[0] * np.arange(bands), dtype=np.float64)
+        return np.asarray(stated)
+    if (factor := NANOMETRES_IN.get(str(layer.units[0]))) is not None:
+        return np.asarray(factor * (layer.translate[0] + layer.scale[0] * np.arange(bands)), dtype=np.float64)
     raise InputError(
         f"the layer {layer.name!r} does not say which wavelengths its {bands} bands have; "
         f"put them, in nm, into layer.metadata[{WAVELENGTHS_KEY!r}]."
