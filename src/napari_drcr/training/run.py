@@ -2,48 +2,39 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from math import isfinite
 from pathlib import Path
-from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
 import lightning as pl
 import platformdirs
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from napari_drcr.camera import find_camera
 from napari_drcr.devices import choose_device, precisions
 from napari_drcr.errors import InputError
-from napari_drcr.files import atomic_path
-from napari_drcr.metrics import metric_name
 from napari_drcr.pickles import load_plain
 from napari_drcr.training.config import TrainingConfig, read_config, write_config
 from napari_drcr.training.data import Patches, Photographs, Scene, StepSampler, cache_scenes
 from napari_drcr.training.module import TrainingModule
-from napari_drcr.weights import Card, Model, save_model
+from napari_drcr.training.recorder import MODEL, Progress, Recorder
+from napari_drcr.weights import Card
 
 CONFIG = "config.yaml"
-METRICS = "metrics.csv"
 LOG = "log.txt"
 CHECKPOINTS = "checkpoints"
-MODEL = "model.safetensors"
-COLUMNS = ("step", "loss", "mrae", "learning_rate", "seconds")
 LIGHTNING_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
 
-Progress = Callable[[int, int, str], None]
 Samples = DataLoader[tuple[Tensor, Tensor]]
 
 
@@ -245,118 +236,3 @@ def _close_log(log: logging.Logger) -> None:
     for handler in list(log.handlers):
         log.removeHandler(handler)
         handler.close()
-
-
-class Recorder(Callback):
-    """Writes metrics and log, keeps the best model, reports progress.
-
-    Parameters
-    ----------
-    config : TrainingConfig
-        Of the run.
-    folder : Path
-        The run folder.
-    card : Card
-        Of the model, its scores to be filled in.
-    log : logging.Logger
-        Of the run.
-    progress : callable or None
-        See `start_run`.
-    """
-
-    def __init__(
-        self, config: TrainingConfig, folder: Path, card: Card, log: logging.Logger, progress: Progress | None
-    ) -> None:
-        self.config, self.folder, self.card, self.run_log, self.progress = config, folder, card, log, progress
-        self.best = float("inf")
-        self.mrae: float | None = None
-        self.started = time.monotonic()
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs to know."""
-        return {"best": self.best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up `state_dict`."""
-        self.best = state_dict["best"]
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Drop rows that a resumed run will write again."""
-        self.started = time.monotonic()
-        kept = [row for row in read_metrics(self.folder) if row["step"] <= trainer.global_step]
-        _write_metrics(self.folder, kept)
-
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
-        """Report progress, and stop where nothing more can be learned."""
-        if not isfinite(outputs["loss"]):
-            raise InputError(
-                f"the loss is {float(outputs['loss'])} at step {trainer.global_step}: choose a lower learning.learning_rate."
-            )
-        if self.progress is not None:
-            self.progress(
-                trainer.global_step, self.config.learning.steps, f"loss {float(outputs['loss']):.4f}, best {self.best:.4f}"
-            )
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep the averaged weights if they are the best so far, and record the figures."""
-        assert isinstance(pl_module, TrainingModule)
-        mrae = fmean(pl_module.scores)
-        if mrae < self.best:
-            self.best = mrae
-            title = f"validation {metric_name('mrae', self.config.learning.validation_floor)}"
-            recipe = f"{self.card.recipe}, best at step {trainer.global_step}"
-            card = self.card.model_copy(update={"scores": {title: round(mrae, 4)}, "recipe": recipe})
-            save_model(self.folder / MODEL, Model(card, pl_module.network))
-        self.mrae = mrae
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add a row to the metrics."""
-        if self.mrae is None:  # Lightning resumes at the end of the epoch that the checkpoint closed.
-            return
-        row = {
-            "step": trainer.global_step,
-            "loss": float(trainer.callback_metrics["loss"]),
-            "mrae": self.mrae,
-            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-            "seconds": time.monotonic() - self.started,
-        }
-        _write_metrics(self.folder, [*read_metrics(self.folder), row])
-        self.run_log.info(
-            "step %d: loss %.4f, MRAE@%g %.4f", row["step"], row["loss"], self.config.learning.validation_floor, self.mrae
-        )
-        self.mrae = None
-
-
-def read_metrics(folder: Path) -> list[dict[str, float]]:
-    """The rows of a run's metrics, oldest first; empty when there are none yet.
-
-    Parameters
-    ----------
-    folder : Path
-        The run folder.
-
-    Returns
-    -------
-    list of dict
-        Keys step, loss, mrae, learning_rate, seconds (since the start or the last resume).
-
-    Raises
-    ------
-    InputError
-        If the file is damaged.
-    """
-    path = folder / METRICS
-    if not path.is_file():
-        return []
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [{column: float(row[column]) for column in COLUMNS} for row in csv.DictReader(file)]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged; delete it to go on without the past figures.") from error
-
-
-def _write_metrics(folder: Path, rows: list[dict[str, float]]) -> None:
-    with atomic_path(folder / METRICS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
