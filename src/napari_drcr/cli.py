@@ -77,7 +77,7 @@ def _show_warning(
 
 @contextmanager
 def _progress_bar(text: str) -> Iterator[Callable[..., None]]:
-    """A bar on stderr that shows itself once the work has taken a moment; called with (done, total, text=None)."""
+    """A bar on stderr while the work goes on; what it yields is called with (done, total, text=None)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

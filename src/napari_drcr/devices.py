@@ -31,7 +31,13 @@ def devices() -> dict[str, str]:
 
 
 def processor_name() -> str:
-    """The CPU's name and how many of its cores this process may use."""
+    """What the CPU is called.
+
+    Returns
+    -------
+    str
+        Its name, and in brackets how many of its cores this process may use.
+    """
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -171,7 +171,25 @@ def error_curve(truth: Cube, estimate: Cube, metric: str = "mrae", floor: float 
 
 
 def metric_name(metric: str, floor: float | None = None) -> str:
-    """How a figure is labelled: ``MRAE``, ``MRAE@0.01``, ``RMSE``, ``SAM``, ``PSNR``."""
+    """How a figure is labelled.
+
+    Parameters
+    ----------
+    metric : {"mrae", "rmse", "sam", "psnr"}
+        Which.
+    floor : float, optional
+        Of the MRAE; the others have none.
+
+    Returns
+    -------
+    str
+        ``MRAE``, ``MRAE@0.01``, ``RMSE``, ``SAM`` or ``PSNR``.
+
+    Raises
+    ------
+    InputError
+        If there is no such metric.
+    """
     return f"MRAE@{floor:g}" if _known(metric) == "mrae" and floor else metric.upper()
 
 

@@ -144,7 +144,13 @@ class Model:
 
 
 def shipped_models() -> list[str]:
-    """Names that `load_model` knows without a file, the default first."""
+    """The models that come with the package.
+
+    Returns
+    -------
+    list of str
+        Names that `load_model` knows without a file, the default first.
+    """
     folder = resources.files("napari_drcr") / "models"
     names = sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".safetensors"))
     return sorted(names, key=lambda name: name != DEFAULT_MODEL)

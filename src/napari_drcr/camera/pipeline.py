@@ -107,7 +107,22 @@ class Camera:
             raise InputError(f"jpeg_quality must lie in 1-100, or be left out for no compression, not {self.jpeg_quality}.")
 
     def with_settings(self, **settings: Any) -> Camera:
-        """The same camera with other settings, named as the parameters of the class."""
+        """The same camera with other settings.
+
+        Parameters
+        ----------
+        **settings
+            Named as the parameters of the class.
+
+        Returns
+        -------
+        Camera
+
+        Raises
+        ------
+        InputError
+            If a setting is out of its range.
+        """
         return replace(self, **settings)
 
     @property

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from napari_drcr.camera import JPEG_GRID, find_camera
 from napari_drcr.errors import InputError
+from napari_drcr.files import atomic_path
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -211,7 +212,26 @@ def read_config(path: str | Path, **overrides: Any) -> TrainingConfig:
 
 
 def make_config(content: dict[str, Any], *, source: str = "the configuration", **overrides: Any) -> TrainingConfig:
-    """Check the values of a configuration; parameters and errors as for `read_config`."""
+    """Check the values of a configuration.
+
+    Parameters
+    ----------
+    content : dict
+        Sections and values as in the YAML file; left as it is.
+    source : str
+        What errors call it.
+    **overrides
+        As for `read_config`.
+
+    Returns
+    -------
+    TrainingConfig
+
+    Raises
+    ------
+    InputError
+        Naming the field that is wrong, its value and what it needs.
+    """
     for key, value in overrides.items():
         section, _, field = key.rpartition("__")
         if value is None:
@@ -238,5 +258,20 @@ def make_config(content: dict[str, Any], *, source: str = "the configuration", *
 
 
 def write_config(path: Path, config: TrainingConfig) -> None:
-    """Write `config` as YAML to `path`."""
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    """Write a configuration as YAML, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file, replaced if it is there.
+    config : TrainingConfig
+        What `read_config` gives back.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        content = config.model_dump(mode="json")
+        temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -114,7 +114,8 @@ def cache_scene(path: Path, config: DataConfig) -> Scene:
             raise InputError(
                 f"{path.name} holds values that are not finite, or beyond 65504; divide them by their white level."
             )
-        label.write_text(str(cube.attrs.get("quantity", "unknown")), encoding="utf-8")
+        with atomic_path(label) as temporary:
+            temporary.write_text(str(cube.attrs.get("quantity", "unknown")), encoding="utf-8")
         with atomic_path(cached) as temporary:
             np.save(temporary, values)
     quantity = cast(Quantity, label.read_text(encoding="utf-8"))
@@ -124,7 +125,23 @@ def cache_scene(path: Path, config: DataConfig) -> Scene:
 
 
 def cache_scenes(config: DataConfig) -> tuple[list[Scene], list[Scene]]:
-    """Both sides of the split, cached; parameters and errors as for `split_cubes`."""
+    """Both sides of the split, cached.
+
+    Parameters
+    ----------
+    config : DataConfig
+        Its folder, the scenes to hold back, and the size of a patch.
+
+    Returns
+    -------
+    tuple of two lists of Scene
+        Training, validation.
+
+    Raises
+    ------
+    InputError
+        As for `split_cubes` and `cache_scene`, or if a training scene is smaller than a patch.
+    """
     training, validation = ([cache_scene(path, config) for path in side] for side in split_cubes(config))
     if unknown := [scene.name for scene in training + validation if scene.quantity == "unknown"]:
         notify(
@@ -136,7 +153,24 @@ def cache_scenes(config: DataConfig) -> tuple[list[Scene], list[Scene]]:
 
 
 def metered_camera(camera: Camera, scene: Scene) -> Camera:
-    """The camera as it is set for the whole of a scene; see `napari_drcr.camera.Camera.metered`."""
+    """The camera as it is set for the whole of a scene; see `napari_drcr.camera.Camera.metered`.
+
+    Parameters
+    ----------
+    camera : Camera
+        Any camera; the same comes back where nothing about it is automatic, and then the scene is not read.
+    scene : Scene
+        What it looks at.
+
+    Returns
+    -------
+    Camera
+
+    Raises
+    ------
+    InputError
+        If the scene is black.
+    """
     if not camera.needs_metering:
         return camera
     mean = scene.values().mean(axis=(1, 2), dtype=np.float64)
@@ -147,7 +181,21 @@ def metered_camera(camera: Camera, scene: Scene) -> Camera:
 
 
 def draw_camera(camera: Camera, config: CameraConfig, random: np.random.Generator) -> Camera:
-    """The camera, as it is set for a scene, with noise and compression drawn from the configuration's ranges."""
+    """A camera with noise and compression drawn from the configuration's ranges.
+
+    Parameters
+    ----------
+    camera : Camera
+        As it is set for a scene.
+    config : CameraConfig
+        The ranges.
+    random : numpy.random.Generator
+        Where the draws come from, always in the same order.
+
+    Returns
+    -------
+    Camera
+    """
     return camera.with_settings(
         photo_electrons=float(np.exp(random.uniform(*np.log(config.photo_electrons)))),
         read_noise=config.read_noise,

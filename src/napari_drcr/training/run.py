@@ -39,7 +39,18 @@ Samples = DataLoader[tuple[Tensor, Tensor]]
 
 
 def new_run_folder(name: str) -> Path:
-    """Where runs are kept when nobody says otherwise: a folder of the user's data, named for model and time."""
+    """Where a run is kept when nobody says otherwise.
+
+    Parameters
+    ----------
+    name : str
+        Of the model.
+
+    Returns
+    -------
+    Path
+        A folder among the user's data, named for model and time; it is not made yet.
+    """
     return Path(platformdirs.user_data_dir("napari-drcr")) / "runs" / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
