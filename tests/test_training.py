@@ -13,9 +13,10 @@ import napari_drcr as nd
 from napari_drcr.camera import find_camera
 from napari_drcr.sample import synthetic_scene
 from napari_drcr.training.config import TrainingConfig, make_config, read_config, write_config
-from napari_drcr.training.data import Patches, cache_scenes
+from napari_drcr.training.data import Patches
 from napari_drcr.training.recorder import read_metrics
 from napari_drcr.training.run import resume_run, start_run
+from napari_drcr.training.scenes import cache_scenes
 
 STEPS = 6
 

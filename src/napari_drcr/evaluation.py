@@ -14,7 +14,7 @@ import xarray as xr
 from napari_drcr.cube import align
 from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path
-from napari_drcr.io import find_cubes, read_cube
+from napari_drcr.io import by_stem, find_cubes, find_images, read_cube
 from napari_drcr.metrics import metric_name, mrae, psnr, rmse, sam
 from napari_drcr.reconstruction import reconstruct
 from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
@@ -28,7 +28,6 @@ PROTOCOLS: Mapping[str, str] = {
 }
 DEFAULT_FLOOR = 0.01
 BORDER = 128
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -138,33 +137,15 @@ def find_pairs(rgb: str | Path, truth: str | Path) -> tuple[list[tuple[Path, Pat
     InputError
         If a folder is missing, two images or two cubes share a stem, or nothing matches.
     """
-    folders = Path(rgb), Path(truth)
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(f"{folder} is not a folder.")
-    images = _by_stem(
-        [path for path in sorted(folders[0].iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-    )
-    cubes = _by_stem(find_cubes(folders[1]))
+    images, cubes = find_images(rgb), by_stem(find_cubes(truth))
     pairs = [(images[name], cubes[name]) for name in sorted(images.keys() & cubes.keys())]
     if not pairs:
         raise InputError(
-            f"none of the {len(images)} images in {folders[0]} has the name of one of the {len(cubes)} cubes in {folders[1]}; "
+            f"none of the {len(images)} images in {rgb} has the name of one of the {len(cubes)} cubes in {truth}; "
             "scene.jpg belongs to scene.mat."
         )
     lonely = {name: "no cube of that name" for name in sorted(images.keys() - cubes.keys())}
     return pairs, lonely | {name: "no image of that name" for name in sorted(cubes.keys() - images.keys())}
-
-
-def _by_stem(paths: list[Path]) -> dict[str, Path]:
-    scenes: dict[str, Path] = {}
-    for path in paths:
-        # A folder of the CAVE data is called <scene>_ms.
-        stem = path.name.removesuffix("_ms") if path.is_dir() else path.stem
-        if stem in scenes:
-            raise InputError(f"{path.name} and {scenes[stem].name} in {path.parent} are both scene {stem!r}; keep one.")
-        scenes[stem] = path
-    return scenes
 
 
 def evaluate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import xarray as xr
 
-__all__ = ["CUBE_SUFFIXES", "cube_files", "find_cubes", "looks_like_cube", "read_cube", "read_rgb", "write_cube"]
+__all__ = [
+    "CUBE_SUFFIXES",
+    "IMAGE_SUFFIXES",
+    "by_stem",
+    "cube_files",
+    "find_cubes",
+    "find_images",
+    "looks_like_cube",
+    "read_cube",
+    "read_rgb",
+    "write_cube",
+]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _NETCDF_CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
@@ -24,6 +36,8 @@ _READABLE = (
 
 CUBE_SUFFIXES = (".mat", ".hdr", ".nc", ".tif", ".tiff")
 """What `write_cube` writes."""
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+"""What `find_images` takes for an image."""
 
 
 def read_cube(path: str | os.PathLike[str]) -> xr.DataArray:
@@ -206,6 +220,59 @@ def find_cubes(folder: str | os.PathLike[str]) -> list[Path]:
     with naming(folder):
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     return [entry for entry in entries if looks_like_cube(entry) and (entry.is_dir() or find_header(entry) in (None, entry))]
+
+
+def find_images(folder: str | os.PathLike[str]) -> dict[str, Path]:
+    """The RGB images in a folder, by the stem of their names.
+
+    Parameters
+    ----------
+    folder : path-like
+        A folder. A file is taken for an image by its suffix; one that holds a cube is none.
+
+    Returns
+    -------
+    dict of str to pathlib.Path
+        Sorted.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, it cannot be opened, or two images share a stem.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.")
+    with naming(folder):
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    return by_stem(path for path in files if not looks_like_cube(path))
+
+
+def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    """Cubes or images by the name of their scene.
+
+    Parameters
+    ----------
+    paths : iterable of pathlib.Path
+        Files, and folders of CAVE scenes, which are called ``<scene>_ms``.
+
+    Returns
+    -------
+    dict of str to pathlib.Path
+        In the order given.
+
+    Raises
+    ------
+    InputError
+        If two share a name.
+    """
+    scenes: dict[str, Path] = {}
+    for path in paths:
+        stem = path.name.removesuffix("_ms") if path.is_dir() else path.stem
+        if stem in scenes:
+            raise InputError(f"{path.name} and {scenes[stem].name} in {path.parent} are both scene {stem!r}; keep one.")
+        scenes[stem] = path
+    return scenes
 
 
 def cube_files(path: str | os.PathLike[str]) -> list[Path]:

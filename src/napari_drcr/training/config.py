@@ -9,6 +9,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_drcr.camera import JPEG_GRID, find_camera
+from napari_drcr.colorimetry import illuminant
+from napari_drcr.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path
 
@@ -49,18 +51,29 @@ class NetworkConfig(_Section):
 
 
 class DataConfig(_Section):
-    """The scenes and what is cut from them.
+    """The scenes, where their RGB comes from, and what is cut from them.
 
     Attributes
     ----------
     folder : Path or None
-        ``Train_spectral`` and ``Valid_spectral`` with cubes, or cubes side by side.
+        In one of the layouts of `napari_drcr.training.scenes.find_scenes`.
     validation : tuple of str
         Scenes (file or folder names without suffix) held back where the folder itself does not say.
     quantity : {"reflectance", "radiance"} or None
         What the cubes hold, where their files do not say.
+    rgb : {"simulated", "files"}
+        Photographed by the camera, anew for every patch, or the images of the folder as they are.
+    encoding : {"srgb", "linear"}
+        Of the images of the folder. Linear ones are taken as they are, as a model of the challenges takes them.
+    normalisation : {"white", "maximum"}
+        The images of the folder are divided by their white level, or each by its own maximum.
+    lights : tuple of str
+        Names of CIE illuminants and lamps (see `napari_drcr.colorimetry.illuminant`) that reflectance is lit with, drawn evenly:
+        the cubes become radiance, each scene divided by its own maximum under that light.
     patch : int
         Side of a training patch in pixels, a multiple of 16: patches lie on the JPEG grid.
+    stride : int
+        Pixels between two possible places of a patch, a multiple of 16.
     workers : int
         Processes that prepare samples; 0 prepares them in the training process.
     """
@@ -68,8 +81,31 @@ class DataConfig(_Section):
     folder: Path | None = None
     validation: tuple[str, ...] = ()
     quantity: Literal["reflectance", "radiance"] | None = None
+    rgb: Literal["simulated", "files"] = "simulated"
+    encoding: Literal["srgb", "linear"] = "srgb"
+    normalisation: Literal["white", "maximum"] = "white"
+    lights: tuple[str, ...] = ()
     patch: int = Field(default=64, ge=16, multiple_of=JPEG_GRID)
+    stride: int = Field(default=JPEG_GRID, ge=16, multiple_of=JPEG_GRID)
     workers: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> DataConfig:
+        if self.lights and self.rgb == "files":
+            raise ValueError("lights need a camera, but the images come from files")
+        if self.rgb == "simulated" and (self.encoding, self.normalisation) != ("srgb", "white"):
+            raise ValueError("encoding and normalisation are those of images from files, but a camera makes them here")
+        for light in self.lights:
+            try:
+                illuminant(light, WAVELENGTHS)
+            except InputError as error:
+                raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def card_encoding(self) -> Literal["linear", "as given"]:
+        """What a model of the images of the folder takes, in the words of its card."""
+        return "linear" if self.encoding == "srgb" else "as given"
 
 
 class CameraConfig(_Section):
@@ -110,13 +146,20 @@ class LearningConfig(_Section):
         Optimiser steps of the whole run.
     batch : int
         Patches a step.
+    start_from : str or None
+        A shipped model or a file to go on from; the network is then that model's.
     learning_rate : float
         Of Adam, after warming up linearly over `warmup_steps`; it then decays as ``(1 - step / steps) ** decay_power``.
     floor : float
         The loss is ``|truth - estimate| / max(truth, floor)``, averaged.
+    beta2 : float
+        Of Adam's second moment.
+    weight_decay : float
+        Of Adam, decoupled from the gradient (Loshchilov and Hutter, ICLR 2019); times the learning rate.
     ema_decay : float
-        Of the exponential moving average of the weights, which is what is validated and kept.
-    clip : float
+        Of the exponential moving average of the weights, which is what is validated and kept; see
+        `napari_drcr.training.module.moving_average`.
+    clip : float or None
         Largest norm of the gradient.
     precision : {"auto", "fp32", "bf16", "fp16"}
         "auto" takes bf16 where the device has it natively.
@@ -126,14 +169,17 @@ class LearningConfig(_Section):
         Of the validation's MRAE.
     """
 
+    start_from: str | None = None
     steps: int = Field(default=15000, ge=1)
     batch: int = Field(default=8, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=500, ge=0)
     decay_power: float = Field(default=1.5, ge=0)
     floor: float = Field(default=0.01, gt=0)
+    beta2: float = Field(default=0.999, gt=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
-    clip: float = Field(default=1.0, gt=0)
+    clip: Annotated[float, Field(gt=0)] | None = 1.0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     validate_every: int = Field(default=500, ge=1)
     validation_floor: float = Field(default=0.01, gt=0)
@@ -246,6 +292,8 @@ def make_config(content: dict[str, Any], *, source: str = "the configuration", *
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its content"
         raise InputError(f"{source}: {place} is {first['input']!r}: {first['msg']}.") from error
+    if config.learning.start_from is not None:
+        config = _with_network_of(config.learning.start_from, config, given="network" in content, source=source)
     try:
         camera = find_camera(config.camera.name)
     except InputError as error:
@@ -255,6 +303,32 @@ def make_config(content: dict[str, Any], *, source: str = "the configuration", *
             f"{source}: camera.exposure is {config.camera.exposure}, but camera {camera.name!r} exposes by itself; leave it out."
         )
     return config
+
+
+def _with_network_of(name: str, config: TrainingConfig, *, given: bool, source: str) -> TrainingConfig:
+    """The configuration with the network of the model that it starts from."""
+    from napari_drcr.network import DRCRNet
+    from napari_drcr.weights import load_model
+
+    try:
+        network = load_model(name).estimator
+    except InputError as error:
+        raise InputError(f"{source}: learning.start_from is {name!r}: {error}") from error
+    if not isinstance(network, DRCRNet) or network.bands != len(WAVELENGTHS):
+        raise InputError(f"{source}: learning.start_from is {name!r}, which is no DRCR Net of {len(WAVELENGTHS)} bands.")
+    its_own = NetworkConfig(
+        channels=network.channels,
+        blocks=len(network.blocks),
+        reduction=network.reduction,
+        purification=network.purification is not None,
+        recalibration=network.blocks[0].gate1 is not None,
+        released_npm=network.purification is not None and network.purification.released,
+    )
+    if given and config.network != its_own:
+        raise InputError(
+            f"{source}: network differs from that of learning.start_from ({name!r}: {its_own}); leave the network out."
+        )
+    return config.model_copy(update={"network": its_own})
 
 
 def write_config(path: Path, config: TrainingConfig) -> None:

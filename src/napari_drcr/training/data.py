@@ -1,183 +1,80 @@
-"""Samples: every crop, turn, noise and JPEG is a pure function of (seed, sample index), whatever the workers."""
+"""Samples: every crop, light, turn, noise and JPEG is a pure function of (seed, sample index), whatever the workers."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-import platformdirs
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from napari_drcr.camera import JPEG_GRID, Camera, find_camera
-from napari_drcr.cube import WAVELENGTHS, Quantity, resample
-from napari_drcr.errors import InputError, notify
-from napari_drcr.files import atomic_path
-from napari_drcr.io import cube_files, find_cubes, read_cube
-from napari_drcr.training.config import EXPOSURE, CameraConfig, DataConfig, TrainingConfig
+from napari_drcr.camera import Camera, find_camera
+from napari_drcr.colorimetry import illuminant
+from napari_drcr.cube import WAVELENGTHS
+from napari_drcr.errors import InputError
+from napari_drcr.training.config import EXPOSURE, CameraConfig, TrainingConfig
+from napari_drcr.training.scenes import Float16Array, Scene
 
-SPECTRAL_FOLDERS = ("Train_spectral", "Valid_spectral")
+Float32Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A cube in the cache: half precision, (31, y, x), memory-mapped when read."""
+class Setting:
+    """How a scene is lit and photographed: settled once for the whole of it, and shared by all its crops.
 
-    name: str
-    cached: Path
-    quantity: Quantity
-
-    def values(self) -> npt.NDArray[np.float16]:
-        """The memory-mapped values, shape (31, y, x)."""
-        return np.load(self.cached, mmap_mode="r")  # type: ignore[no-any-return]
-
-
-def split_cubes(config: DataConfig) -> tuple[list[Path], list[Path]]:
-    """Training and validation cubes of a folder.
-
-    Parameters
+    Attributes
     ----------
-    config : DataConfig
-        Its folder, and the scenes to hold back.
-
-    Returns
-    -------
-    tuple of two lists of Path
-        Training, validation.
-
-    Raises
-    ------
-    InputError
-        If there is nothing to learn from or nothing to validate on.
+    camera : Camera
+        Metered for the scene.
+    response : ndarray, shape (31, 3), float32
+        Linear RGB per unit of each band of the cube as lit.
+    light : ndarray, shape (31, 1, 1), float32
+        What the cached cube is multiplied by: 1, or the light over the largest value that the scene has under it.
     """
-    if config.folder is None:
-        raise InputError("no data folder is given: name it in data.folder or with --data.")
-    folder = config.folder.expanduser()
-    if not folder.is_dir():
-        raise InputError(f"the data folder {folder} does not exist.")
-    split = [folder / name for name in SPECTRAL_FOLDERS]
-    if split[0].is_dir():
-        cubes = [path for side in split if side.is_dir() for path in find_cubes(side)]
-        held_back = {path.stem for path in cubes if path.parent == split[1]} | set(config.validation)
-    else:
-        cubes = find_cubes(folder)
-        held_back = set(config.validation)
-    if unknown := set(config.validation) - {path.stem for path in cubes}:
-        raise InputError(f"data.validation names {', '.join(sorted(unknown))}, which {folder} does not hold.")
-    training = [path for path in cubes if path.stem not in held_back]
-    validation = [path for path in cubes if path.stem in held_back]
-    if not training or not validation:
-        raise InputError(
-            f"{folder} gives {len(training)} training and {len(validation)} validation cubes, both are needed: "
-            "hold some back in Valid_spectral or by name in data.validation."
-        )
-    return training, validation
+
+    camera: Camera
+    response: Float32Array
+    light: Float32Array
 
 
-def cache_scene(path: Path, config: DataConfig) -> Scene:
-    """Convert a cube once, to half precision at 400-700 nm.
-
-    Parameters
-    ----------
-    path : Path
-        A cube file or folder.
-    config : DataConfig
-        For the quantity, where the file does not say.
-
-    Returns
-    -------
-    Scene
-        Its cached file is keyed by the content of the cube, and lies in the user's cache folder until they delete it.
-
-    Raises
-    ------
-    InputError
-        If the cube cannot be read, does not cover 400-700 nm, or holds values that half precision cannot.
-    """
-    digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in cube_files(path))).hexdigest()
-    folder = Path(platformdirs.user_cache_dir("napari-drcr")) / "scenes"
-    folder.mkdir(parents=True, exist_ok=True)
-    cached, label = folder / f"{digest}.npy", folder / f"{digest}.txt"
-    if not (cached.exists() and label.exists()):
-        cube = resample(read_cube(path), WAVELENGTHS)
-        if cube.sizes["wavelength"] != len(WAVELENGTHS):
-            nm = cube["wavelength"].values
-            raise InputError(f"{path.name} covers {nm[0]:g}-{nm[-1]:g} nm only; training needs 400-700 nm.")
-        values = np.asarray(cube.values, dtype=np.float16)
-        if not np.isfinite(values).all():
-            raise InputError(
-                f"{path.name} holds values that are not finite, or beyond 65504; divide them by their white level."
-            )
-        with atomic_path(label) as temporary:
-            temporary.write_text(str(cube.attrs.get("quantity", "unknown")), encoding="utf-8")
-        with atomic_path(cached) as temporary:
-            np.save(temporary, values)
-    quantity = cast(Quantity, label.read_text(encoding="utf-8"))
-    if quantity == "unknown":
-        quantity = config.quantity or quantity
-    return Scene(path.stem, cached, quantity)
-
-
-def cache_scenes(config: DataConfig) -> tuple[list[Scene], list[Scene]]:
-    """Both sides of the split, cached.
-
-    Parameters
-    ----------
-    config : DataConfig
-        Its folder, the scenes to hold back, and the size of a patch.
-
-    Returns
-    -------
-    tuple of two lists of Scene
-        Training, validation.
-
-    Raises
-    ------
-    InputError
-        As for `split_cubes` and `cache_scene`, or if a training scene is smaller than a patch.
-    """
-    training, validation = ([cache_scene(path, config) for path in side] for side in split_cubes(config))
-    if unknown := [scene.name for scene in training + validation if scene.quantity == "unknown"]:
-        notify(
-            f"{len(unknown)} scenes (such as {unknown[0]}) do not say what they hold and are taken as reflectance (data.quantity)."
-        )
-    if small := [scene.name for scene in training if min(scene.values().shape[1:]) < config.patch]:
-        raise InputError(f"{small[0]} is smaller than data.patch = {config.patch} pixels; choose a smaller patch.")
-    return training, validation
-
-
-def metered_camera(camera: Camera, scene: Scene) -> Camera:
-    """The camera as it is set for the whole of a scene; see `napari_drcr.camera.Camera.metered`.
+def set_up(camera: Camera, scene: Scene, light: str | None) -> Setting:
+    """Light a scene and set the camera for it.
 
     Parameters
     ----------
     camera : Camera
-        Any camera; the same comes back where nothing about it is automatic, and then the scene is not read.
+        With its standard settings; see `napari_drcr.camera.Camera.metered`.
     scene : Scene
-        What it looks at.
+        Read as a whole only where something depends on all of it.
+    light : str or None
+        See `DataConfig.lights`; None leaves the cube as it is.
 
     Returns
     -------
-    Camera
+    Setting
 
     Raises
     ------
     InputError
         If the scene is black.
     """
-    if not camera.needs_metering:
-        return camera
-    mean = scene.values().mean(axis=(1, 2), dtype=np.float64)
-    try:
-        return camera.metered(mean @ camera.response(WAVELENGTHS, scene.quantity))
-    except InputError as error:
-        raise InputError(f"scene {scene.name}: {error}") from error
+    factors = np.ones(len(WAVELENGTHS)) if light is None else illuminant(light, WAVELENGTHS)
+    if light is not None:
+        brightest = float((scene.values().max(axis=(1, 2)) * factors).max())
+        if brightest <= 0:
+            raise InputError(f"scene {scene.name} is black: it cannot be divided by its maximum.")
+        factors = factors / brightest
+    response = camera.response(WAVELENGTHS, scene.quantity if light is None else "radiance")
+    if camera.needs_metering:
+        mean = scene.values().mean(axis=(1, 2), dtype=np.float64) * factors
+        try:
+            camera = camera.metered(mean @ response)
+        except InputError as error:
+            raise InputError(f"scene {scene.name}: {error}") from error
+    return Setting(camera, response, factors.astype(np.float32)[:, None, None])
 
 
 def draw_camera(camera: Camera, config: CameraConfig, random: np.random.Generator) -> Camera:
@@ -206,48 +103,69 @@ def draw_camera(camera: Camera, config: CameraConfig, random: np.random.Generato
 
 
 class Patches(Dataset[tuple[Tensor, Tensor]]):
-    """Random patches of random scenes, photographed on the fly.
+    """Random patches of random scenes, photographed on the fly or cut from the scenes' own images.
 
     Parameters
     ----------
     scenes : list of Scene
         What to cut from.
     config : TrainingConfig
-        Seed, patch size and camera.
+        Seed, patches, lights and camera.
 
     Notes
     -----
-    Item i is linear RGB (3, patch, patch) and the cube (31, patch, patch), both float32, the cube scaled by the exposure that
-    was drawn for the photo. Any i from 0 up is valid; it depends on nothing but the seed and i. Patches are turned after the
-    JPEG. A camera that sets itself is set for whole scenes; automatic exposure leaves the cube as it is.
+    Item i is RGB as the network takes it (3, patch, patch) and the cube (31, patch, patch), both float32, the cube scaled by the
+    exposure that was drawn for the photo. Any i from 0 up is valid; it depends on nothing but the seed and i. Patches are turned
+    after the JPEG. A camera that sets itself is set for whole scenes; automatic exposure leaves the cube as it is.
     """
 
     def __init__(self, scenes: list[Scene], config: TrainingConfig) -> None:
         self.scenes = scenes
         self.config = config
-        camera = find_camera(config.camera.name)
-        self._cameras = [metered_camera(camera, scene) for scene in scenes]
-        self._exposure = (config.camera.exposure or EXPOSURE) if camera.keeps_scale else (1.0, 1.0)
-        self._values: dict[int, npt.NDArray[np.float16]] = {}
+        self._camera = find_camera(config.camera.name)
+        self._exposure = (config.camera.exposure or EXPOSURE) if self._camera.keeps_scale else (1.0, 1.0)
+        self._opened: dict[int, tuple[Float16Array, Float16Array | None]] = {}
+        self._settings: dict[tuple[int, str | None], Setting] = {}
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Sample `index`, see the class."""
         random = np.random.default_rng((self.config.seed, index))
-        patch = self.config.data.patch
+        data = self.config.data
         number = int(random.integers(len(self.scenes)))
-        if number not in self._values:
-            self._values[number] = self.scenes[number].values()
-        values = self._values[number]
-        top, left = (JPEG_GRID * int(random.integers((side - patch) // JPEG_GRID + 1)) for side in values.shape[1:])
-        cube = values[:, top : top + patch, left : left + patch].astype(np.float32)
-        exposure = float(np.exp(random.uniform(*np.log(self._exposure))))
-        camera = self._cameras[number]
-        camera = draw_camera(camera.with_settings(exposure=camera.exposure * exposure), self.config.camera, random)
-        response = camera.response(WAVELENGTHS, self.scenes[number].quantity)
-        rgb = camera.decode(np.moveaxis(camera.develop(np.tensordot(cube, response, axes=(0, 0)), random), -1, 0))
-        cube *= exposure
+        values, image = self._open(number)
+        top, left = (data.stride * int(random.integers((side - data.patch) // data.stride + 1)) for side in values.shape[1:])
+        window = np.s_[:, top : top + data.patch, left : left + data.patch]
+        cube = values[window].astype(np.float32)
+        if image is not None:
+            rgb = image[window].astype(np.float32)
+        else:
+            rgb, cube = self._photograph(number, cube, random)
         quarter_turns, mirror = int(random.integers(4)), bool(random.integers(2))
         return _turned(rgb, quarter_turns, mirror), _turned(cube, quarter_turns, mirror)
+
+    def _open(self, number: int) -> tuple[Float16Array, Float16Array | None]:
+        if number not in self._opened:
+            scene = self.scenes[number]
+            self._opened[number] = scene.values(), None if scene.cached_rgb is None else scene.rgb()
+        return self._opened[number]
+
+    def _photograph(
+        self, number: int, cube: Float32Array, random: np.random.Generator
+    ) -> tuple[Float32Array, Float32Array]:
+        """RGB and cube under a drawn exposure, light, noise and compression."""
+        exposure = float(np.exp(random.uniform(*np.log(self._exposure))))
+        lights = self.config.data.lights
+        setting = self._set_up(number, lights[int(random.integers(len(lights)))] if lights else None)
+        camera = setting.camera.with_settings(exposure=setting.camera.exposure * exposure)
+        camera = draw_camera(camera, self.config.camera, random)
+        cube = cube * setting.light
+        linear = np.tensordot(cube, setting.response, axes=(0, 0))
+        return camera.decode(np.moveaxis(camera.develop(linear, random), -1, 0)), cube * np.float32(exposure)
+
+    def _set_up(self, number: int, light: str | None) -> Setting:
+        if (number, light) not in self._settings:
+            self._settings[number, light] = set_up(self._camera, self.scenes[number], light)
+        return self._settings[number, light]
 
 
 def _turned(image: npt.NDArray[np.float32], quarter_turns: int, mirror: bool) -> Tensor:
@@ -282,19 +200,22 @@ class StepSampler(Sampler[int]):
 
 
 class Photographs(Dataset[tuple[Tensor, Tensor]]):
-    """Whole validation scenes as the camera's standard settings show them: linear RGB (3, y, x) and cube (31, y, x).
+    """Whole validation scenes: RGB as the network takes it (3, y, x) and cube (31, y, x), float32.
 
     Parameters
     ----------
     scenes : list of Scene
-        What to photograph; cut to multiples of 4 pixels.
+        Cut to multiples of 4 pixels.
     camera : Camera
-        With its standard settings.
+        With its standard settings; for scenes without an image of their own.
+    lights : tuple of str
+        See `DataConfig.lights`; each scene is lit by one of them, spread evenly over the list.
     """
 
-    def __init__(self, scenes: list[Scene], camera: Camera) -> None:
+    def __init__(self, scenes: list[Scene], camera: Camera, lights: tuple[str, ...] = ()) -> None:
         self.scenes = scenes
         self.camera = camera
+        self.lights = lights
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -302,9 +223,13 @@ class Photographs(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Scene `index`, see the class."""
         scene = self.scenes[index]
-        values = scene.values()
-        height, width = (side // 4 * 4 for side in values.shape[1:])
-        cube = values[:, :height, :width].astype(np.float32)
-        linear = np.tensordot(cube, self.camera.response(WAVELENGTHS, scene.quantity), axes=(0, 0))
-        rgb = self.camera.decode(np.moveaxis(self.camera.develop(linear, np.random.default_rng(index)), -1, 0))
+        height, width = (side // 4 * 4 for side in scene.values().shape[1:])
+        cube = scene.values()[:, :height, :width].astype(np.float32)
+        if scene.cached_rgb is not None:
+            return torch.from_numpy(scene.rgb()[:, :height, :width].astype(np.float32)), torch.from_numpy(cube)
+        light = self.lights[index * len(self.lights) // len(self.scenes)] if self.lights else None
+        setting = set_up(self.camera, scene, light)
+        cube *= setting.light
+        pixels = setting.camera.develop(np.tensordot(cube, setting.response, axes=(0, 0)), np.random.default_rng(index))
+        rgb = setting.camera.decode(np.moveaxis(pixels, -1, 0))
         return torch.from_numpy(np.ascontiguousarray(rgb)), torch.from_numpy(cube)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning as pl
@@ -11,6 +12,7 @@ from torch import Tensor
 from napari_drcr.errors import InputError
 from napari_drcr.network import DRCRNet
 from napari_drcr.training.config import TrainingConfig
+from napari_drcr.weights import load_model
 
 
 def relative_loss(truth: Tensor, estimate: Tensor, floor: float) -> Tensor:
@@ -31,6 +33,26 @@ def relative_loss(truth: Tensor, estimate: Tensor, floor: float) -> Tensor:
     return ((truth - estimate).abs() / truth.clamp_min(floor)).mean()
 
 
+def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """An exponential moving average that forgets its random beginning.
+
+    Parameters
+    ----------
+    decay : float
+        Reached after about ``10 / (1 - decay)`` steps; before, step n decays by ``(1 + n) / (10 + n)``.
+
+    Returns
+    -------
+    callable
+        What `lightning.pytorch.callbacks.WeightAveraging` takes as `avg_fn`: (average, current, n) to the new average.
+    """
+
+    def average(averaged: Tensor, current: Tensor, count: Tensor) -> Tensor:
+        return averaged.lerp(current, 1 - ((1 + count) / (10 + count)).clamp_max(decay).to(averaged.dtype))
+
+    return average
+
+
 class TrainingModule(pl.LightningModule):
     """DRCR Net and how it learns.
 
@@ -43,7 +65,10 @@ class TrainingModule(pl.LightningModule):
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
         self.config = config
-        self.network = DRCRNet(**config.network.model_dump()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = DRCRNet(**config.network.model_dump())
+        if config.learning.start_from is not None:
+            network.load_state_dict(load_model(config.learning.start_from).estimator.state_dict())
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.scores: list[float] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
@@ -70,9 +95,11 @@ class TrainingModule(pl.LightningModule):
         self.log("mrae", self.scores[-1], on_step=False, on_epoch=True, batch_size=1)
 
     def configure_optimizers(self) -> Any:
-        """Adam, warmed up linearly, then decaying with a power of what remains."""
+        """Adam with decoupled weight decay, warmed up linearly, then decaying with a power of what remains."""
         learning = self.config.learning
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=learning.learning_rate, betas=(0.9, 0.999))
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=learning.learning_rate, betas=(0.9, learning.beta2), weight_decay=learning.weight_decay
+        )
 
         def factor(step: int) -> float:
             warm = min(1.0, (step + 1) / (learning.warmup_steps + 1))

@@ -12,7 +12,7 @@ from typing import Literal
 
 import lightning as pl
 import platformdirs
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -21,9 +21,10 @@ from napari_drcr.devices import choose_device, precisions
 from napari_drcr.errors import InputError
 from napari_drcr.pickles import load_plain
 from napari_drcr.training.config import TrainingConfig, read_config, write_config
-from napari_drcr.training.data import Patches, Photographs, Scene, StepSampler, cache_scenes
-from napari_drcr.training.module import TrainingModule
+from napari_drcr.training.data import Patches, Photographs, StepSampler
+from napari_drcr.training.module import TrainingModule, moving_average
 from napari_drcr.training.recorder import MODEL, Progress, Recorder
+from napari_drcr.training.scenes import Scene, cache_scenes
 from napari_drcr.weights import Card
 
 CONFIG = "config.yaml"
@@ -147,7 +148,7 @@ def _train(
             # Order matters: the recorder must see the averaged weights before the averaging callback takes them out again.
             callbacks=[
                 Recorder(config, folder, _card(config, training, validation), log, progress),
-                EMAWeightAveraging(decay=config.learning.ema_decay),
+                WeightAveraging(avg_fn=moving_average(config.learning.ema_decay)),
                 ModelCheckpoint(folder / CHECKPOINTS, "last", save_on_train_epoch_end=True, enable_version_counter=False),
             ],
         )
@@ -180,7 +181,7 @@ def _loaders(
         persistent_workers=workers > 0,
         multiprocessing_context="spawn" if workers else None,
     )
-    return patches, DataLoader(Photographs(validation, find_camera(config.camera.name)), batch_size=1)
+    return patches, DataLoader(Photographs(validation, find_camera(config.camera.name), config.data.lights), batch_size=1)
 
 
 def _card(config: TrainingConfig, training: list[Scene], validation: list[Scene]) -> Card:

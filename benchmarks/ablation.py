@@ -1,0 +1,60 @@
+"""The paper's ablation at small scale: DRCR Net with and without NPM and CRM, on the same budget.
+
+usage: python benchmarks/ablation.py CONFIG.yaml DATA OUT [STEPS [SEEDS]]
+
+The network, the scenes and the camera are those of CONFIG; only the parts left out differ. Each variant is a run in the folder OUT, and
+what is there already is taken up: a run that was interrupted goes on, one that is finished is only read. The table is written to
+OUT/ablation.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import product
+from pathlib import Path
+from statistics import fmean
+
+from napari_drcr.files import atomic_path
+from napari_drcr.metrics import metric_name
+from napari_drcr.training.config import read_config
+from napari_drcr.training.recorder import read_metrics
+from napari_drcr.training.run import resume_run, start_run
+from napari_drcr.weights import load_model
+
+VARIANTS = {
+    "complete": {},
+    "without NPM": {"purification": False},
+    "without CRM": {"recalibration": False},
+    "without both": {"purification": False, "recalibration": False},
+}
+
+
+def main(config_path: str, data: str, out: str, steps: str = "2000", seeds: str = "1") -> None:
+    """Train every variant with every seed, and tabulate the best scores."""
+    base = read_config(config_path)
+    floor = base.learning.validation_floor
+    rows = [f"| variant | parameters | {metric_name('mrae', floor)}, by seed | mean |", "| --- | --- | --- | --- |"]
+    scores: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    parameters = {}
+    for seed, (name, left_out) in product(range(int(seeds)), VARIANTS.items()):
+        network = base.network.model_dump() | left_out
+        settings = {"learning__steps": int(steps), "learning__validate_every": min(500, int(steps)), "network": network}
+        config = read_config(config_path, name=name, seed=seed, data__folder=data, **settings)
+        folder = Path(out) / f"{name.replace(' ', '-')}-{seed}"
+        if not folder.exists():
+            start_run(config, folder)
+        elif not (recorded := read_metrics(folder)) or recorded[-1]["step"] < config.learning.steps:
+            resume_run(folder)
+        scores[name].append(min(row["mrae"] for row in read_metrics(folder)))
+        parameters[name] = load_model(folder / "model.safetensors").parameters
+        print(f"{name}, seed {seed}: {scores[name][-1]:.4f}", flush=True)
+    for name, found in scores.items():
+        each = ", ".join(f"{score:.4f}" for score in found)
+        rows.append(f"| {name} | {parameters[name]:,} | {each} | {fmean(found):.4f} |")
+    with atomic_path(Path(out) / "ablation.md") as temporary:
+        temporary.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    print("\n".join(rows))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
