@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 import napari_drcr as nd
-from napari_drcr.cube import WAVELENGTHS, align, check_cube
+from napari_drcr.colorimetry import daylight, illuminant, illuminant_names
+from napari_drcr.cube import WAVELENGTHS, align, check_cube, relight
 
 
 def test_a_cube_knows_its_bands_and_what_it_holds() -> None:
@@ -140,3 +141,45 @@ def test_bands_without_colour_are_refused_and_missing_ones_told() -> None:
         nd.render_srgb(nd.make_cube(np.ones((11, 2, 2)), np.arange(600, 701, 10), quantity="reflectance"))
     with pytest.warns(nd.Notice, match="shown as reflectance"):
         nd.render_srgb(nd.make_cube(np.ones((31, 2, 2)), WAVELENGTHS))
+
+
+def test_lights_have_a_mean_of_1_over_the_bands() -> None:
+    assert {"A", "D50", "D55", "D65", "D75", "FL1", "FL12", "HP1", "LED-B1"} <= set(illuminant_names())
+    for name in ("A", "D50", "D65", "FL2", "HP1", "LED-B3"):
+        light = illuminant(name, WAVELENGTHS)
+        assert light.shape == (31,)
+        assert light.mean() == pytest.approx(1)
+        assert np.all(light > 0)
+    d65 = daylight(np.asarray(WAVELENGTHS))
+    np.testing.assert_allclose(illuminant("D65", WAVELENGTHS), d65 / d65.mean())
+    # CIE 015:2018, table 5: S(400) = 14.71 and S(700) = 198.26 of illuminant A.
+    a = illuminant("A", WAVELENGTHS)
+    assert a[-1] / a[0] == pytest.approx(198.26 / 14.71, rel=1e-3)
+
+
+def test_lights_that_are_unknown_or_do_not_cover_the_bands_are_refused() -> None:
+    with pytest.raises(nd.InputError, match="there is no light 'candle'; there is A, B, C, D50, "):
+        illuminant("candle", WAVELENGTHS)
+    with pytest.raises(nd.InputError, match="FL2 is tabulated for 380-780 nm, which does not cover 397-1003 nm"):
+        illuminant("FL2", np.linspace(397, 1003, 204))
+
+
+def test_relit_reflectance_is_radiance_that_fills_the_range() -> None:
+    spectra = np.random.default_rng(1).uniform(0.1, 0.6, (31, 4, 5)).astype(np.float32)
+    cube = nd.make_cube(spectra, WAVELENGTHS, quantity="reflectance", scale=65535, name="scene", attrs={"norm_factor": 7.0})
+    lit = relight(cube, "A")
+    assert (lit.attrs["quantity"], lit.attrs["illuminant"], lit.name, lit.dtype) == ("radiance", "A", "scene", np.float32)
+    assert "norm_factor" not in lit.attrs
+    assert float(lit.max()) == 1
+    np.testing.assert_allclose(lit * lit.attrs["scale"], spectra * illuminant("A", WAVELENGTHS)[:, None, None], rtol=1e-5)
+    assert cube.attrs["quantity"] == "reflectance"
+
+
+def test_light_is_put_on_reflectance_once() -> None:
+    unknown = nd.make_cube(np.full((31, 2, 3), 0.5), WAVELENGTHS)
+    with pytest.warns(nd.Notice, match="taken as reflectance and lit with D50"):
+        lit = relight(unknown, "D50")
+    with pytest.raises(nd.InputError, match="holds radiance, which has a light already"):
+        relight(lit, "D50")
+    with pytest.raises(nd.InputError, match="no brightest value to scale by under D50: its maximum is 0"):
+        relight(nd.make_cube(np.zeros((31, 2, 3)), WAVELENGTHS, quantity="reflectance"), "D50")

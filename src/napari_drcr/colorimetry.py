@@ -1,4 +1,4 @@
-"""From spectra to sRGB: the CIE 1931 observer, daylight D65, and the sRGB transfer function."""
+"""From spectra to sRGB: the CIE 1931 observer, daylight and lamps, and the sRGB transfer function."""
 
 from __future__ import annotations
 
@@ -95,6 +95,61 @@ def daylight(wavelengths: FloatArray) -> FloatArray:
     table = colour.SDS_ILLUMINANTS["D65"]
     light = np.interp(wavelengths, table.wavelengths, table.values, 0, 0)
     return np.asarray(light / np.interp(DAYLIGHT_REFERENCE_NM, table.wavelengths, table.values))
+
+
+def illuminant_names() -> list[str]:
+    """The lights that `illuminant` knows.
+
+    Returns
+    -------
+    list of str
+        As colour-science names them: CIE standard illuminants and daylights (A, D50, D65, ...), fluorescent lamps (FL1, ...),
+        high-pressure discharge lamps (HP1, ...), LEDs (LED-B1, ...) and those of ISO 7589.
+    """
+    import colour
+
+    return list(colour.SDS_ILLUMINANTS)
+
+
+def illuminant(name: str, wavelengths: Sequence[float] | FloatArray) -> FloatArray:
+    """Relative spectral power of a CIE illuminant or lamp.
+
+    Parameters
+    ----------
+    name : str
+        One of `illuminant_names`.
+    wavelengths : sequence of float
+        In nm, length N.
+
+    Returns
+    -------
+    ndarray, shape (N,), float64
+        Interpolated linearly, with a mean of 1 over these wavelengths.
+
+    Raises
+    ------
+    InputError
+        If there is no such light, its table does not cover the wavelengths, or it has no power there.
+
+    Notes
+    -----
+    CIE 015:2018, as tabulated by colour-science, mostly for 300-780 or 380-780 nm.
+    """
+    import colour
+
+    if name not in (names := illuminant_names()):
+        raise InputError(f"there is no light {name!r}; there is {', '.join(names)}.")
+    table = colour.SDS_ILLUMINANTS[name]
+    nm = np.asarray(wavelengths, dtype=np.float64)
+    if nm.min() < table.wavelengths[0] or nm.max() > table.wavelengths[-1]:
+        raise InputError(
+            f"light {name} is tabulated for {table.wavelengths[0]:g}-{table.wavelengths[-1]:g} nm, which does not cover "
+            f"{nm.min():g}-{nm.max():g} nm; resample the cube to that range first."
+        )
+    power = np.interp(nm, table.wavelengths, table.values)
+    if not power.mean() > 0:
+        raise InputError(f"light {name} has no power at {nm.min():g}-{nm.max():g} nm.")
+    return np.asarray(power / power.mean())
 
 
 def encode_srgb(linear: FloatArray) -> FloatArray:

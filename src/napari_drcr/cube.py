@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from napari_drcr.colorimetry import encode_srgb, srgb_response
+from napari_drcr.colorimetry import encode_srgb, illuminant, srgb_response
 from napari_drcr.errors import InputError, notify
 
 DIMS = ("wavelength", "y", "x")
@@ -242,6 +242,54 @@ def align(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr.D
 
 def _mean_spacing(nm: npt.NDArray[Any]) -> float:
     return float(np.ptp(nm)) / (nm.size - 1) if nm.size > 1 else np.inf
+
+
+def relight(cube: xr.DataArray, light: str) -> xr.DataArray:
+    """Put a reflectance under a light.
+
+    Parameters
+    ----------
+    cube : xarray.DataArray, shape (bands, y, x)
+        Reflectance; an unknown quantity is taken as reflectance, and the caller told. Radiance has its light already.
+    light : str
+        One of `napari_drcr.colorimetry.illuminant_names`, such as "D50", "A", "FL2" or "LED-B3".
+
+    Returns
+    -------
+    xarray.DataArray, shape (bands, y, x), of the cube's floating type
+        Radiance, divided by its own maximum so that it fills [0, 1] as the cubes of ARAD do. ``scale`` is that maximum, where
+        the light has a mean of 1 over the bands; ``illuminant`` is the light.
+
+    Raises
+    ------
+    InputError
+        If the cube holds radiance or nothing above 0, or the light is unknown or not tabulated at the cube's bands.
+
+    Examples
+    --------
+    >>> gray = make_cube(np.full((31, 4, 5), 0.5), WAVELENGTHS, quantity="reflectance")
+    >>> lit = relight(gray, "A")
+    >>> lit.attrs["quantity"], float(lit.sel(wavelength=700).max())
+    ('radiance', 1.0)
+    """
+    check_cube(cube)
+    quantity = cube.attrs.get("quantity", "unknown")
+    if quantity == "radiance":
+        raise InputError(
+            f"this cube holds radiance, which has a light already; {light} can be multiplied onto reflectance only."
+        )
+    power = illuminant(light, cube["wavelength"].values)
+    if quantity == "unknown":
+        notify(f"This cube does not say what it holds: it is taken as reflectance and lit with {light}.")
+    lit = cube * xr.DataArray(power.astype(cube.dtype), dims="wavelength")
+    scale = float(lit.max())
+    if not (np.isfinite(scale) and scale > 0):
+        raise InputError(f"this cube has no brightest value to scale by under {light}: its maximum is {scale:g}.")
+    # What ARAD's files call norm_factor belongs to the values as they were.
+    attrs = {key: value for key, value in cube.attrs.items() if key != "norm_factor"}
+    lit = (lit / scale).astype(cube.dtype, copy=False).rename(cube.name)
+    lit.attrs = {**attrs, "quantity": "radiance", "scale": scale, "illuminant": light}
+    return lit
 
 
 def render_srgb(cube: xr.DataArray) -> npt.NDArray[np.float32]:
