@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import napari_drcr as nd
 from napari_drcr.camera import find_camera
+from napari_drcr.cube import WAVELENGTHS, relight
 from napari_drcr.sample import synthetic_scene
-from napari_drcr.training.config import TrainingConfig, make_config, read_config, write_config
+from napari_drcr.training.config import TrainingConfig, make_config, presets, read_config, write_config
 from napari_drcr.training.data import Patches
 from napari_drcr.training.recorder import read_metrics
 from napari_drcr.training.run import resume_run, start_run
 from napari_drcr.training.scenes import cache_scenes
 
 STEPS = 6
+pytestmark = pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice")
 
 
 @pytest.fixture(autouse=True)
@@ -161,9 +165,13 @@ def test_a_model_of_a_linear_camera_takes_images_as_they_are(config: TrainingCon
         assert f"camera {Path(name).stem}, " in card.recipe
 
 
-def test_a_scene_is_converted_once(config: TrainingConfig) -> None:
-    first, _ = cache_scenes(config.data)
+def test_a_scene_is_converted_once_and_the_size_of_it_told_before(config: TrainingConfig, tmp_path: Path) -> None:
+    with pytest.warns(nd.errors.Notice, match=r"Up to 3 scenes .* about 1 MB in .*cache"):
+        first, _ = cache_scenes(config.data)
     before = first[0].cached.stat().st_mtime_ns
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cache_scenes(config.data)
     assert cache_scenes(config.data)[0][0].cached.stat().st_mtime_ns == before
 
 
@@ -175,6 +183,97 @@ def test_a_configuration_survives_its_file(config: TrainingConfig, tmp_path: Pat
 def test_the_shipped_configurations_are_valid() -> None:
     for path in (Path(__file__).parents[1] / "configs").glob("*.yaml"):
         assert read_config(path).name == path.stem
+    assert list(presets()) == ["fine-tune", "paper", "small"]
+    paper = read_config("paper")
+    assert (paper.network.channels, paper.network.blocks, paper.data.stride, paper.learning.beta2) == (100, 10, 64, 0.99)
+    assert read_config("fine-tune").network.blocks == nd.load_model("photo").blocks
+
+
+def test_a_run_starts_from_a_model(config: TrainingConfig, tmp_path: Path) -> None:
+    first = start_run(config, tmp_path / "first")
+    content = config.model_dump(exclude={"network"})
+    slow = {"learning__steps": 1, "learning__learning_rate": 1e-9, "learning__start_from": str(first)}
+    second = start_run(make_config(content, **slow), tmp_path / "second")
+    weights = [nd.load_model(path).estimator.state_dict() for path in (first, second)]
+    assert all(torch.allclose(weights[0][name], weights[1][name]) for name in weights[0])
+    with pytest.raises(nd.InputError, match=r"network differs from that of learning\.start_from .*channels=8"):
+        make_config(config.model_dump(), **slow, network={"channels": 16})
+    with pytest.raises(nd.InputError, match="start_from is 'linear', which is no DRCR Net"):
+        make_config(content, learning__start_from="linear")
+    with pytest.raises(nd.InputError, match="start_from is 'nobody': there is no model"):
+        make_config(content, learning__start_from="nobody")
+
+
+@pytest.mark.parametrize("layout", ["ARAD", "MST++", "CAVE", "side by side"])
+def test_layouts_of_data_folders_are_known(layout: str, config: TrainingConfig, tmp_path: Path) -> None:
+    """Cubes, images and split, as the data sets are laid out; the CAVE folders are 16-bit PNG files."""
+    folder = tmp_path / layout
+    camera = find_camera("photo")
+    for seed in (1, 2, 3):
+        cube, held_back = synthetic_scene(48, 64, seed=seed), seed == 3
+        if layout == "CAVE":
+            side = folder / f"scene_{seed}_ms"
+            side.mkdir(parents=True)
+            for number, band in enumerate(cube.values, start=1):
+                Image.fromarray((band.clip(0, 1) * 65535).astype(np.uint16)).save(side / f"scene_{seed}_ms_{number:02d}.png")
+            Image.fromarray(camera.render(cube)).save(side / f"scene_{seed}_RGB.bmp")
+            continue
+        spectral, images = {
+            "ARAD": ("Valid_spectral", "Valid_RGB") if held_back else ("Train_spectral", "Train_RGB"),
+            "MST++": ("Train_Spec", "Train_RGB"),
+            "side by side": (".", "."),
+        }[layout]
+        for name in (spectral, images):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        nd.write_cube(folder / spectral / f"scene_{seed}.mat", cube)
+        (folder / images / f"scene_{seed}.jpg").write_bytes(camera.photograph(cube))
+    if layout == "MST++":
+        (folder / "split_txt").mkdir()
+        (folder / "split_txt" / "valid_list.txt").write_text("scene_3\n", encoding="utf-8")
+    names = ("scene_3",) if layout in ("CAVE", "side by side") else ()
+    settings = make_config(config.model_dump(), data__folder=folder, data__rgb="files", data__validation=names)
+    training, validation = cache_scenes(settings.data)
+    assert [[scene.name for scene in side] for side in (training, validation)] == [["scene_1", "scene_2"], ["scene_3"]]
+    rgb, cube = Patches(training, settings)[5]
+    linear = np.tensordot(cube.numpy(), camera.response(WAVELENGTHS, "reflectance"), axes=(0, 0)).clip(0, 1)
+    assert np.abs(np.moveaxis(rgb.numpy(), 0, -1) - linear).mean() < 0.03  # JPEG, and nothing turned another way
+    card = nd.load_model(start_run(settings, tmp_path / "run")).card
+    assert (card.encoding, card.normalisation) == ("linear", "white")
+    assert "images of the folder" in card.recipe
+
+
+def test_images_of_the_folder_must_match_their_cubes(config: TrainingConfig, scenes: Path) -> None:
+    from_files = make_config(config.model_dump(), data__rgb="files")
+    with pytest.raises(nd.InputError, match="scene scene_1 has no image of the same name"):
+        cache_scenes(from_files.data)
+    for split, seeds in (("Train", (1, 2)), ("Valid", (3,))):
+        (scenes / f"{split}_RGB").mkdir()
+        for seed in seeds:
+            Image.new("RGB", (64, 40)).save(scenes / f"{split}_RGB" / f"scene_{seed}.png")
+    with pytest.raises(nd.InputError, match=r"scene_1\.mat has 48 x 64 pixels, its image scene_1\.png 40 x 64"):
+        cache_scenes(from_files.data)
+
+
+def test_lamps_make_radiance_of_reflectance(config: TrainingConfig, tmp_path: Path) -> None:
+    clean = {"name": "ntire2022", "photo_electrons": (1e9, 1e9), "read_noise": 0, "uncompressed": 1}
+    lit = make_config(config.model_dump() | {"camera": clean}, data__lights=("A", "D65", "FL2"))
+    training, _ = cache_scenes(lit.data)
+    camera = find_camera("ntire2022")
+    expected = [relight(nd.read_cube(lit.data.folder / "Train_spectral" / f"{scene.name}.mat"), light)
+                for scene in training for light in lit.data.lights]  # fmt: skip
+    for index in range(6):
+        rgb, cube = (part.numpy() for part in Patches(training, lit)[index])
+        brightest = cube.reshape(31, -1)[:, cube.sum(axis=0).argmax()]
+        nearest = [np.abs(whole.values - brightest[:, None, None]).max(axis=0).min() for whole in expected]
+        assert min(nearest) < 1e-3
+        whole = expected[int(np.argmin(nearest))]
+        response = camera.response(WAVELENGTHS, "radiance")
+        gain = 0.18 / float((whole.values.mean(axis=(1, 2)) @ response).mean())
+        linear = (gain * np.tensordot(cube, response, axes=(0, 0))).clip(0, 1)
+        assert np.abs(np.moveaxis(rgb, 0, -1) - linear).max() < 3 / 255
+    card = nd.load_model(start_run(lit, tmp_path / "run")).card
+    assert (card.quantity, card.encoding) == ("radiance", "as given")
+    assert "lit with A, D65, FL2" in card.recipe
 
 
 @pytest.mark.parametrize(
@@ -192,6 +291,9 @@ def test_the_shipped_configurations_are_valid() -> None:
         ("camera: {name: leica}", r"camera\.name is 'leica': there is no camera"),
         ("camera: {name: gone.csv}", r"camera\.name is 'gone\.csv': there is no file"),
         ("camera: {name: ntire2022, exposure: [0.5, 1.5]}", r"camera\.exposure is \(0\.5, 1\.5\), but .* leave it out"),
+        ("data: {lights: [candle]}", r"data is .*there is no light 'candle'"),
+        ("data: {rgb: files, lights: [A]}", "lights need a camera"),
+        ("data: {normalisation: maximum}", "a camera makes them here"),
         ("- a\n- b", "holds list"),
         ("a: [", "not a YAML file"),
     ],

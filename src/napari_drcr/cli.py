@@ -269,7 +269,8 @@ def evaluate(
 @app.command()
 def train(
     config: Annotated[
-        Path | None, typer.Argument(help="A YAML configuration; see configs/ for examples.", metavar="CONFIG.yaml")
+        str | None,
+        typer.Argument(help="A YAML file, or a preset: small, fine-tune, paper. Without, the defaults.", metavar="CONFIG"),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of scenes, in place of the configuration's.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run's folder; must be new.")] = None,

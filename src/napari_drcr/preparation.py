@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from napari_drcr.colorimetry import decode_srgb
 from napari_drcr.errors import InputError, notify
-from napari_drcr.weights import Model
+from napari_drcr.weights import Card, Model
 
 ENCODINGS = ("srgb", "linear")
 WHITE_LEVELS = {8: 255, 10: 1023, 12: 4095, 14: 16383}
@@ -73,7 +73,7 @@ class PreparedImage:
 
 def prepare_rgb(
     pixels: npt.NDArray[Any],
-    model: Model,
+    model: Model | Card,
     *,
     encoding: str = "srgb",
     profile: bytes | None = None,
@@ -87,7 +87,7 @@ def prepare_rgb(
     ----------
     pixels, encoding, profile, white_level, divisor
         As for `reconstruct`.
-    model : Model
+    model : Model or Card
         Its card says which encoding and normalisation it takes.
     source : str
         What to call the image in a `Notice`.

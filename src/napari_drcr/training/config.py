@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -226,13 +227,26 @@ class TrainingConfig(_Section):
     card: CardConfig = CardConfig()
 
 
+def presets() -> dict[str, Path]:
+    """The configurations that come along.
+
+    Returns
+    -------
+    dict of str to Path
+        Names and files: `fine-tune` adapts the shipped photo model, `small` trains a small network from the start, `paper` is DRCR Net
+        as its paper trains it.
+    """
+    folder = Path(str(resources.files("napari_drcr.training") / "presets"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
 def read_config(path: str | Path, **overrides: Any) -> TrainingConfig:
     """Read a run's configuration.
 
     Parameters
     ----------
     path : str or Path
-        A YAML file.
+        A YAML file, or the name of one of `presets`.
     **overrides
         Values that replace those of the file, named ``section__field``: ``data__folder=...``, ``learning__steps=...``.
 
@@ -245,9 +259,9 @@ def read_config(path: str | Path, **overrides: Any) -> TrainingConfig:
     InputError
         Naming the field that is wrong, its value and what it needs.
     """
-    path = Path(path)
+    path = presets().get(str(path), Path(path))
     if not path.is_file():
-        raise InputError(f"there is no configuration file {path}.")
+        raise InputError(f"there is no configuration file {path}, nor a preset of that name; there is {', '.join(presets())}.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -149,9 +149,7 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
             self._opened[number] = scene.values(), None if scene.cached_rgb is None else scene.rgb()
         return self._opened[number]
 
-    def _photograph(
-        self, number: int, cube: Float32Array, random: np.random.Generator
-    ) -> tuple[Float32Array, Float32Array]:
+    def _photograph(self, number: int, cube: Float32Array, random: np.random.Generator) -> tuple[Float32Array, Float32Array]:
         """RGB and cube under a drawn exposure, light, noise and compression."""
         exposure = float(np.exp(random.uniform(*np.log(self._exposure))))
         lights = self.config.data.lights

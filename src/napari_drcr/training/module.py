@@ -67,7 +67,9 @@ class TrainingModule(pl.LightningModule):
         self.config = config
         network = DRCRNet(**config.network.model_dump())
         if config.learning.start_from is not None:
-            network.load_state_dict(load_model(config.learning.start_from).estimator.state_dict())
+            start = load_model(config.learning.start_from).estimator
+            assert isinstance(start, DRCRNet)  # make_config has seen to it
+            network.load_state_dict(start.state_dict())
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.scores: list[float] = []
 
@@ -98,7 +100,10 @@ class TrainingModule(pl.LightningModule):
         """Adam with decoupled weight decay, warmed up linearly, then decaying with a power of what remains."""
         learning = self.config.learning
         optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=learning.learning_rate, betas=(0.9, learning.beta2), weight_decay=learning.weight_decay
+            self.network.parameters(),
+            lr=learning.learning_rate,
+            betas=(0.9, learning.beta2),
+            weight_decay=learning.weight_decay,
         )
 
         def factor(step: int) -> float:

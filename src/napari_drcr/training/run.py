@@ -25,7 +25,7 @@ from napari_drcr.training.data import Patches, Photographs, StepSampler
 from napari_drcr.training.module import TrainingModule, moving_average
 from napari_drcr.training.recorder import MODEL, Progress, Recorder
 from napari_drcr.training.scenes import Scene, cache_scenes
-from napari_drcr.weights import Card
+from napari_drcr.weights import Card, load_model
 
 CONFIG = "config.yaml"
 LOG = "log.txt"
@@ -186,22 +186,29 @@ def _loaders(
 
 def _card(config: TrainingConfig, training: list[Scene], validation: list[Scene]) -> Card:
     """What is known of the model before it has learned."""
-    learning = config.learning
+    learning, data = config.learning, config.data
     camera = find_camera(config.camera.name)
-    quantities = {scene.quantity for scene in training}
+    quantities = {"radiance" if data.lights else scene.quantity for scene in training}
+    encoding = data.card_encoding
+    source = f"images of the folder ({data.encoding})"
+    if data.rgb == "simulated":
+        # Images of a linear camera are taken as they are: nothing in their files says that they are not sRGB.
+        encoding = "linear" if camera.encoding == "srgb" else "as given"
+        source = f"camera {camera.name}" + (f" on scenes lit with {', '.join(data.lights)}" if data.lights else "")
+    start = f", from the weights of {load_model(learning.start_from).name}" if learning.start_from else ""
     return Card(
         name=config.name,
         quantity=quantities.pop() if len(quantities) == 1 else "unknown",
-        # Images of a linear camera are taken as they are: nothing in their files says that they are not sRGB.
-        encoding="linear" if camera.encoding == "srgb" else "as given",
+        encoding=encoding,
+        normalisation=data.normalisation,
         released_npm=config.network.released_npm,
         data=" ".join(filter(None, (config.card.data, f"{_names(training)}."))),
         limits=config.card.limits,
         licence=config.card.licence,
         split=f"by scene; held back: {_names(validation)}",
         recipe=(
-            f"{learning.steps} steps of {learning.batch} patches of {config.data.patch} x {config.data.patch}, "
-            f"Adam {learning.learning_rate:g}, camera {camera.name}, seed {config.seed}"
+            f"{learning.steps} steps of {learning.batch} patches of {data.patch} x {data.patch}, "
+            f"Adam {learning.learning_rate:g}{start}, {source}, seed {config.seed}"
         ),
     )
 

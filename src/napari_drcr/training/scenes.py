@@ -119,7 +119,9 @@ def find_scenes(config: DataConfig) -> list[SceneFiles]:
         raise InputError(f"the data folder {folder} does not exist.")
     sides = [(folder / cubes, folder / images) for cubes, images in LAYOUT.items() if (folder / cubes).is_dir()]
     cubes = by_stem(path for side, _ in sides or [(folder, folder)] for path in find_cubes(side))
-    images = {name: path for _, side in sides or [(folder, folder)] if side.is_dir() for name, path in find_images(side).items()}
+    images = {
+        name: path for _, side in sides or [(folder, folder)] if side.is_dir() for name, path in find_images(side).items()
+    }
     listed = folder / HELD_BACK_LIST
     names = {Path(line.strip()).stem for line in listed.read_text("utf-8").splitlines()} if listed.is_file() else set()
     if unknown := set(config.validation) - cubes.keys():
@@ -217,7 +219,9 @@ class _Cache:
                 f"the half-precision copies of {self.scenes} scenes need about {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB "
                 f"are free in {self.folder}; make room, or set XDG_CACHE_HOME to another disk."
             )
-        notify(f"Up to {self.scenes} scenes are now converted once to half precision: about {needed / 1e6:.0f} MB in {self.folder}.")
+        notify(
+            f"Up to {self.scenes} scenes are now converted once to half precision: about {max(needed / 1e6, 1):.0f} MB in {self.folder}."
+        )
 
 
 def _cache_scene(files: SceneFiles, config: DataConfig, cache: _Cache) -> Scene:
@@ -262,4 +266,3 @@ def _half_precision_rgb(path: Path, config: DataConfig) -> Float16Array:
     card = Card(name="the model to be", encoding=config.card_encoding, normalisation=config.normalisation)
     prepared = prepare_rgb(pixels, card, encoding=config.encoding, profile=profile, source=path.name)
     return prepared.values.astype(np.float16)
-
