@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from PIL import Image
 
 import napari_drcr as nd
@@ -89,6 +90,38 @@ def test_simulate_keeps_what_is_the_cameras_own(tmp_path: Path) -> None:
     assert np.array_equal(nd.read_rgb(tmp_path / "quiet.png"), changed.render(scene))
 
 
+def test_a_scene_under_a_lamp_comes_with_its_true_cube(tmp_path: Path) -> None:
+    scene = synthetic_scene(48, 64)
+    nd.write_cube(tmp_path / "scene.mat", scene)
+    into = ("-o", tmp_path / "rgb", "--cubes", tmp_path / "truth")
+    out, _ = run("simulate", tmp_path / "scene.mat", *into, "--light", "FL2", "--camera", "ntire2022")
+    assert "camera ntire2022, light FL2" in out
+    truth = nd.read_cube(tmp_path / "truth" / "scene.mat")
+    xr.testing.assert_allclose(truth, nd.relight(scene, "FL2"))
+    assert (truth.attrs["quantity"], truth.attrs["illuminant"]) == ("radiance", "FL2")
+    assert np.array_equal(nd.read_rgb(tmp_path / "rgb" / "scene.jpg"), find_camera("ntire2022").render(truth))
+
+
+def test_exposure_is_in_image_and_cube_alike(tmp_path: Path) -> None:
+    scene = synthetic_scene(48, 64)
+    nd.write_cube(tmp_path / "scene.mat", scene)
+    run("simulate", tmp_path / "scene.mat", "-o", tmp_path / "dark.jpg", "--exposure", "0.5", "--cubes", tmp_path)
+    truth = nd.read_cube(tmp_path / "dark.mat")
+    xr.testing.assert_allclose(truth, 0.5 * scene)
+    xr.testing.assert_allclose(truth * truth.attrs["scale"], scene)
+    assert np.array_equal(nd.read_rgb(tmp_path / "dark.jpg"), find_camera("photo").render(truth))
+
+
+def test_a_table_of_responses_makes_finished_photos(tmp_path: Path) -> None:
+    scene = synthetic_scene(48, 64)
+    nd.write_cube(tmp_path / "scene.mat", scene)
+    (tmp_path / "mine.csv").write_text("400,0,0.1,1\n550,0,1,0\n700,1,0.1,0\n", encoding="utf-8")
+    camera = ("--camera", tmp_path / "mine.csv", "--encoding", "srgb", "--jpeg-quality", "90")
+    run("simulate", tmp_path / "scene.mat", "-o", tmp_path / "mine.jpg", *camera)
+    finished = find_camera(tmp_path / "mine.csv").with_settings(encoding="srgb", jpeg_quality=90)
+    assert np.array_equal(nd.read_rgb(tmp_path / "mine.jpg"), finished.render(scene))
+
+
 def test_models_are_listed_and_their_cards_printed() -> None:
     assert all(name in run("models")[0] for name in ("photo", "linear", "polynomial"))
     card, _ = run("models", "photo")
@@ -133,6 +166,28 @@ def test_inputs_are_never_overwritten(photo: Path, tmp_path: Path) -> None:
     nd.write_cube(tmp_path / "photo_cube" / "photo.mat", synthetic_scene(48, 64))
     run("simulate", tmp_path / "photo_cube" / "photo.mat", cube, photo, "-o", tmp_path, code=2)
     assert photo.read_bytes() == before
+
+
+def test_lights_and_cubes_that_cannot_be_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    scene = tmp_path / "scene.mat"
+    nd.write_cube(scene, synthetic_scene(48, 64))
+    nd.write_cube(tmp_path / "lit.mat", nd.relight(synthetic_scene(48, 64), "A"))
+    before = scene.read_bytes()
+    for words, sentence in (
+        (("--light", "candle"), "there is no light 'candle'; there is A, "),
+        (("--camera", "ntire2022", "--exposure", "2"), "camera ntire2022 sets its exposure by itself"),
+        (("--encoding", "gamma"), "encoding must be srgb or linear, not 'gamma'"),
+        (("--cubes", tmp_path), "scene.mat is one of the inputs and would be overwritten"),
+        (("--cubes", scene), "scene.mat is not a folder"),
+        (("--cubes", tmp_path / "new.mat"), "new.mat is not a folder"),
+    ):
+        _, err = run("simulate", scene, "-o", tmp_path / "rgb", *words, code=2)
+        assert sentence in err.splitlines()[-1]
+        assert len(err.splitlines()) == 1
+    _, err = run("simulate", tmp_path / "lit.mat", "-o", tmp_path / "rgb", "--light", "A", code=2)
+    assert "this cube holds radiance, which has a light already" in err
+    assert not list((tmp_path / "rgb").iterdir())
+    assert scene.read_bytes() == before
 
 
 def test_train_and_resume_and_use(tmp_path: Path) -> None:

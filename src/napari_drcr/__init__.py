@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_drcr.camera import Camera as Camera
     from napari_drcr.cube import make_cube as make_cube
+    from napari_drcr.cube import relight as relight
     from napari_drcr.cube import render_srgb as render_srgb
     from napari_drcr.cube import resample as resample
     from napari_drcr.errors import Cancelled as Cancelled
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from napari_drcr.network import DRCRNet as DRCRNet
     from napari_drcr.reconstruction import iter_reconstruct as iter_reconstruct
     from napari_drcr.reconstruction import reconstruct as reconstruct
+    from napari_drcr.simulation import simulate as simulate
     from napari_drcr.weights import load_model as load_model
     from napari_drcr.weights import save_model as save_model
 
@@ -49,11 +51,13 @@ _HOME = {
     "read_cube": "io",
     "read_rgb": "io",
     "reconstruct": "reconstruction",
+    "relight": "cube",
     "render_srgb": "cube",
     "resample": "cube",
     "rmse": "metrics",
     "sam": "metrics",
     "save_model": "weights",
+    "simulate": "simulation",
     "write_cube": "io",
 }
 

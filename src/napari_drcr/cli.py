@@ -198,32 +198,61 @@ def simulate(
     ] = None,
     read_noise: Annotated[float | None, typer.Option(help="Standard deviation in photo-electrons.")] = None,
     jpeg_quality: Annotated[int | None, typer.Option(help="1-100, or 0 for PNG.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of the pixels: srgb, as a finished photo, or linear, as CSV cameras are by themselves.")
+    ] = None,
+    light: Annotated[
+        str | None, typer.Option(help="Put reflectance under this light first: A, D50, FL2, LED-B3, ...; then it is radiance.")
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            "--cubes", help="A folder for the cubes as they were photographed (light, exposure), for `evaluate --truth`."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
 ) -> None:
     """Photograph cubes: the RGB that a camera would have made of them.
 
     What is not given is the camera's own; `photo` writes JPEG of quality 90, without noise.
     """
+    from napari_drcr import simulation
     from napari_drcr.camera import find_camera
-    from napari_drcr.files import atomic_path
-    from napari_drcr.io import read_cube
+    from napari_drcr.colorimetry import check_illuminant
 
-    given = {"exposure": exposure, "photo_electrons": photo_electrons, "read_noise": read_noise, "jpeg_quality": jpeg_quality}
+    given = {
+        "exposure": exposure,
+        "photo_electrons": photo_electrons,
+        "read_noise": read_noise,
+        "jpeg_quality": jpeg_quality,
+        "encoding": encoding,
+    }
     # Typed as 0, these two are left out.
     none = {name: None for name in ("photo_electrons", "jpeg_quality") if given[name] == 0}
     settings = {name: value for name, value in given.items() if value is not None} | none
     chosen = find_camera(camera).with_settings(**settings)
+    if exposure is not None and not chosen.keeps_scale:
+        raise InputError(f"camera {chosen.name} sets its exposure by itself; leave out --exposure.")
     if chosen.jpeg_quality and output.suffix.lower() == ".png":
         raise InputError(
             f"camera {chosen.name} writes JPEG: name a .jpg file instead of {output.name}, or add --jpeg-quality 0 for PNG."
         )
-    targets = _targets(cubes, output, (".jpg", ".jpeg") if chosen.jpeg_quality else (".png",), chosen.suffix)
+    targets = _targets(cubes, output, simulation.SUFFIXES[chosen.suffix], chosen.suffix)
+    if light is not None:
+        check_illuminant(light)
+    truths = dict.fromkeys(targets) if truth is None else {target: truth / f"{target.stem}.mat" for target in targets}
+    if truth is not None:
+        if truth.is_file() or (truth.suffix and not truth.is_dir()):
+            raise InputError(f"{truth} is not a folder; name one for the cubes, which get the names of their images.")
+        if spoilt := {cube.resolve() for cube in cubes} & {path.resolve() for path in truths.values() if path}:
+            raise InputError(
+                f"{spoilt.pop()} is one of the inputs and would be overwritten; choose another folder for --cubes."
+            )
+        truth.mkdir(parents=True, exist_ok=True)
 
     def work(path: Path, target: Path, show: Callable[..., None]) -> str:
-        photograph = chosen.photograph(read_cube(path), seed=seed)
-        with atomic_path(target) as temporary:
-            temporary.write_bytes(photograph)
-        return f"camera {chosen.name}, {len(photograph) / 1000:.0f} kB"
+        simulation.simulate(path, target, chosen, light=light, seed=seed, truth=truths[target])
+        return f"camera {chosen.name}{f', light {light}' if light else ''}, {target.stat().st_size / 1000:.0f} kB"
 
     _for_each(cubes, targets, work)
 

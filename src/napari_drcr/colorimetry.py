@@ -111,6 +111,29 @@ def illuminant_names() -> list[str]:
     return list(colour.SDS_ILLUMINANTS)
 
 
+def check_illuminant(name: str) -> str:
+    """Return the name of a light if there is one of that name, else say which there are.
+
+    Parameters
+    ----------
+    name : str
+        What should be one of `illuminant_names`.
+
+    Returns
+    -------
+    str
+        The same.
+
+    Raises
+    ------
+    InputError
+        Listing them.
+    """
+    if name not in (names := illuminant_names()):
+        raise InputError(f"there is no light {name!r}; there is {', '.join(names)}.")
+    return name
+
+
 def illuminant(name: str, wavelengths: Sequence[float] | FloatArray) -> FloatArray:
     """Relative spectral power of a CIE illuminant or lamp.
 
@@ -137,9 +160,7 @@ def illuminant(name: str, wavelengths: Sequence[float] | FloatArray) -> FloatArr
     """
     import colour
 
-    if name not in (names := illuminant_names()):
-        raise InputError(f"there is no light {name!r}; there is {', '.join(names)}.")
-    table = colour.SDS_ILLUMINANTS[name]
+    table = colour.SDS_ILLUMINANTS[check_illuminant(name)]
     nm = np.asarray(wavelengths, dtype=np.float64)
     if nm.min() < table.wavelengths[0] or nm.max() > table.wavelengths[-1]:
         raise InputError(

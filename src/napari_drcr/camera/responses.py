@@ -32,7 +32,8 @@ class Response:
     wavelengths : tuple of float
         In nm, ascending, length N.
     curves : tuple of (float, float, float)
-        Red, green and blue at each wavelength, in any unit; straight lines in between, 0 outside.
+        Red, green and blue at each wavelength, in any unit; straight lines in between, 0 outside. Negative lobes are
+        allowed, as a colour matrix makes them, but white must give more than 0.
     balanced : bool
         Whether each channel is scaled so that white renders neutral; otherwise green is, and the others keep their ratio to it.
     """
@@ -138,7 +139,7 @@ def read_response(path: str | Path, *, balanced: bool = True) -> Response:
     ----------
     path : str or Path
         Columns ``wavelength`` in nm, ascending, and ``r``, ``g``, ``b``, found by their header; without a header they are taken
-        in this order. Lines that begin with ``#`` are left out.
+        in this order. Lines that begin with ``#`` are left out. Negative responses are allowed, see `Response`.
     balanced : bool
         As for `Response`.
 
