@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 import napari_drcr as nd
 from napari_drcr.network import DRCRNet
-from napari_drcr.weights import Card, Model, save_model, shipped_models
+from napari_drcr.weights import Card, Model, rewrite_card, save_model, shipped_models
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -300,6 +300,24 @@ def test_model_with_values_that_are_not_finite_is_not_written(tmp_path: Path) ->
     bias[0] = torch.nan
     with pytest.raises(nd.InputError, match=r"that are not finite\.$"):
         save_model(tmp_path / "small.safetensors", model, half=False)
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_a_new_card_leaves_every_bit_of_the_weights(tmp_path: Path, half: bool) -> None:
+    path = tmp_path / "small.safetensors"
+    card = Card(name="small", wavelengths=tuple(range(400, 470, 10)), scores={"validation MRAE@0.01": 0.2})
+    save_model(path, Model(card, small_network()), half=half)
+    before = load_file(path)
+    rewrite_card(path, card.model_copy(update={"scores": {"JPEG 50 MRAE@0.01": 0.3}}))
+    after = load_file(path)
+    assert {name: (value.dtype, value.tobytes()) for name, value in after.items()} == {
+        name: (value.dtype, value.tobytes()) for name, value in before.items()
+    }
+    assert nd.load_model(path).card.scores == {"JPEG 50 MRAE@0.01": 0.3}
+    with pytest.raises(nd.InputError, match="has 7 bands but names 31 wavelengths"):
+        rewrite_card(path, Card(name="other"))
+    with pytest.raises(nd.InputError, match="there is no such file"):
+        rewrite_card(tmp_path / "missing.safetensors", card)
 
 
 def test_loaded_model_comes_back_as_it_is() -> None:

@@ -298,6 +298,35 @@ def save_model(path: str | Path, model: Model, *, half: bool = True) -> None:
         raise InputError(
             f"{path.name} is not written: {spoilt[0]} holds values that are not finite{' in half precision' * half}."
         )
-    header = json.dumps(model.card.model_dump(mode="json"))
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata={HEADER_KEY: header}))
+        temporary.write_bytes(save(tensors, metadata=_header(model.card)))
+
+
+def rewrite_card(path: str | Path, card: Card) -> None:
+    """Give a file of ours another card; what it learned stays as it is, to the bit.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.safetensors`` file with a card; replaced at once or not at all.
+    card : Card
+        The new one, of the same architecture and bands.
+
+    Raises
+    ------
+    InputError
+        If the file is no such model, or the card does not fit it.
+    """
+    from safetensors.numpy import save
+
+    path = Path(path)
+    with naming(path):
+        first_bytes(path)
+    _, tensors = _read_safetensors(path)
+    _build(path, card, tensors)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata=_header(card)))
+
+
+def _header(card: Card) -> dict[str, str]:
+    return {HEADER_KEY: json.dumps(card.model_dump(mode="json"))}
