@@ -225,9 +225,10 @@ def main(
             rows[condition.name][name] = result
             print(f"{condition.name}, {name}: {metric_name('mrae', FLOOR)} {result.mean.mrae:.4f}", flush=True)
         clipped[condition.name] = clipped_share(result, images)
-    for suffix, text in ((".md", markdown(rows, clipped, list(loaded))), (".json", record(rows, clipped, loaded))):
-        with atomic_path(out / f"conditions{suffix}") as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        # After every row, so that a run that is stopped leaves what it found.
+        for suffix, text in ((".md", markdown(rows, clipped, list(loaded))), (".json", record(rows, clipped, loaded))):
+            with atomic_path(out / f"conditions{suffix}") as temporary:
+                temporary.write_text(text, encoding="utf-8")
     print(markdown(rows, clipped, list(loaded)))
     for path, model in cards.items():
         figures = {f"{row} {metric_name('mrae', FLOOR)}": round(found[model.name].mean.mrae, 4) for row, found in rows.items()}
