@@ -50,6 +50,20 @@ def test_every_format_of_cubes_goes_out_and_in(photo: Path, tmp_path: Path, suff
     assert nd.read_rgb(tmp_path / "again.jpg").shape == (20, 30, 3)
 
 
+def test_a_white_patch_and_self_ensemble_reach_the_cube(photo: Path, tmp_path: Path) -> None:
+    words = ("reconstruct", photo, "-o", tmp_path / "out.mat", "--precision", "fp32")
+    out, _ = run(*words, "--white", "2,3,12,20", "--ensemble")
+    cube = nd.read_cube(tmp_path / "out.mat")
+    np.testing.assert_allclose(cube, nd.reconstruct(photo, white=(2, 3, 12, 20), ensemble=True, precision="fp32"), atol=1e-5)
+    red, green, blue = cube.attrs["white_gains"]
+    assert f"white patch gains {red:.3g} {green:.3g} {blue:.3g}" in out
+    assert f"flip disagreement {cube.attrs['flip_disagreement_mean']:.1%} on average" in out
+    _, err = run(*words, "--white", "2,3,twelve,20", code=2)
+    assert "TOP,LEFT,BOTTOM,RIGHT" in err
+    _, err = run(*words, "--white", "2,3,12,99", code=2)
+    assert "reaches beyond the image of 20 x 30 pixels" in err
+
+
 def test_many_photos_go_on_past_a_bad_one(photo: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(photo.read_bytes()[:300])
     Image.open(photo).save(tmp_path / "third.png")
@@ -72,6 +86,11 @@ def test_simulate_and_evaluate_belong_together(tmp_path: Path) -> None:
     assert "MRAE@0.01" in out
     assert "scene_2" in out
     assert csv.exists()
+    assert "flip rho" not in out
+    pair = ("--rgb", tmp_path / "rgb", "--truth", tmp_path / "truth")
+    out, _ = run("evaluate", *pair, "--precision", "fp32", "--ensemble", "--csv", csv)
+    assert "flip rho is the rank correlation" in out
+    assert "flip rho" in csv.read_text(encoding="utf-8").splitlines()[3]
 
 
 def test_simulate_keeps_what_is_the_cameras_own(tmp_path: Path) -> None:

@@ -39,6 +39,12 @@ EncodingOption = Annotated[
         "linear, taken untouched."
     ),
 ]
+EnsembleOption = Annotated[
+    bool,
+    typer.Option(
+        "--ensemble", help="Average over the 8 flips and quarter turns, in 8 times the time; says how far they differ."
+    ),
+]
 
 
 def main() -> NoReturn:
@@ -148,6 +154,14 @@ def reconstruct(
     divisor: Annotated[
         float | None, typer.Option(help="Divide the image by this instead of what the model's card says.")
     ] = None,
+    white: Annotated[
+        str | None,
+        typer.Option(
+            help="A box of something white in the image, in pixels, the last two excluded; takes out a colour cast and the exposure.",
+            metavar="TOP,LEFT,BOTTOM,RIGHT",
+        ),
+    ] = None,
+    ensemble: EnsembleOption = False,
     tile: Annotated[
         int | None, typer.Option(help="Side in pixels of the pieces computed at a time; the result is the same.")
     ] = None,
@@ -157,6 +171,7 @@ def reconstruct(
     from napari_drcr.reconstruction import reconstruct as estimate
     from napari_drcr.weights import load_model
 
+    box = None if white is None else _numbers(white)
     targets = _targets(images, output, CUBE_SUFFIXES, ".mat")
     loaded = load_model(model)
 
@@ -169,12 +184,18 @@ def reconstruct(
             encoding=encoding,
             white_level=white_level,
             divisor=divisor,
+            white=box,
+            ensemble=ensemble,
             tile=tile,
             progress=show,
         )
         write_cube(target, cube)
         made = cube.attrs
         colours = f"colours {made['input_profile']}, {made['clipped_share']:.1%} clipped"
+        if made["white"] is not None:
+            colours += f", white patch gains {' '.join(f'{gain:.3g}' for gain in made['white_gains'])}"
+        if made["ensemble"]:
+            colours += f"; flip disagreement {made['flip_disagreement_mean']:.1%} on average"
         return f"{made['model']}, {made['device_name']}, {made['precision']}, {made['seconds']:.1f} s; {colours}"
 
     _for_each(images, targets, work)
@@ -268,6 +289,7 @@ def evaluate(
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     encoding: EncodingOption = "srgb",
+    ensemble: EnsembleOption = False,
 ) -> None:
     """Score a model on pairs of RGB images and true cubes."""
     from napari_drcr import evaluation
@@ -284,10 +306,13 @@ def evaluate(
             device=device,
             precision=precision,
             encoding=encoding,
+            ensemble=ensemble,
             progress=show,
         )
     print(f"{result.model}, protocol {result.protocol}: {evaluation.PROTOCOLS[result.protocol]}")
     _print_table(result.header(), [score.row() for score in (*result.scores, result.mean)], sum_up=True)
+    if result.ensemble:
+        print(f"Means over 8 flips and turns; {evaluation.FLIP_CORRELATION_MEANING}.")
     for scene, reason in result.skipped.items():
         print(f"Skipped {scene}: {reason}", file=sys.stderr)
     if csv is not None:
@@ -354,6 +379,13 @@ def models(
         )
     _print_table(["model", "architecture", "parameters", "input", "scores"], rows)
     print("`napari-drcr models NAME` prints the card.")
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise InputError(f"--white takes whole numbers, TOP,LEFT,BOTTOM,RIGHT such as 10,20,19,29, not {text!r}.") from None
 
 
 def _targets(sources: list[Path], output: Path, suffixes: tuple[str, ...], default: str) -> list[Path]:

@@ -21,6 +21,9 @@ WAVELENGTHS = tuple(float(nm) for nm in range(400, 701, 10))
 CLIPPED = "clipped"
 """Coordinate (y, x), boolean, of a cube estimated from an RGB image: where the image was at its white level."""
 
+FLIP_DISAGREEMENT = "flip_disagreement"
+"""Coordinate (y, x), float32, of a cube estimated by self-ensemble; see `napari_drcr.ensemble.average_orientations`."""
+
 
 def make_cube(
     values: Any,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,11 @@ from statistics import fmean
 import numpy as np
 import xarray as xr
 
-from napari_drcr.cube import align
-from napari_drcr.errors import InputError
+from napari_drcr.cube import FLIP_DISAGREEMENT, align
+from napari_drcr.errors import InputError, Notice
 from napari_drcr.files import atomic_path
 from napari_drcr.io import by_stem, find_cubes, find_images, read_cube
-from napari_drcr.metrics import metric_name, mrae, psnr, rmse, sam
+from napari_drcr.metrics import error_map, metric_name, mrae, psnr, rmse, sam
 from napari_drcr.reconstruction import reconstruct
 from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
 
@@ -28,6 +29,11 @@ PROTOCOLS: Mapping[str, str] = {
 }
 DEFAULT_FLOOR = 0.01
 BORDER = 128
+FLIP_CORRELATION = "flip rho"
+"""Title of the column of `Score.flip_correlation`."""
+FLIP_CORRELATION_MEANING = (
+    f"{FLIP_CORRELATION} is the rank correlation of flip disagreement with the true relative error of the pixels"
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,10 @@ class Score:
         MRAE with the evaluation's floor, RMSE in the unit of the cubes, SAM in degrees, PSNR in dB.
     nanometres : tuple of float
         First and last wavelength that was compared.
+    flip_correlation : float, optional
+        With self-ensemble: Spearman's rank correlation over pixels between flip disagreement and relative error, the mean over
+        bands that MRAE counts. 1 would mean that the map of disagreement orders the pixels as the error does. NaN where
+        either is the same everywhere.
     """
 
     name: str
@@ -50,16 +60,19 @@ class Score:
     sam: float
     psnr: float
     nanometres: tuple[float, float]
+    flip_correlation: float | None = None
 
     def row(self) -> list[str]:
         """The figures as shown to people, under `score_header`."""
         low, high = self.nanometres
-        return [self.name, f"{self.mrae:.4f}", f"{self.rmse:.4f}", f"{self.sam:.2f}", f"{self.psnr:.2f}", f"{low:g}-{high:g}"]
+        flips = [] if self.flip_correlation is None else [f"{self.flip_correlation:.2f}"]
+        figures = [f"{self.mrae:.4f}", f"{self.rmse:.4f}", f"{self.sam:.2f}", f"{self.psnr:.2f}"]
+        return [self.name, *figures, *flips, f"{low:g}-{high:g}"]
 
 
-def score_header(first: str, floor: float | None) -> list[str]:
-    """Titles of the columns of `Score.row`, MRAE with its floor."""
-    return [first, metric_name("mrae", floor), "RMSE", "SAM (°)", "PSNR (dB)", "nm"]
+def score_header(first: str, floor: float | None, *, flips: bool = False) -> list[str]:
+    """Titles of the columns of `Score.row`, MRAE with its floor; `flips` if the scores have a `flip_correlation`."""
+    return [first, metric_name("mrae", floor), "RMSE", "SAM (°)", "PSNR (dB)", *([FLIP_CORRELATION] if flips else []), "nm"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,8 @@ class Evaluation:
         One a scene, ordered by name.
     skipped : mapping of str to str
         Scenes without a score, and why.
+    ensemble : bool
+        Whether the estimates are means over flips and turns.
     """
 
     model: str
@@ -85,11 +100,13 @@ class Evaluation:
     floor: float | None
     scores: tuple[Score, ...]
     skipped: Mapping[str, str]
+    ensemble: bool = False
 
     @property
     def mean(self) -> Score:
         """The average over scenes, each weighing the same; its wavelengths are those that every scene has."""
         ranges = [score.nanometres for score in self.scores]
+        correlations = [score.flip_correlation for score in self.scores if score.flip_correlation is not None]
         return Score(
             "mean",
             fmean(score.mrae for score in self.scores),
@@ -97,11 +114,12 @@ class Evaluation:
             fmean(score.sam for score in self.scores),
             fmean(score.psnr for score in self.scores),
             (max(low for low, _ in ranges), min(high for _, high in ranges)),
+            fmean(correlations) if correlations else None,
         )
 
     def header(self) -> list[str]:
         """Titles of the columns, MRAE with its floor."""
-        return score_header("scene", self.floor)
+        return score_header("scene", self.floor, flips=self.ensemble)
 
     def write_csv(self, path: str | Path) -> None:
         """Write one row a scene and the mean.
@@ -109,14 +127,17 @@ class Evaluation:
         Parameters
         ----------
         path : str or Path
-            The first two lines name model and protocol, after ``#``.
+            The first lines name model and protocol, and self-ensemble if it was used, after ``#``.
         """
         with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             file.write(f"# model {self.model}\n# protocol {self.protocol}: {PROTOCOLS[self.protocol]}\n")
+            if self.ensemble:
+                file.write(f"# ensemble: mean over 8 flips and turns; {FLIP_CORRELATION_MEANING}\n")
             writer = csv.writer(file)
             writer.writerow([*self.header()[:-1], "from nm", "to nm"])
             for score in (*self.scores, self.mean):
-                writer.writerow([score.name, score.mrae, score.rmse, score.sam, score.psnr, *score.nanometres])
+                flips = [] if score.flip_correlation is None else [score.flip_correlation]
+                writer.writerow([score.name, score.mrae, score.rmse, score.sam, score.psnr, *flips, *score.nanometres])
 
 
 def find_pairs(rgb: str | Path, truth: str | Path) -> tuple[list[tuple[Path, Path]], dict[str, str]]:
@@ -158,6 +179,7 @@ def evaluate(
     device: str = "auto",
     precision: str = "auto",
     encoding: str = "srgb",
+    ensemble: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Score a model on pairs of images and true cubes.
@@ -166,7 +188,7 @@ def evaluate(
     ----------
     rgb, truth : str or Path
         Folders; ``scene.jpg`` belongs to ``scene.mat``.
-    model, device, precision, encoding
+    model, device, precision, encoding, ensemble
         As for `napari_drcr.reconstruction.reconstruct`.
     protocol : {"full", "ntire2022"}
         See `PROTOCOLS`.
@@ -197,7 +219,7 @@ def evaluate(
     for number, (image, cube) in enumerate(pairs, start=1):
         try:
             exact = read_cube(cube)
-            estimate = reconstruct(image, loaded, device=device, precision=precision, encoding=encoding)
+            estimate = reconstruct(image, loaded, device=device, precision=precision, encoding=encoding, ensemble=ensemble)
             scores.append(score(image.stem, *_under_protocol(exact, estimate, protocol, floor or None), floor or None))
         except InputError as error:
             skipped[image.stem] = str(error)
@@ -206,7 +228,8 @@ def evaluate(
     if not scores:
         first = pairs[0][0].stem
         raise InputError(f"none of the {len(pairs)} scenes can be scored; {first}: {skipped[first]}")
-    return Evaluation(loaded.name, protocol, floor or None, tuple(scores), skipped)
+    averaged = any(score.flip_correlation is not None for score in scores)
+    return Evaluation(loaded.name, protocol, floor or None, tuple(scores), skipped, averaged)
 
 
 def _under_protocol(
@@ -256,4 +279,19 @@ def score(name: str, truth: xr.DataArray, estimate: xr.DataArray, floor: float |
         sam(truth, estimate),
         psnr(truth, estimate),
         (float(nm[0]), float(nm[-1])),
+        _flip_correlation(truth, estimate, floor) if FLIP_DISAGREEMENT in estimate.coords else None,
     )
+
+
+def _flip_correlation(truth: xr.DataArray, estimate: xr.DataArray, floor: float | None) -> float:
+    from scipy.stats import spearmanr
+
+    # MRAE has already told what it leaves out without a floor.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Notice)
+        errors = error_map(truth, estimate, "mrae", floor).values
+    counted = np.isfinite(errors)
+    disagreement = estimate[FLIP_DISAGREEMENT].values[counted]
+    if np.ptp(disagreement) == 0 or np.ptp(errors[counted]) == 0:
+        return float("nan")
+    return float(spearmanr(disagreement, errors[counted]).statistic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from napari_drcr.colorimetry import decode_srgb
 from napari_drcr.errors import InputError, notify
 from napari_drcr.weights import Card, Model
+from napari_drcr.white import Box, Gains, check_box, gains_of_patch
 
 ENCODINGS = ("srgb", "linear")
 WHITE_LEVELS = {8: 255, 10: 1023, 12: 4095, 14: 16383}
@@ -62,6 +64,8 @@ class PreparedImage:
         What the colours were taken as.
     clipped : ndarray, shape (y, x), bool
         Where a channel of the image is at its white level.
+    white, gains : tuple or None
+        The white patch, and the factors that it gave on red, green and blue in linear light.
     """
 
     values: Float32Array
@@ -69,6 +73,8 @@ class PreparedImage:
     divisor: float
     profile: str
     clipped: npt.NDArray[np.bool_]
+    white: Box | None = None
+    gains: Gains | None = None
 
 
 def prepare_rgb(
@@ -79,13 +85,14 @@ def prepare_rgb(
     profile: bytes | None = None,
     white_level: float | None = None,
     divisor: float | None = None,
+    white: Sequence[int] | None = None,
     source: str = "The image",
 ) -> PreparedImage:
     """Check an image and bring it into the form that a model takes.
 
     Parameters
     ----------
-    pixels, encoding, profile, white_level, divisor
+    pixels, encoding, profile, white_level, divisor, white
         As for `reconstruct`.
     model : Model or Card
         Its card says which encoding and normalisation it takes.
@@ -101,9 +108,11 @@ def prepare_rgb(
     InputError
         Naming the first thing that is wrong with the image.
     """
-    if encoding not in ENCODINGS:
-        raise InputError(f"encoding must be srgb or linear, not {encoding!r}.")
+    _check_encoding(encoding)
     pixels = _three_channels(pixels)
+    if white is not None:
+        white = check_box(white, *pixels.shape[:2])
+        _check_white_fits(model, divisor)
     assumed_white = white_level is None
     white_level = _check_level("white_level", white_level, _default_white(pixels))
     values = pixels.astype(np.float32) / np.float32(white_level)
@@ -119,7 +128,7 @@ def prepare_rgb(
         )
     if assumed_white and pixels.dtype == np.uint16:
         _ask_for_white_level(int(pixels.max()), source)
-    clipped = np.asarray((pixels >= white_level).any(axis=-1))
+    clipped = _clipped(pixels, white_level)
     if clipped.mean() > MUCH_CLIPPED:
         notify(
             f"{source}: {clipped.mean():.1%} of the pixels are clipped at {white_level:g}; the spectra there are not to be trusted."
@@ -133,12 +142,74 @@ def prepare_rgb(
                 f"{source}: {model.name} expects linear camera values, but this is taken as an sRGB photograph, on which it is wrong; "
                 "choose a model for photographs, or encoding linear if the values are linear."
             )
+    gains = None
+    if white is not None:
+        inside = np.s_[white[0] : white[2], white[1] : white[3]]
+        gains = gains_of_patch(values[inside], clipped[inside])
+        # What is brighter than the patch goes above 1, and stays: clipped, it would lose its colour.
+        values = (values * np.asarray(gains, dtype=np.float32)).astype(np.float32, copy=False)
     own = float(values.max()) if model.normalisation == "maximum" else 1.0
     if own == 0:
         raise InputError("the image is black everywhere: there is no maximum to divide it by.")
     divisor = _check_level("divisor", divisor, own)
     values = np.ascontiguousarray(np.moveaxis(values / np.float32(divisor), -1, 0))
-    return PreparedImage(values, white_level, divisor, taken_as, clipped)
+    return PreparedImage(values, white_level, divisor, taken_as, clipped, white, gains)
+
+
+def measure_white(
+    pixels: npt.NDArray[Any],
+    white: Sequence[int],
+    *,
+    encoding: str = "srgb",
+    profile: bytes | None = None,
+    white_level: float | None = None,
+) -> Gains:
+    """The gains that `reconstruct` would take from a white patch; looks at its pixels only.
+
+    Parameters
+    ----------
+    pixels, white, encoding, profile, white_level
+        As for `reconstruct`.
+
+    Returns
+    -------
+    tuple of three float
+        For red, green and blue, in linear light.
+
+    Raises
+    ------
+    InputError
+        If the patch, or the image as far as looked at, cannot be used.
+    """
+    _check_encoding(encoding)
+    pixels = _three_channels(pixels)
+    top, left, bottom, right = check_box(white, *pixels.shape[:2])
+    level = _check_level("white_level", white_level, _default_white(pixels))
+    patch = pixels[top:bottom, left:right]
+    values, _ = _as_encoded(patch.astype(np.float32) / np.float32(level), encoding, profile, "The image")
+    return gains_of_patch(decode_srgb(values) if encoding == "srgb" else values, _clipped(patch, level))
+
+
+def _check_encoding(encoding: str) -> None:
+    if encoding not in ENCODINGS:
+        raise InputError(f"encoding must be srgb or linear, not {encoding!r}.")
+
+
+def _check_white_fits(model: Model | Card, divisor: float | None) -> None:
+    if model.encoding != "linear" or model.normalisation == "maximum":
+        takes = (
+            "divides each image by its own maximum" if model.normalisation == "maximum" else "takes camera values as they are"
+        )
+        raise InputError(
+            f"{model.name} {takes} and does not expect white to be 1, so a white patch makes no sense with it; "
+            "leave it out, or choose a model for photographs."
+        )
+    if divisor is not None:
+        raise InputError(f"a white patch sets the exposure, and so does a divisor ({divisor}); give one of them only.")
+
+
+def _clipped(pixels: npt.NDArray[Any], white_level: float) -> npt.NDArray[np.bool_]:
+    return np.asarray((pixels >= white_level).any(axis=-1))
 
 
 def _ask_for_white_level(brightest: int, source: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from napari_drcr.baselines import PixelMap
-from napari_drcr.cube import CLIPPED, make_cube
+from napari_drcr.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
 from napari_drcr.devices import choose_device, choose_precision, devices, processor_name
-from napari_drcr.errors import InputError
+from napari_drcr.ensemble import Pass, average_orientations
+from napari_drcr.errors import InputError, notify
 from napari_drcr.files import naming
 from napari_drcr.preparation import SMALLEST_SIDE, as_array, prepare_rgb
 from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
@@ -39,6 +40,8 @@ def reconstruct(
     profile: bytes | None = None,
     white_level: float | None = None,
     divisor: float | None = None,
+    white: Sequence[int] | None = None,
+    ensemble: bool = False,
     tile: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.DataArray:
@@ -66,6 +69,14 @@ def reconstruct(
         1023, 4095, 16383.
     divisor : float, optional
         What the decoded image is divided by; by default 1, or the image's own maximum where the model's card says so.
+    white : sequence of four int, optional
+        Top, left, bottom and right, the last two excluded, of something white in the image, in pixels of the image as it is
+        seen (upright). In linear light each channel is divided by its mean there, which takes out a colour cast and the
+        exposure; what is brighter goes above 1 and is not clipped. For models that expect a photograph with white at 1, as
+        the shipped ones do.
+    ensemble : bool
+        Take the mean of the estimates from the 8 flips and quarter turns of the image, in 8 times the time. Says how far they
+        disagree. Per-pixel maps cannot disagree: they run once, and a notice says so.
     tile : int, optional
         Side in pixels of the pieces that are computed at a time; changes memory and speed, not the result.
     progress : callable, optional
@@ -77,6 +88,10 @@ def reconstruct(
         float32, not clipped. Its attributes name model, SHA-256, device, precision, divisor, encoding, tile, versions and
         seconds; `input_profile` what the colours were taken as, `clipped_share` the share of pixels of which a channel is at
         its white level. The coordinate `clipped` (y, x) marks these: what was brighter is lost, and the spectrum there wrong.
+        `white` and `white_gains` are the white patch and the factors on red, green and blue. With `ensemble` the coordinate
+        `flip_disagreement` (y, x) holds, per pixel, the mean over bands of the standard deviation over the 8 estimates (of
+        these 8, that is with ddof=0), each relative to their mean or to 0.01 where that is larger, and the attribute
+        `flip_disagreement_mean` its average. It is no uncertainty: metamers agree.
 
     Raises
     ------
@@ -99,6 +114,8 @@ def reconstruct(
         profile=profile,
         white_level=white_level,
         divisor=divisor,
+        white=white,
+        ensemble=ensemble,
         tile=tile,
     )
     while True:
@@ -120,13 +137,15 @@ def iter_reconstruct(
     profile: bytes | None = None,
     white_level: float | None = None,
     divisor: float | None = None,
+    white: Sequence[int] | None = None,
+    ensemble: bool = False,
     tile: int | None = None,
 ) -> Generator[tuple[int, int], None, xr.DataArray]:
     """`reconstruct`, step by step: for callers with a thread, a progress bar and a cancel button of their own.
 
     Parameters
     ----------
-    rgb, model, device, precision, encoding, profile, white_level, divisor, tile
+    rgb, model, device, precision, encoding, profile, white_level, divisor, white, ensemble, tile
         As for `reconstruct`.
 
     Yields
@@ -161,6 +180,7 @@ def iter_reconstruct(
         profile=profile,
         white_level=white_level,
         divisor=divisor,
+        white=white,
         source=source or "The image",
     )
     if tile is not None and not (isinstance(tile, int) and tile >= SMALLEST_SIDE):
@@ -172,13 +192,28 @@ def iter_reconstruct(
             raise InputError(f"{loaded.name} is a per-pixel map, which knows fp32 only, not {precision!r}.")
         values = loaded.estimator.apply(np.moveaxis(image.values, 0, -1))
         hardware = {"device": "cpu", "device_name": processor_name(), "precision": "fp32"}
+        if ensemble:
+            notify(
+                f"{loaded.name} estimates each pixel by itself: flips and turns of the image cannot disagree, "
+                "so it ran once, and there is no flip disagreement."
+            )
+            ensemble = False
         yield 1, 1
     else:
-        values, hardware = yield from _run_network(loaded.estimator, image.values, device, precision, tile)
+        estimate, hardware = _place_network(loaded.estimator, device, precision, tile)
+        if ensemble:
+            values, disagreement = yield from average_orientations(estimate, image.values)
+        else:
+            values = yield from estimate(image.values)
     if not np.isfinite(values).all():
         raise InputError(
             f"the estimate of {loaded.name} in {hardware['precision']} holds values that are not finite; try fp32, or another model."
         )
+    coordinates: dict[str, tuple[tuple[str, str], npt.NDArray[Any]]] = {CLIPPED: (("y", "x"), image.clipped)}
+    facts: dict[str, Any] = {}
+    if ensemble:
+        coordinates[FLIP_DISAGREEMENT] = (("y", "x"), disagreement)
+        facts["flip_disagreement_mean"] = float(disagreement.mean())
     cube = make_cube(
         values,
         loaded.wavelengths,
@@ -193,6 +228,10 @@ def iter_reconstruct(
             "encoding": encoding if loaded.encoding == "linear" else loaded.encoding,
             "white_level": image.white_level,
             "divisor": image.divisor,
+            "white": None if image.white is None else list(image.white),
+            "white_gains": None if image.gains is None else list(image.gains),
+            "ensemble": ensemble,
+            **facts,
             "input_profile": image.profile,
             "clipped_share": float(image.clipped.mean()),
             "source": source or "array",
@@ -200,12 +239,11 @@ def iter_reconstruct(
             "versions": ", ".join(f"{name} {version(name)}" for name in ("napari-drcr", "torch", "numpy")),
         },
     )
-    return cube.assign_coords({CLIPPED: (("y", "x"), image.clipped)})
+    return cube.assign_coords(coordinates)
 
 
-def _run_network(
-    network: DRCRNet, rgb: Float32Array, device: str, precision: str, tile: int | None
-) -> Generator[tuple[int, int], None, tuple[Float32Array, dict[str, Any]]]:
+def _place_network(network: DRCRNet, device: str, precision: str, tile: int | None) -> tuple[Pass, dict[str, Any]]:
+    """The network on its device, as something to call with an image; and where that is."""
     from copy import deepcopy
 
     import torch
@@ -216,10 +254,13 @@ def _run_network(
     precision = choose_precision(precision, device)
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     side = TILE if tile is None else tile
-    height, width = rgb.shape[1:]
-    padded = np.pad(rgb, ((0, 0), (0, -height % MULTIPLE), (0, -width % MULTIPLE)), mode="reflect")
     # A copy, because a loaded model is shared and stays what it was.
     placed = deepcopy(network).to(device=device, dtype=kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    cube = yield from run_tiled(placed, torch.from_numpy(padded), side=side)
-    hardware = {"device": device, "device_name": devices()[device], "precision": precision, "tile": side}
-    return cube[:, :height, :width].contiguous().numpy(), hardware
+
+    def estimate(rgb: Float32Array) -> Generator[tuple[int, int], None, Float32Array]:
+        height, width = rgb.shape[1:]
+        padded = np.pad(rgb, ((0, 0), (0, -height % MULTIPLE), (0, -width % MULTIPLE)), mode="reflect")
+        cube = yield from run_tiled(placed, torch.from_numpy(padded), side=side)
+        return cube[:, :height, :width].contiguous().numpy()
+
+    return estimate, {"device": device, "device_name": devices()[device], "precision": precision, "tile": side}

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from magicgui.widgets import ComboBox
+from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QLabel
 
 
@@ -35,6 +36,54 @@ def _hardware() -> dict[str, Hardware]:
     return {device: Hardware(name, precisions(device)) for device, name in devices().items()}
 
 
+class HardwareChoice(QObject):
+    """Two choosers, of a device and of a precision, that offer only "auto" until the hardware is known.
+
+    Parameters
+    ----------
+    parent : QObject
+        Whose choosers these are.
+
+    Attributes
+    ----------
+    device, precision : magicgui.widgets.ComboBox
+        The choosers.
+    """
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.device = ComboBox(
+            choices=[("auto", "auto")], label="Device", tooltip="Where the network runs. auto takes the best there is."
+        )
+        self.precision = ComboBox(
+            choices=["auto"], label="Precision", tooltip="Number format of the network. auto takes the fastest the device has."
+        )
+        self.device.changed.connect(self._offer_precisions)
+        self._hardware: dict[str, Hardware] = {}
+        self._timer = QTimer(self, interval=100)
+        self._timer.timeout.connect(self._offer_devices)
+        self._timer.start()
+        find_hardware()
+
+    def stop(self) -> None:
+        """Wait for the hardware no longer."""
+        self._timer.stop()
+
+    def _offer_devices(self) -> None:
+        if find_hardware().done():
+            self.stop()
+            self._hardware = find_hardware().result()
+            names = [(f"{device}: {found.name}", device) for device, found in self._hardware.items()]
+            offer(self.device, [(f"auto ({names[0][0]})", "auto"), *names])
+            self._offer_precisions(self.device.value)
+
+    def _offer_precisions(self, device: str) -> None:
+        found = self._hardware.get(next(iter(self._hardware), "") if device == "auto" else device)
+        if found is not None:
+            names = [(precision, precision) for precision in found.precisions]
+            offer(self.precision, [(f"auto ({found.precisions[0]})", "auto"), *names])
+
+
 def offer(chooser: ComboBox, choices: list[tuple[str, Any]]) -> None:
     """Replace the choices of a chooser, in this order, and stay with what was chosen if it is still among them.
 
@@ -46,11 +95,14 @@ def offer(chooser: ComboBox, choices: list[tuple[str, Any]]) -> None:
         Texts and values.
     """
     chosen = chooser.value
-    # magicgui leaves entries that it finds again where they were, and puts the others behind them.
-    chooser.choices = []
-    chooser.choices = choices
-    if chosen in chooser.choices:
-        chooser.value = chosen
+    with chooser.changed.blocked():
+        # magicgui leaves entries that it finds again where they were, and puts the others behind them.
+        chooser.choices = []
+        chooser.choices = choices
+        if chosen in chooser.choices:
+            chooser.value = chosen
+    if chooser.value != chosen:
+        chooser.changed.emit(chooser.value)
 
 
 def wrapped_label(text: str) -> QLabel:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.cube import CLIPPED, make_cube
+from napari_drcr.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
+from napari_drcr.ensemble import FLIP_MEANING
 from napari_drcr.errors import InputError
 from napari_drcr.io.rgb import read_profile
 
@@ -23,6 +24,8 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 PROVENANCE_KEY = "napari_drcr"
 WAVELENGTHS_KEY = "wavelengths"
+PIXEL_FACTS = (CLIPPED, FLIP_DISAGREEMENT)
+"""Coordinates (y, x) of a cube that its layer keeps in its metadata."""
 NANOMETRES_IN = {"nanometer": 1.0, "micrometer": 1000.0}
 EVEN_TOLERANCE = 0.02
 """How far, in band spacings, a band may lie from an even grid before the axis shows band numbers instead of nm."""
@@ -43,8 +46,8 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
     -------
     tuple of ndarray, dict, str
         For ``Layer.create``, ``viewer.add_image`` (the first two), readers and samples. ``metadata["wavelengths"]`` holds
-        the band centres in nm, ``metadata["clipped"]`` where the image was clipped, if the cube knows. Evenly spaced bands
-        make an axis in nm; others an axis of band numbers.
+        the band centres in nm, ``metadata["clipped"]`` where the image was clipped and ``metadata["flip_disagreement"]`` how far
+        its flips and turns disagree, if the cube knows. Evenly spaced bands make an axis in nm; others an axis of band numbers.
     """
     nm = cube["wavelength"].values
     start, step, unit, label = _band_axis(nm)
@@ -54,14 +57,13 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
         provenance["source_layer"] = source.name
         name = f"{source.name} ({provenance.get('model', 'spectral')} estimate)"
     metadata = {WAVELENGTHS_KEY: [float(band) for band in nm], PROVENANCE_KEY: provenance}
-    if CLIPPED in cube.coords:
-        metadata[CLIPPED] = cube[CLIPPED].values
+    metadata |= {key: cube[key].values for key in PIXEL_FACTS if key in cube.coords}
     properties = {
         "name": str(name),
         "rgb": False,
         "axis_labels": (label, "y", "x"),
         "colormap": "gray",
-        "contrast_limits": _contrast_limits(cube),
+        "contrast_limits": _contrast_limits(cube.values),
         "metadata": metadata,
         "scale": (step, 1.0, 1.0),
         "translate": (start, 0.0, 0.0),
@@ -70,6 +72,52 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
     if source is not None:
         properties |= _place_over(source, step, start, unit)
     return cube.values, properties, "image"
+
+
+def flip_disagreement_to_layer_data(cube: xr.DataArray, source: Image) -> LayerData:
+    """Describe the flip disagreement of a cube as an image layer over the image that it was estimated from.
+
+    Parameters
+    ----------
+    cube : xarray.DataArray, shape (bands, y, x)
+        Estimated with ``ensemble=True``.
+    source : napari.layers.Image
+        The two-dimensional layer that it was estimated from.
+
+    Returns
+    -------
+    tuple of ndarray, dict, str
+        As from `cube_to_layer_data`, of two axes. ``metadata["napari_drcr"]["meaning"]`` says what it is and is not.
+    """
+    values = cube[FLIP_DISAGREEMENT].values
+    properties = {
+        "name": f"{source.name} ({cube.attrs['model']} flip disagreement)",
+        "rgb": False,
+        "axis_labels": ("y", "x"),
+        "colormap": "inferno",
+        "contrast_limits": _contrast_limits(values),
+        "metadata": {PROVENANCE_KEY: {**cube.attrs, "source_layer": source.name, "meaning": FLIP_MEANING}},
+        **placement(source),
+    }
+    return values, properties, "image"
+
+
+def placement(source: Image) -> dict[str, Any]:
+    """What places a two-dimensional layer exactly over another.
+
+    Parameters
+    ----------
+    source : napari.layers.Image
+        The other, of two dimensions.
+
+    Returns
+    -------
+    dict
+        Properties for a new layer.
+    """
+    return {key: getattr(source, key) for key in ("scale", "translate", "rotate", "shear", "units")} | {
+        "affine": source.affine.affine_matrix
+    }
 
 
 def _band_axis(nm: npt.NDArray[np.float64]) -> tuple[float, float, str, str]:
@@ -97,10 +145,10 @@ def _with_band_axis(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return grown
 
 
-def _contrast_limits(cube: xr.DataArray) -> tuple[float, float]:
+def _contrast_limits(values: npt.NDArray[Any]) -> tuple[float, float]:
     """From 0 to what all but the brightest highlights reach, the same for every band so that bands can be compared."""
-    stride = max(1, max(cube.shape[1:]) // 128)
-    sample = cube.values[:, ::stride, ::stride]
+    stride = max(1, max(values.shape[-2:]) // 128)
+    sample = values[..., ::stride, ::stride]
     finite = sample[np.isfinite(sample)]
     high = float(np.quantile(finite, 0.998)) if finite.size else 0.0
     return 0.0, high if high > 0 else 1.0
@@ -118,8 +166,8 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray, shape (bands, y, x)
-        With the quantity, scale and illuminant, and all else, that ``metadata["napari_drcr"]`` tells, and the coordinate
-        `clipped` where ``metadata["clipped"]`` still fits the layer.
+        With the quantity, scale and illuminant, and all else, that ``metadata["napari_drcr"]`` tells, and the coordinates
+        `clipped` and `flip_disagreement` where the metadata of these names still fit the layer.
 
     Raises
     ------
@@ -138,8 +186,8 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
     provenance = {key: value for key, value in provenance.items() if key != "name"}
     labels = {key: provenance.pop(key) for key in ("quantity", "scale", "illuminant") if key in provenance}
     cube = make_cube(layer.data, _wavelengths(layer), name=layer.name, attrs=provenance, **labels)
-    clipped = np.asarray(layer.metadata.get(CLIPPED))
-    return cube.assign_coords({CLIPPED: (("y", "x"), clipped)}) if clipped.shape == cube.shape[1:] else cube
+    facts = {key: np.asarray(layer.metadata.get(key)) for key in PIXEL_FACTS}
+    return cube.assign_coords({key: (("y", "x"), fact) for key, fact in facts.items() if fact.shape == cube.shape[1:]})
 
 
 def _wavelengths(layer: Image) -> npt.NDArray[np.float64]:

@@ -9,19 +9,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import napari
-from magicgui.widgets import ComboBox
+from magicgui.widgets import CheckBox, ComboBox
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import GeneratorWorker, create_worker
 
+from napari_drcr.cube import FLIP_DISAGREEMENT
+from napari_drcr.ensemble import FLIP_MEANING
 from napari_drcr.errors import InputError, Notice
 from napari_drcr.preparation import WHITE_LEVELS
 from napari_drcr.reconstruction import ESTIMATE, iter_reconstruct
 from napari_drcr.weights import shipped_models
-from napari_drcr.widgets.controls import Hardware, find_hardware, offer, wrapped_label
-from napari_drcr.widgets.layers import cube_to_layer_data, profile_of_layer, rgb_from_layer, show_wavelength
+from napari_drcr.widgets.controls import HardwareChoice, offer, wrapped_label
+from napari_drcr.widgets.layers import (
+    cube_to_layer_data,
+    flip_disagreement_to_layer_data,
+    profile_of_layer,
+    rgb_from_layer,
+    show_wavelength,
+)
+from napari_drcr.widgets.white_patch import WhitePatch
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,6 +59,10 @@ class Reconstruct(QWidget):
     layer, model, device, precision, encoding, white_level : magicgui.widgets.ComboBox
         The choices. `model` holds names of shipped models and paths of checkpoints; `device` and `precision` offer only
         "auto" until the hardware is known.
+    white_patch : WhitePatch
+        Picks something white in the image.
+    ensemble : magicgui.widgets.CheckBox
+        Whether flips and turns are averaged, and their disagreement shown.
     button : QPushButton
         Starts, and while running cancels.
     progress : QProgressBar
@@ -69,12 +82,8 @@ class Reconstruct(QWidget):
             label="Model",
             tooltip="A shipped model, or a .safetensors or .pth checkpoint.",
         )
-        self.device = ComboBox(
-            choices=[("auto", "auto")], label="Device", tooltip="Where the network runs. auto takes the best there is."
-        )
-        self.precision = ComboBox(
-            choices=["auto"], label="Precision", tooltip="Number format of the network. auto takes the fastest the device has."
-        )
+        self._hardware = HardwareChoice(self)
+        self.device, self.precision = self._hardware.device, self._hardware.precision
         self.encoding = ComboBox(
             choices=[("sRGB (ordinary photos)", "srgb"), ("linear", "linear")],
             label="Encoding",
@@ -85,6 +94,11 @@ class Reconstruct(QWidget):
             label="White level",
             tooltip="The value that means white. auto takes the largest that the image's type can hold.",
         )
+        self.white_patch = WhitePatch(viewer, self.layer, self.encoding, self.white_level)
+        self.ensemble = CheckBox(
+            text="average flips and turns",
+            tooltip=f"Takes 8 times as long, and adds a layer, flip disagreement. {FLIP_MEANING}",
+        )
         self.button = QPushButton("Reconstruct")
         self.progress = QProgressBar()
         self.status = wrapped_label("")
@@ -92,16 +106,10 @@ class Reconstruct(QWidget):
         self._chosen_model = self.model.value
         self.model.changed.connect(self._remember_model)
         self.button.clicked.connect(self._toggle)
-        self.device.changed.connect(self._offer_precisions)
         self.model.native.activated.connect(self._pick_model)
         for event in self._layer_events():
             event.connect(self._refresh_layers)
         self.choose_active_layer()
-        self._hardware: dict[str, Hardware] = {}
-        self._hardware_timer = QTimer(self, interval=100)
-        self._hardware_timer.timeout.connect(self._offer_devices)
-        self._hardware_timer.start()
-        find_hardware()
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -113,6 +121,8 @@ class Reconstruct(QWidget):
             box.setMinimumContentsLength(12)
             box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             form.addRow(chooser.label, box)
+        form.addRow("White patch", self.white_patch)
+        form.addRow("How sure", self.ensemble.native)
         self.progress.hide()
         layout = QVBoxLayout(self)
         layout.addLayout(form)
@@ -152,8 +162,8 @@ class Reconstruct(QWidget):
         if layer is None or model is None:
             self._fail(InputError(NO_IMAGE if layer is None else "No model is chosen; choose one, or a checkpoint file."))
             return
-        choosers = (self.device, self.precision, self.encoding, self.white_level)
-        settings = dict(zip(("device", "precision", "encoding", "white_level"), (box.value for box in choosers), strict=True))
+        names = ("device", "precision", "encoding", "white_level", "ensemble")
+        settings = {name: getattr(self, name).value for name in names} | {"white": self.white_patch.box}
         self._source = layer
         self._worker = create_worker(
             _estimate,
@@ -173,6 +183,7 @@ class Reconstruct(QWidget):
         self.progress.setRange(0, 0)
         self.progress.show()
         self.button.setText("Cancel")
+        self.white_patch.setEnabled(False)
         self._say(f"Loading {Path(model).name}\N{HORIZONTAL ELLIPSIS}")
         self.destroyed.connect(self._worker.quit)
         self._worker.start()
@@ -197,7 +208,8 @@ class Reconstruct(QWidget):
 
     def _let_go(self) -> None:
         self.cancel()
-        self._hardware_timer.stop()
+        self._hardware.stop()
+        self.white_patch.let_go()
         for event in self._layer_events():
             event.disconnect(self._refresh_layers)
 
@@ -236,20 +248,6 @@ class Reconstruct(QWidget):
             else:
                 self.model.value = self._chosen_model
 
-    def _offer_devices(self) -> None:
-        if find_hardware().done():
-            self._hardware_timer.stop()
-            self._hardware = find_hardware().result()
-            names = [(f"{device}: {found.name}", device) for device, found in self._hardware.items()]
-            offer(self.device, [(f"auto ({names[0][0]})", "auto"), *names])
-            self._offer_precisions(self.device.value)
-
-    def _offer_precisions(self, device: str) -> None:
-        found = self._hardware.get(next(iter(self._hardware), "") if device == "auto" else device)
-        if found is not None:
-            names = [(precision, precision) for precision in found.precisions]
-            offer(self.precision, [(f"auto ({found.precisions[0]})", "auto"), *names])
-
     def _show_progress(self, step: tuple[int, int]) -> None:
         done, total = step
         self.progress.setRange(0, total)
@@ -271,6 +269,9 @@ class Reconstruct(QWidget):
         had_bands = dims.ndim > 2
         values, properties, _ = cube_to_layer_data(cube, source=self._source)
         self._viewer.add_image(values, **properties)
+        if FLIP_DISAGREEMENT in cube.coords:
+            disagreement, its_properties, _ = flip_disagreement_to_layer_data(cube, self._source)
+            self._viewer.add_image(disagreement, **its_properties)
         show_wavelength(self._viewer)
         start, step = properties["translate"][0], properties["scale"][0]
         seen = had_bands and start <= dims.point[0] <= start + step * (len(values) - 1)
@@ -279,6 +280,8 @@ class Reconstruct(QWidget):
             dims.set_point(0, start + step * (len(values) // 2))
         facts = cube.attrs
         colours = f"colours {facts['input_profile']}, {facts['clipped_share']:.1%} clipped"
+        if facts["ensemble"]:
+            colours += f"; flip disagreement {facts['flip_disagreement_mean']:.1%} on average"
         self._say(f"{facts['model']} on {facts['device_name']}, {facts['precision']}: {facts['seconds']:.1f} s; {colours}")
 
     def _fail(self, error: Exception) -> None:
@@ -303,6 +306,7 @@ class Reconstruct(QWidget):
         self._worker = self._source = None
         self.progress.hide()
         self.button.setText("Reconstruct")
+        self.white_patch.setEnabled(True)
         if cancelled:
             self._say("Cancelled; nothing was added.")
         self._update_button()
