@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
+import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +105,34 @@ def test_a_killed_and_resumed_run_follows_the_uninterrupted_one_to_the_bit(confi
         nd.load_model(tmp_path / name / "model.safetensors").estimator.state_dict() for name in ("whole", "killed")
     )
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
+
+
+def test_kill_nine_loses_nothing_but_the_steps_since_the_checkpoint(config: TrainingConfig, tmp_path: Path) -> None:
+    longer = make_config(config.model_dump(), learning__steps=400)
+    write_config(tmp_path / "config.yaml", longer)
+    command = [sys.executable, "-m", "napari_drcr", "train", str(tmp_path / "config.yaml"), "-o", str(tmp_path / "killed")]
+    # With the cache of the tests: a process of its own knows nothing of the patched platformdirs.
+    process = subprocess.Popen(command, env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}, stderr=subprocess.DEVNULL)
+    while len(read_metrics(tmp_path / "killed")) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    reached = int(read_metrics(tmp_path / "killed")[-1]["step"])
+    assert reached < 400
+
+    def stop(step: int, total: int, text: str) -> None:
+        if step > reached + 4:
+            raise nd.Cancelled
+
+    for name, start in (("killed", resume_run), ("whole", partial(start_run, longer))):
+        with pytest.raises(nd.Cancelled):
+            start(tmp_path / name, progress=stop)
+    learned = [
+        [(row["step"], row["loss"], row["mrae"]) for row in read_metrics(tmp_path / name)] for name in ("whole", "killed")
+    ]
+    assert learned[0] == learned[1]
+    assert len(learned[0]) == reached // 2 + 2
 
 
 def test_a_sample_depends_on_seed_and_index_only(config: TrainingConfig) -> None:

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -338,18 +339,20 @@ def train(
     if resume is not None:
         if any(value is not None for value in (config, data, output, steps, device)):
             raise InputError("--resume takes the run's own configuration; leave out everything else.")
-        start: Callable[..., Path] = run.resume_run
-        arguments: tuple[Any, ...] = (resume,)
+        folder, start = resume, partial(run.resume_run, resume)
     else:
         from napari_drcr.training.config import make_config, read_config
 
         overrides: dict[str, Any] = {"data__folder": data, "learning__steps": steps, "device": device}
         settings = read_config(config, **overrides) if config is not None else make_config({}, **overrides)
         folder = output if output is not None else run.new_run_folder(settings.name)
-        print(f"Run folder: {folder}")
-        start, arguments = run.start_run, (settings, folder)
-    with _progress_bar("train") as show:
-        model = start(*arguments, progress=show)
+        start = partial(run.start_run, settings, folder)
+    try:
+        with _progress_bar("train") as show:
+            model = start(progress=show)
+    except (Cancelled, KeyboardInterrupt):
+        print(f"To go on: napari-drcr train --resume {folder}", file=sys.stderr)
+        raise
     print(f"Best model: {model}")
 
 
