@@ -2,7 +2,7 @@
 
 usage: python benchmarks/ablation.py CONFIG.yaml DATA OUT [STEPS [SEEDS]]
 
-The network, the scenes and the camera are those of CONFIG; only the parts left out differ. Each variant is a run in the folder OUT, and
+The network is small, scenes and camera are those of CONFIG (configs/photo-start.yaml); only the parts left out differ. Each variant is a run in the folder OUT, and
 what is there already is taken up: a run that was interrupted goes on, one that is finished is only read. The table is written to
 OUT/ablation.md.
 """
@@ -21,6 +21,7 @@ from napari_drcr.training.recorder import read_metrics
 from napari_drcr.training.run import resume_run, start_run
 from napari_drcr.weights import load_model
 
+NETWORK = {"channels": 32, "blocks": 4}
 VARIANTS = {
     "complete": {},
     "without NPM": {"purification": False},
@@ -37,8 +38,11 @@ def main(config_path: str, data: str, out: str, steps: str = "2000", seeds: str 
     scores: dict[str, list[float]] = {name: [] for name in VARIANTS}
     parameters = {}
     for seed, (name, left_out) in product(range(int(seeds)), VARIANTS.items()):
-        network = base.network.model_dump() | left_out
-        settings = {"learning__steps": int(steps), "learning__validate_every": min(500, int(steps)), "network": network}
+        settings = {
+            "learning__steps": int(steps),
+            "learning__validate_every": min(500, int(steps)),
+            "network": NETWORK | left_out,
+        }
         config = read_config(config_path, name=name, seed=seed, data__folder=data, **settings)
         folder = Path(out) / f"{name.replace(' ', '-')}-{seed}"
         if not folder.exists():

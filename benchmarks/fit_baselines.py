@@ -1,8 +1,8 @@
-"""Fit the shipped per-pixel maps `linear` and `polynomial`, and write them with their cards.
+"""Fit the per-pixel maps `linear` and `polynomial` that a network must beat, and write them with their cards.
 
 usage: python benchmarks/fit_baselines.py CONFIG.yaml DATA OUT
 
-CONFIG and DATA are those of the network they are to be compared with: same scenes, same camera, same held-back scenes.
+CONFIG and DATA are those of the network: same scenes, same camera, same lights, same held-back scenes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from napari_drcr.baselines import FEATURES, fit_pixel_map
 from napari_drcr.camera import find_camera
 from napari_drcr.metrics import mrae
 from napari_drcr.training.config import read_config
-from napari_drcr.training.data import Photographs, Scene, cache_scenes
-from napari_drcr.weights import Card, Model, save_model
+from napari_drcr.training.data import Photographs
+from napari_drcr.training.run import draft_card
+from napari_drcr.training.scenes import Scene, cache_scenes
+from napari_drcr.weights import Model, save_model
 
 PIXELS_PER_SCENE = 20_000
 FLOOR = 0.01
@@ -29,34 +31,33 @@ def main(config_path: str, data: str, out: str) -> None:
     config = read_config(config_path, data__folder=data)
     camera = find_camera(config.camera.name)
     training, validation = cache_scenes(config.data)
+    lightings = [(light,) for light in config.data.lights] or [()]
 
     def pairs(scenes: list[Scene]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        photographs = Photographs(scenes, camera)
-        for number in range(len(scenes)):
-            rgb, cube = photographs[number]
-            yield rgb.numpy(), cube.numpy()
+        for lights in lightings:
+            for rgb, cube in map(Photographs(scenes, camera, lights).__getitem__, range(len(scenes))):
+                yield rgb.numpy(), cube.numpy()
 
     random = np.random.default_rng(config.seed)
     samples = []
     for rgb, cube in pairs(training):
-        chosen = random.choice(rgb[0].size, PIXELS_PER_SCENE, replace=False)
+        chosen = random.choice(rgb[0].size, PIXELS_PER_SCENE // len(lightings), replace=False)
         samples.append((rgb.reshape(3, -1).T[chosen], cube.reshape(len(cube), -1).T[chosen]))
+    draft = draft_card(config, training, validation)
     for kind in FEATURES:
         fitted = fit_pixel_map(kind, samples, floor=FLOOR)
         scores = [mrae(cube, fitted.apply(np.moveaxis(rgb, 0, -1)), floor=FLOOR) for rgb, cube in pairs(validation)]
-        card = Card(
-            name=kind,
-            architecture=kind,
-            quantity=config.data.quantity or "unknown",
-            data=f"{len(training)} scenes: {', '.join(scene.name for scene in training)}",
-            split=f"by scene; held back: {', '.join(scene.name for scene in validation)}",
-            recipe=f"{PIXELS_PER_SCENE} pixels a scene, camera {camera.name}, iteratively re-weighted to the relative error",
-            limits="One pixel at a time: it knows neither neighbours nor materials. What a network must beat.",
-            licence="BSD-3-Clause",
-            scores={f"validation MRAE@{FLOOR:g}": round(float(np.mean(scores)), 4)},
-        )
-        save_model(Path(out) / f"{kind}.safetensors", Model(card, fitted))
-        print(f"{kind:12} MRAE@{FLOOR:g} {np.mean(scores):.4f}  {[round(score, 4) for score in scores]}")
+        name = kind if config.name == "photo" else f"{config.name}-{kind}"
+        about = {
+            "name": name,
+            "architecture": kind,
+            "released_npm": False,
+            "recipe": f"{PIXELS_PER_SCENE} pixels a scene, camera {camera.name}, iteratively re-weighted to the relative error",
+            "limits": "One pixel at a time: it knows neither neighbours nor materials. What a network must beat.",
+            "scores": {f"validation MRAE@{FLOOR:g}": round(float(np.mean(scores)), 4)},
+        }
+        save_model(Path(out) / f"{name}.safetensors", Model(draft.model_copy(update=about), fitted))
+        print(f"{name:24} MRAE@{FLOOR:g} {np.mean(scores):.4f}")
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def _train(
             use_distributed_sampler=False,
             # Order matters: the recorder must see the averaged weights before the averaging callback takes them out again.
             callbacks=[
-                Recorder(config, folder, _card(config, training, validation), log, progress),
+                Recorder(config, folder, draft_card(config, training, validation), log, progress),
                 WeightAveraging(avg_fn=moving_average(config.learning.ema_decay)),
                 ModelCheckpoint(folder / CHECKPOINTS, "last", save_on_train_epoch_end=True, enable_version_counter=False),
             ],
@@ -184,8 +184,21 @@ def _loaders(
     return patches, DataLoader(Photographs(validation, find_camera(config.camera.name), config.data.lights), batch_size=1)
 
 
-def _card(config: TrainingConfig, training: list[Scene], validation: list[Scene]) -> Card:
-    """What is known of the model before it has learned."""
+def draft_card(config: TrainingConfig, training: list[Scene], validation: list[Scene]) -> Card:
+    """What is known of a model before it has learned.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        How it will be trained.
+    training, validation : list of Scene
+        What it will learn from, and what is held back.
+
+    Returns
+    -------
+    Card
+        Without scores.
+    """
     learning, data = config.learning, config.data
     camera = find_camera(config.camera.name)
     quantities = {"radiance" if data.lights else scene.quantity for scene in training}
