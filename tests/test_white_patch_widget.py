@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import napari
 import numpy as np
@@ -73,11 +74,11 @@ def drag(viewer: napari.Viewer, layer: Image, qtbot: QtBot) -> None:
 
 @pytest.mark.parametrize("placed", [{}, PLACED], ids=["in pixels", "scaled and moved"])
 @pytest.mark.parametrize("stack", [False, True], ids=["alone", "beside a stack"])
-def test_a_click_takes_the_box_around_it(viewer: napari.Viewer, qtbot: QtBot, placed: dict[str, object], stack: bool) -> None:
+def test_a_click_takes_the_box_around_it(viewer: napari.Viewer, qtbot: QtBot, placed: dict[str, Any], stack: bool) -> None:
     rgb = random_rgb()
     widget = open_widget(viewer)
     if stack:
-        viewer.add_image(np.zeros((5, 4, 4)), visible=False)
+        viewer.add_image(np.zeros((5, 4, 4)), visible=False, units=("pixel", *placed.get("units", ("pixel", "pixel"))))
     layer = viewer.add_image(rgb, rgb=True, name="photo", **placed)
     viewer.reset_view()
     patch = widget.white_patch
@@ -156,7 +157,7 @@ def test_unfit_patches_say_why_and_take_nothing(viewer: napari.Viewer) -> None:
     assert not patch.clear_button.isEnabled()
 
 
-def test_it_can_be_cleared_in_three_ways(viewer: napari.Viewer) -> None:
+def test_it_can_be_cleared_in_three_ways(viewer: napari.Viewer, qtbot: QtBot) -> None:
     first = viewer.add_image(random_rgb(), rgb=True)
     viewer.add_image(random_rgb(), rgb=True)
     widget = open_widget(viewer)
@@ -173,17 +174,17 @@ def test_it_can_be_cleared_in_three_ways(viewer: napari.Viewer) -> None:
         clear()
         assert patch.box is None
         assert patch.said == ""
-        assert len(viewer.layers) == 2
+        qtbot.waitUntil(lambda: len(viewer.layers) == 2)
         assert not patch.clear_button.isEnabled()
 
 
-def test_removing_the_image_clears_it(viewer: napari.Viewer) -> None:
+def test_removing_the_image_clears_it(viewer: napari.Viewer, qtbot: QtBot) -> None:
     layer = viewer.add_image(random_rgb(), rgb=True)
     patch = open_widget(viewer).white_patch
     patch.take((20, 30))
     viewer.layers.remove(layer)
     assert patch.box is None
-    assert len(viewer.layers) == 0
+    qtbot.waitUntil(lambda: len(viewer.layers) == 0)
 
 
 def test_another_encoding_gives_other_gains(viewer: napari.Viewer) -> None:

@@ -98,20 +98,25 @@ def average_orientations(
             try:
                 done, total = next(steps)
             except StopIteration as stop:
-                cube = turn_back(stop.value, *orientation)
+                # Not under a name of its own, which would keep it throughout the next pass.
+                mean, squares = _include(mean, squares, turn_back(stop.value, *orientation), number)
                 break
             yield number * total + done, count * total
-        if number == 0:
-            mean, squares = np.ascontiguousarray(cube), np.zeros(cube.shape, dtype=np.float32)
-            continue
-        # Values that are not finite are the caller's to refuse.
-        with np.errstate(invalid="ignore", over="ignore"):
-            for mean_band, squares_band, band in zip(mean, squares, cube, strict=True):
-                deviation = band - mean_band
-                mean_band += deviation / (number + 1)
-                squares_band += deviation**2 * (number / (number + 1))
     disagreement = np.zeros(mean.shape[1:], dtype=np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         for mean_band, squares_band in zip(mean, squares, strict=True):
             disagreement += np.sqrt(squares_band / count) / np.maximum(mean_band, FLOOR)
     return mean, (disagreement / len(mean)).astype(np.float32)
+
+
+def _include(mean: Float32Array, squares: Float32Array, cube: Float32Array, number: int) -> tuple[Float32Array, Float32Array]:
+    """Mean and squared deviation with one more cube, `number` of them being in already."""
+    if number == 0:
+        return np.ascontiguousarray(cube), np.zeros(cube.shape, dtype=np.float32)
+    # Values that are not finite are the caller's to refuse.
+    with np.errstate(invalid="ignore", over="ignore"):
+        for mean_band, squares_band, band in zip(mean, squares, cube, strict=True):
+            deviation = band - mean_band
+            mean_band += deviation / (number + 1)
+            squares_band += deviation**2 * (number / (number + 1))
+    return mean, squares

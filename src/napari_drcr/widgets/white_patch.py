@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 import napari
 import numpy as np
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Shapes
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -72,7 +74,7 @@ class WhitePatch(QWidget):
         layout.addWidget(self._label)
         self.button.toggled.connect(self._listen)
         self.clear_button.clicked.connect(self.clear)
-        layer.changed.connect(self.clear)
+        layer.changed.connect(self._change_layer)
         for chooser in (encoding, white_level):
             chooser.changed.connect(self._measure)
         viewer.layers.events.removed.connect(self._forget_outline)
@@ -120,11 +122,7 @@ class WhitePatch(QWidget):
 
     def clear(self) -> None:
         """Forget the patch, and take its outline away."""
-        outline, self._outline, self._box = self._outline, None, None
-        if outline is not None and outline in self._viewer.layers:
-            self._viewer.layers.remove(outline)
-        self.clear_button.setEnabled(False)
-        self._say(HINT if self.button.isChecked() else "")
+        self._erase(self._forget())
 
     def let_go(self) -> None:
         """Leave nothing behind in the viewer: neither callbacks nor the outline."""
@@ -136,6 +134,21 @@ class WhitePatch(QWidget):
         """Stop waiting for a click where nobody would see that it is waited for."""
         self.button.setChecked(False)
         super().hideEvent(event)
+
+    def _forget(self) -> Shapes | None:
+        """Forget the patch; its outline, if it has one, is left to the caller."""
+        outline, self._outline, self._box = self._outline, None, None
+        self.clear_button.setEnabled(False)
+        self._say(HINT if self.button.isChecked() else "")
+        return outline
+
+    def _erase(self, outline: Shapes | None) -> None:
+        if outline is not None and outline in self._viewer.layers:
+            self._viewer.layers.remove(outline)
+
+    def _change_layer(self) -> None:
+        # The choice changes, too, while napari removes the chosen image, and it can only remove one layer at a time.
+        QTimer.singleShot(0, partial(self._erase, self._forget()))
 
     def _listen(self, pressed: bool) -> None:
         callbacks = self._viewer.mouse_drag_callbacks
