@@ -1,0 +1,74 @@
+"""The command line: a thin face over the library, a file a command. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from napari_drcr import __version__
+from napari_drcr.cli._common import TOO_LARGE
+from napari_drcr.cli.demo import demo
+from napari_drcr.cli.evaluate import evaluate
+from napari_drcr.cli.models import models
+from napari_drcr.cli.reconstruct import reconstruct
+from napari_drcr.cli.simulate import simulate
+from napari_drcr.cli.train import train
+from napari_drcr.errors import Cancelled, InputError, Notice
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="napari-drcr",
+    help="Estimate 31-band spectral cubes (400-700 nm) from RGB images with DRCR Net, and see how far to trust them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo, reconstruct, simulate, evaluate, train, models):
+    app.command()(command)
+
+
+def main() -> NoReturn:
+    """Run the command line; bad input ends with one sentence on stderr and exit code 2."""
+    warnings.showwarning = _show_warning
+    warnings.simplefilter("always", Notice)
+    try:
+        app()
+    except InputError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+    except MemoryError:
+        _fail(TOO_LARGE)
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        _fail(TOO_LARGE)
+    except (Cancelled, KeyboardInterrupt):
+        print("Stopped.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    sys.exit(0)
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(f"Error: {sentence}", file=sys.stderr)
+    sys.exit(BAD_INPUT)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None
+) -> None:
+    if issubclass(category, Notice):
+        print(f"Note: {message}", file=sys.stderr)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    if version:
+        print(f"napari-drcr {__version__}")
+        raise typer.Exit

@@ -1,0 +1,61 @@
+"""`napari-drcr evaluate`: scores of a model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_drcr.cli._common import (
+    DeviceOption,
+    EncodingOption,
+    EnsembleOption,
+    ModelOption,
+    PrecisionOption,
+    print_table,
+    progress_bar,
+)
+from napari_drcr.errors import InputError
+
+
+def evaluate(
+    rgb: Annotated[Path, typer.Option(help="Folder of RGB images.")],
+    truth: Annotated[Path, typer.Option(help="Folder of true cubes; scene.mat belongs to scene.jpg.")],
+    model: ModelOption = "photo",
+    protocol: Annotated[str, typer.Option(help="full, or ntire2022 (no border of 128 pixels, clipped to [0, 1]).")] = "full",
+    floor: Annotated[float | None, typer.Option(help="Of MRAE: 0.01 by default, none for ntire2022; 0 for none.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    encoding: EncodingOption = "srgb",
+    ensemble: EnsembleOption = False,
+) -> None:
+    """Score a model on pairs of RGB images and true cubes."""
+    from napari_drcr import evaluation
+
+    if csv is not None and not csv.parent.is_dir():
+        raise InputError(f"the folder {csv.parent} does not exist, so the table cannot be written there.")
+    with progress_bar("scenes") as show:
+        result = evaluation.evaluate(
+            rgb,
+            truth,
+            model,
+            protocol=protocol,
+            floor=floor,
+            device=device,
+            precision=precision,
+            encoding=encoding,
+            ensemble=ensemble,
+            progress=show,
+        )
+    print(f"{result.model}, protocol {result.protocol}: {evaluation.PROTOCOLS[result.protocol]}")
+    print_table(result.header(), [score.row() for score in (*result.scores, result.mean)], sum_up=True)
+    if result.ensemble:
+        print(f"Means over 8 flips and turns; {evaluation.FLIP_CORRELATION_MEANING}.")
+    for scene, reason in result.skipped.items():
+        print(f"Skipped {scene}: {reason}", file=sys.stderr)
+    if csv is not None:
+        result.write_csv(csv)
+        print(csv)
