@@ -31,6 +31,7 @@ from napari_drcr.weights import Model, load_model, rewrite_card
 FOREIGN = Path(__file__).parent / "cameras"
 SCENES = "Valid_spectral"
 FLOOR = 0.01
+FIGURES = ("mrae", "rmse", "sam", "psnr", "flip_correlation")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Condition:
         Put onto the scenes first.
     images : str or None
         Instead of all this, the images in this folder of DATA.
+    ensemble : bool
+        Whether networks average over flips and turns.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Condition:
     settings: Mapping[str, Any] = field(default_factory=dict)
     light: str | None = None
     images: str | None = None
+    ensemble: bool = False
 
     @property
     def made_by(self) -> Camera:
@@ -95,6 +99,7 @@ TABLES = {
             Condition("Sony ILCE-7M3", FOREIGN / "sony-ilce-7m3.csv", FINISHED),
             Condition("Insta360 X5", FOREIGN / "arashi-vision-insta360-x5.csv", FINISHED),
             Condition("authors' images", images="Valid_RGB"),
+            Condition("JPEG 90, self-ensemble", ensemble=True),
         ),
         protocol="full",
         encoding="srgb",
@@ -173,7 +178,7 @@ def record(rows: Mapping[str, Mapping[str, Evaluation]], clipped: Mapping[str, f
         row: {
             "clipped": clipped[row],
             "models": {
-                name: {score.name: {key: getattr(score, key) for key in ("mrae", "rmse", "sam", "psnr")} for score in scores}
+                name: {score.name: {key: getattr(score, key) for key in FIGURES} for score in scores}
                 for name, result in each.items()
                 for scores in [(*result.scores, result.mean)]
             },
@@ -218,7 +223,11 @@ def main(
         images, cubes = photographed(condition, data, out)
         rows[condition.name] = {}
         for name, model in loaded.items():
-            result = evaluate(images, cubes, model, protocol=table.protocol, floor=FLOOR, encoding=table.encoding)
+            # Per-pixel maps would say that flips cannot disagree.
+            ensemble = condition.ensemble and model.channels is not None
+            result = evaluate(
+                images, cubes, model, protocol=table.protocol, floor=FLOOR, encoding=table.encoding, ensemble=ensemble
+            )
             if result.skipped:
                 scene, reason = next(iter(result.skipped.items()))
                 raise InputError(f"{condition.name}: scene {scene} cannot be scored, so the mean would be of others: {reason}")
@@ -231,7 +240,13 @@ def main(
                 temporary.write_text(text, encoding="utf-8")
     print(markdown(rows, clipped, list(loaded)))
     for path, model in cards.items():
-        figures = {f"{row} {metric_name('mrae', FLOOR)}": round(found[model.name].mean.mrae, 4) for row, found in rows.items()}
+        means = {row: found[model.name].mean for row, found in rows.items()}
+        figures = {f"{row}: {metric_name('mrae', FLOOR)}": round(mean.mrae, 4) for row, mean in means.items()}
+        figures |= {
+            f"{row}: rank correlation of flip disagreement with the error": round(mean.flip_correlation, 2)
+            for row, mean in means.items()
+            if mean.flip_correlation is not None
+        }
         rewrite_card(path, model.card.model_copy(update={"scores": model.card.scores | figures}))
         print(path)
 
