@@ -53,6 +53,7 @@ def test_a_row_a_condition_and_a_column_a_model(tmp_path: Path) -> None:
         "Nikon D700",
         "Sony ILCE-7M3",
         "Insta360 X5",
+        "JPEG 90, self-ensemble",
     ]
     (images,) = (path for path in out.glob("jpeg-50-*/rgb"))
     score = nd.evaluate(images, data / "Valid_spectral", "linear").mean
