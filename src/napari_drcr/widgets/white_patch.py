@@ -201,7 +201,8 @@ class WhitePatch(QWidget):
     def _draw(self, layer: Image, box: Box) -> None:
         selected = set(self._viewer.layers.selection)
         top, left, bottom, right = (edge - 0.5 for edge in box)
-        self._outline = self._viewer.add_shapes(
+        # Made here, since napari hands plugins a stand-in of what its own add_shapes makes, and that is not the layer itself.
+        self._outline = Shapes(
             [[(top, left), (top, right), (bottom, right), (bottom, left)]],
             shape_type="rectangle",
             name=f"{layer.name} (white patch)",
@@ -210,6 +211,7 @@ class WhitePatch(QWidget):
             edge_width=1,
             **placement(layer),
         )
+        self._viewer.add_layer(self._outline)
         self._viewer.layers.selection = selected
 
     def _forget_outline(self, event: Any) -> None:
