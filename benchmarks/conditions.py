@@ -195,7 +195,8 @@ def main(
     models: Annotated[str, typer.Option(help="Shipped models or files, separated by commas.")] = "photo,polynomial,linear",
     conditions: Annotated[str, typer.Option(help="photo, or ntire2022 for models of that camera's linear images.")] = "photo",
     card: Annotated[
-        list[Path] | None, typer.Option(help="Write the scores into the card of this file, which is one of the models.")
+        list[Path] | None,
+        typer.Option(help="Write the scores into the card of this file, which is one of the models, in place of those there."),
     ] = None,
 ) -> None:
     """Score models under many conditions, and tabulate the scores."""
@@ -247,7 +248,7 @@ def main(
             for row, mean in means.items()
             if mean.flip_correlation is not None
         }
-        rewrite_card(path, model.card.model_copy(update={"scores": model.card.scores | figures}))
+        rewrite_card(path, model.card.model_copy(update={"scores": figures}))
         print(path)
 
 

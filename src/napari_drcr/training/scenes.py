@@ -15,7 +15,7 @@ import platformdirs
 
 from napari_drcr.cube import WAVELENGTHS, Quantity, resample
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import atomic_path
+from napari_drcr.files import atomic_path, naming
 from napari_drcr.io import by_stem, cube_files, find_cubes, find_images, read_cube
 from napari_drcr.preparation import prepare_rgb
 from napari_drcr.training.config import DataConfig
@@ -123,7 +123,8 @@ def find_scenes(config: DataConfig) -> list[SceneFiles]:
         name: path for _, side in sides or [(folder, folder)] if side.is_dir() for name, path in find_images(side).items()
     }
     listed = folder / HELD_BACK_LIST
-    names = {Path(line.strip()).stem for line in listed.read_text("utf-8").splitlines()} if listed.is_file() else set()
+    lines = listed.read_text("utf-8", errors="replace").splitlines() if listed.is_file() else []
+    names = {Path(line.strip()).stem for line in lines}
     if unknown := set(config.validation) - cubes.keys():
         raise InputError(f"data.validation names {', '.join(sorted(unknown))}, which {folder} does not hold.")
     names |= set(config.validation)
@@ -217,7 +218,7 @@ class _Cache:
         if needed > free:
             raise InputError(
                 f"the half-precision copies of {self.scenes} scenes need about {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB "
-                f"are free in {self.folder}; make room, or set XDG_CACHE_HOME to another disk."
+                f"are free in {self.folder}; make room there."
             )
         notify(
             f"Up to {self.scenes} scenes are now converted once to half precision: about {max(needed / 1e6, 1):.0f} MB in {self.folder}."
@@ -262,7 +263,8 @@ def _half_precision_cube(path: Path) -> tuple[Float16Array, str]:
 def _half_precision_rgb(path: Path, config: DataConfig) -> Float16Array:
     from napari_drcr.io.rgb import read_stored_rgb
 
-    pixels, profile = read_stored_rgb(path)
     card = Card(name="the model to be", encoding=config.card_encoding, normalisation=config.normalisation)
-    prepared = prepare_rgb(pixels, card, encoding=config.encoding, profile=profile, source=path.name)
+    with naming(path):
+        pixels, profile = read_stored_rgb(path)
+        prepared = prepare_rgb(pixels, card, encoding=config.encoding, profile=profile, source=path.name)
     return prepared.values.astype(np.float16)
