@@ -13,15 +13,15 @@ import pytest
 import xarray as xr
 
 import napari_drcr as nd
-from napari_drcr import spectra
+from napari_drcr import regions, spectra
 from napari_drcr.cube import WAVELENGTHS, align, make_cube
 from napari_drcr.io import read_library
 from napari_drcr.io.library import Library, colorchecker
+from napari_drcr.regions import region_spectrum
 from napari_drcr.spectra import (
     compare,
     match_scale,
     nearest,
-    region_spectrum,
     scaled,
     spectral_angle_map,
     spectrum_at,
@@ -119,7 +119,7 @@ def test_a_region_may_reach_beyond_the_image(cube: xr.DataArray, values: np.ndar
 def test_a_large_region_is_read_a_few_bands_at_a_time(
     cube: xr.DataArray, values: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spectra, "BLOCK_VALUES", 1500)
+    monkeypatch.setattr(regions, "BLOCK_VALUES", 1500)
     centre = region_spectrum(cube, np.ones((20, 30), bool)).centre
     np.testing.assert_allclose(centre, values.mean(axis=(1, 2), dtype=np.float64))
     np.testing.assert_allclose(centre, region_spectrum(cube.chunk(wavelength=7), np.ones((20, 30), bool)).centre)

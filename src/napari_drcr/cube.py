@@ -18,6 +18,9 @@ QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 WAVELENGTHS = tuple(float(nm) for nm in range(400, 701, 10))
 """The 31 bands, in nm, of DRCR Net and of the ARAD, CAVE and NTIRE data."""
 
+BLOCK_VALUES = 4_000_000
+"""How many values of a cube that is not in chunks are taken into memory at once, where they are read block by block."""
+
 CLIPPED = "clipped"
 """Coordinate (y, x), boolean, of a cube estimated from an RGB image: where the image was at its white level."""
 

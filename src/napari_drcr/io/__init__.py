@@ -1,4 +1,4 @@
-"""Files in and out: cubes from MATLAB, ENVI, netCDF, TIFF and CAVE, RGB from PNG, JPEG, TIFF and BMP; known by content."""
+"""Files in and out, known by content: cubes (MATLAB, ENVI, netCDF, TIFF, CAVE), RGB (PNG, JPEG, TIFF, BMP), spectra."""
 
 from __future__ import annotations
 
