@@ -18,6 +18,9 @@ QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 WAVELENGTHS = tuple(float(nm) for nm in range(400, 701, 10))
 """The 31 bands, in nm, of DRCR Net and of the ARAD, CAVE and NTIRE data."""
 
+BLOCK_VALUES = 4_000_000
+"""How many values of a cube that is not in chunks are taken into memory at once, where they are read block by block."""
+
 CLIPPED = "clipped"
 """Coordinate (y, x), boolean, of a cube estimated from an RGB image: where the image was at its white level."""
 
@@ -230,17 +233,38 @@ def align(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr.D
     quantities = {cube.attrs.get("quantity", "unknown") for cube in (first, second)} - {"unknown"}
     if len(quantities) > 1:
         notify("One cube holds reflectance, the other radiance: they are not comparable as they stand.")
+    nm, fwhm = common_bands(first, second)
+    return resample(first, nm, fwhm=fwhm), resample(second, nm, fwhm=fwhm)
+
+
+def common_bands(first: xr.DataArray, second: xr.DataArray) -> tuple[npt.NDArray[Any], list[float] | None]:
+    """The bands on which two cubes are compared: those of the coarser one within the range of both.
+
+    Parameters
+    ----------
+    first, second : xarray.DataArray
+        Two cubes, of which only the wavelengths are looked at.
+
+    Returns
+    -------
+    tuple of (ndarray, shape (bands,), list of float or None)
+        Band centres and, where the coarser cube knows them, widths, in nm: what `resample` needs for both.
+
+    Raises
+    ------
+    InputError
+        If the ranges do not overlap, or no band of the coarser cube lies in the overlap.
+    """
     one, two = first["wavelength"].values, second["wavelength"].values
     if np.array_equal(one, two):
-        return first, second
+        return one, None
     coarser = max((first, second), key=lambda cube: _mean_spacing(cube["wavelength"].values))
     nm = coarser["wavelength"].values
     common = (nm >= max(one[0], two[0])) & (nm <= min(one[-1], two[-1]))
     if not common.any():
         raise InputError(f"the cubes share no wavelengths: {one[0]:g}-{one[-1]:g} nm and {two[0]:g}-{two[-1]:g} nm.")
     widths = np.asarray(coarser.attrs.get("fwhm", ()), dtype=np.float64)
-    fwhm = widths[common].tolist() if widths.size == nm.size else None
-    return resample(first, nm[common], fwhm=fwhm), resample(second, nm[common], fwhm=fwhm)
+    return nm[common], widths[common].tolist() if widths.size == nm.size else None
 
 
 def _mean_spacing(nm: npt.NDArray[Any]) -> float:

@@ -217,13 +217,14 @@ def _aligned(truth: Cube, estimate: Cube) -> tuple[xr.DataArray, xr.DataArray]:
 
 
 def _values(truth: Cube, estimate: Cube) -> tuple[FloatArray, FloatArray]:
-    first, second = _aligned(truth, estimate)
-    for name, cube in (("truth", first), ("estimate", second)):
-        if wrong := int(np.count_nonzero(~np.isfinite(cube.values))):
+    # Read once: every look at the values of a lazy cube reads them anew.
+    first, second = (cube.values for cube in _aligned(truth, estimate))
+    for name, values in (("truth", first), ("estimate", second)):
+        if wrong := int(np.count_nonzero(~np.isfinite(values))):
             raise InputError(
                 f"the {name} holds {wrong} values that are NaN or infinite; replace or leave out these pixels first."
             )
-    return first.values, second.values
+    return first, second
 
 
 def _sums(
@@ -241,10 +242,33 @@ def _sums(
     return np.asarray(np.sum(errors, axis=axis, dtype=np.float64)), np.asarray(counts)
 
 
-def _counted(truth: FloatArray, floor: float | None) -> npt.NDArray[np.bool_]:
+def counts_for_mrae(truth: FloatArray, floor: float | None) -> npt.NDArray[np.bool_]:
+    """Which entries the MRAE is taken over.
+
+    Parameters
+    ----------
+    truth : ndarray
+        The true values.
+    floor : float, optional
+        As for `mrae`.
+
+    Returns
+    -------
+    ndarray of bool, of the same shape
+        True where the truth reaches the floor; without one, where it is above 0.
+
+    Raises
+    ------
+    InputError
+        If the floor is negative.
+    """
     if floor is not None and not floor >= 0:
         raise InputError(f"the floor of MRAE must be positive, or left out, not {floor:g}.")
-    counted = truth >= floor if floor else truth > 0
+    return np.asarray(truth >= floor if floor else truth > 0)
+
+
+def _counted(truth: FloatArray, floor: float | None) -> npt.NDArray[np.bool_]:
+    counted = counts_for_mrae(truth, floor)
     if not counted.any():
         raise InputError(
             f"no entry of the truth {f'reaches the floor of {floor:g}' if floor else 'is above 0'}, so there is no MRAE."

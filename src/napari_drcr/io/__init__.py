@@ -1,4 +1,4 @@
-"""Files in and out: cubes from MATLAB, ENVI, netCDF, TIFF and CAVE, RGB from PNG, JPEG, TIFF and BMP; known by content."""
+"""Files in and out, known by content: cubes (MATLAB, ENVI, netCDF, TIFF, CAVE), RGB (PNG, JPEG, TIFF, BMP), spectra."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import xarray as xr
 
+    from napari_drcr.io.library import Library
+
 __all__ = [
     "CUBE_SUFFIXES",
     "IMAGE_SUFFIXES",
@@ -23,6 +25,7 @@ __all__ = [
     "find_images",
     "looks_like_cube",
     "read_cube",
+    "read_library",
     "read_rgb",
     "write_cube",
 ]
@@ -173,6 +176,35 @@ def read_rgb(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     path = Path(path)
     with naming(path):
         return read_rgb_file(path)
+
+
+def read_library(path: str | os.PathLike[str]) -> Library:
+    """Read reference spectra from a CSV file or an ENVI spectral library.
+
+    Parameters
+    ----------
+    path : path-like
+        An ENVI spectral library (its ``.sli`` or its ``.hdr``), or a table of commas, semicolons or tabs whose first line is
+        its header. Either it has a column ``wavelength``, such as ``wavelength (nm)`` or ``Wavelength [um]``, and another column
+        a material; or the header names the wavelengths, such as ``400`` or ``400 nm``, and a column ``name`` the material of each
+        row. Empty cells are gaps; lines that begin with ``#`` are left out. Wavelengths without a unit are taken as nm, or
+        micrometres if they are below 100, and the caller is told; bands out of order are put in order, with a `Notice`.
+
+    Returns
+    -------
+    napari_drcr.io.library.Library
+        Names, wavelengths in nm, and spectra.
+
+    Raises
+    ------
+    InputError
+        In one sentence that starts with the file's name: there is no such file, it is damaged, or it holds no such spectra.
+    """
+    from napari_drcr.io.library import read_library_file
+
+    path = Path(path)
+    with naming(path):
+        return read_library_file(path)
 
 
 def looks_like_cube(path: str | os.PathLike[str]) -> bool:
