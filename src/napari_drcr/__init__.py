@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_drcr.errors import InputError as InputError
     from napari_drcr.errors import Notice as Notice
     from napari_drcr.evaluation import evaluate as evaluate
+    from napari_drcr.figures import comparison_figure as comparison_figure
     from napari_drcr.io import read_cube as read_cube
     from napari_drcr.io import read_rgb as read_rgb
     from napari_drcr.io import write_cube as write_cube
@@ -43,6 +44,7 @@ _HOME = {
     "DRCRNet": "network",
     "InputError": "errors",
     "Notice": "errors",
+    "comparison_figure": "figures",
     "error_cube": "metrics",
     "error_curve": "metrics",
     "error_map": "metrics",
