@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_drcr.metrics import rmse as rmse
     from napari_drcr.metrics import sam as sam
     from napari_drcr.network import DRCRNet as DRCRNet
+    from napari_drcr.plausibility import assess_plausibility as assess_plausibility
     from napari_drcr.reconstruction import iter_reconstruct as iter_reconstruct
     from napari_drcr.reconstruction import reconstruct as reconstruct
     from napari_drcr.rendering import render_false_colour as render_false_colour
@@ -44,6 +45,7 @@ _HOME = {
     "DRCRNet": "network",
     "InputError": "errors",
     "Notice": "errors",
+    "assess_plausibility": "plausibility",
     "comparison_figure": "figures",
     "error_cube": "metrics",
     "error_curve": "metrics",
