@@ -176,8 +176,8 @@ def _caption(floor: float, maps: Mapping[str, xr.DataArray], masks: Mapping[str,
     caption = "Maps: relative error of each pixel, |estimate - truth| / truth."
     if any(errors.attrs["left_out"] for errors in maps.values()):
         marked = any(mask is not None and mask.any() for mask in masks.values())
-        clipped = ", or the image is clipped (such pixels count in the scores)" if marked else ""
-        caption += f" Gray: the truth is below {floor:g}{clipped}."
+        clipped = ", or image clipped (counted in the scores)" if marked else ""
+        caption += f" Gray: truth below {floor:g}{clipped}."
     return caption
 
 
