@@ -6,8 +6,9 @@ import colour
 import numpy as np
 import pytest
 
-from napari_drcr.cube import WAVELENGTHS, check_cube, render_srgb
+from napari_drcr.cube import WAVELENGTHS, check_cube
 from napari_drcr.errors import InputError
+from napari_drcr.rendering import render_srgb
 from napari_drcr.sample import marked_pixels, synthetic_pair, synthetic_scene
 
 

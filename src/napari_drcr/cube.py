@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from napari_drcr.colorimetry import encode_srgb, illuminant, srgb_response
+from napari_drcr.colorimetry import illuminant
 from napari_drcr.errors import InputError, notify
 
 DIMS = ("wavelength", "y", "x")
@@ -317,24 +317,3 @@ def relight(cube: xr.DataArray, light: str) -> xr.DataArray:
     lit = (lit / scale).astype(cube.dtype, copy=False).rename(cube.name)
     lit.attrs = {**attrs, "quantity": "radiance", "scale": scale, "illuminant": light}
     return lit
-
-
-def render_srgb(cube: xr.DataArray) -> npt.NDArray[np.float32]:
-    """The cube as the CIE 1931 observer sees it.
-
-    Parameters
-    ----------
-    cube : xarray.DataArray, shape (bands, y, x)
-        Reflectance is lit by D65; radiance is taken as it is; an unknown quantity is treated as reflectance, and the caller told.
-
-    Returns
-    -------
-    ndarray, shape (y, x, 3), float32
-        sRGB-encoded values in [0, 1].
-    """
-    check_cube(cube)
-    if cube.attrs.get("quantity", "unknown") == "unknown":
-        notify("This cube does not say what it holds: it is shown as reflectance under D65.")
-    light = None if cube.attrs.get("quantity") == "radiance" else "D65"
-    response = srgb_response(cube["wavelength"].values, illuminant=light).astype(np.float32)
-    return encode_srgb(np.einsum("byx,bc->yxc", np.asarray(cube.values, dtype=np.float32), response, optimize=True))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from napari_drcr.errors import InputError
 from napari_drcr.evaluation import DEFAULT_FLOOR, Score, score, score_header
-from napari_drcr.figures import comparison_figure, save_figure
+from napari_drcr.figures import demo_figure, save_figure
 from napari_drcr.files import atomic_path
 from napari_drcr.io import write_cube
 from napari_drcr.reconstruction import ESTIMATE, reconstruct
@@ -89,7 +89,7 @@ def run_demo(
     name = str(estimate.attrs["model"])
     others = {baseline: reconstruct(rgb, baseline) for baseline in BASELINES if baseline != model}
     scores = [score(name, truth, estimate), *(score(baseline, truth, cube) for baseline, cube in others.items())]
-    figure = comparison_figure(
+    figure = demo_figure(
         rgb,
         truth,
         estimate,

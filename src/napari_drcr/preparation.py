@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from napari_drcr.colorimetry import decode_srgb
 from napari_drcr.errors import InputError, notify
+from napari_drcr.files import naming
 from napari_drcr.weights import Card, Model
 from napari_drcr.white import Box, Gains, check_box, gains_of_patch
 
@@ -49,6 +51,36 @@ def as_array(rgb: npt.ArrayLike) -> npt.NDArray[Any]:
         return np.asarray(rgb)
     except ValueError:
         raise InputError("the image is a list whose rows differ in length; it must have the shape (y, x, 3).") from None
+
+
+def open_rgb(
+    rgb: npt.ArrayLike | str | Path, profile: bytes | None = None
+) -> tuple[npt.NDArray[Any], bytes | None, str | None]:
+    """An image as stored, wherever it comes from.
+
+    Parameters
+    ----------
+    rgb : array_like, str or Path
+        An image, or a file of one.
+    profile : bytes, optional
+        ICC profile of an array. A file's own is found in the file.
+
+    Returns
+    -------
+    tuple of ndarray, bytes or None, str or None
+        The pixels, their profile, and the file's name.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is no image.
+    """
+    if not isinstance(rgb, str | Path):
+        return as_array(rgb), profile, None
+    from napari_drcr.io.rgb import read_stored_rgb
+
+    with naming(Path(rgb)):
+        return *read_stored_rgb(Path(rgb)), Path(rgb).name
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from napari_drcr.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
 from napari_drcr.devices import choose_device, choose_precision, devices, processor_name
 from napari_drcr.ensemble import Pass, average_orientations
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import naming
-from napari_drcr.preparation import SMALLEST_SIDE, as_array, prepare_rgb
+from napari_drcr.preparation import SMALLEST_SIDE, open_rgb, prepare_rgb
 from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
 
 if TYPE_CHECKING:
@@ -164,14 +163,7 @@ def iter_reconstruct(
         As for `reconstruct`.
     """
     started = time.perf_counter()
-    source = Path(rgb).name if isinstance(rgb, str | Path) else None
-    if isinstance(rgb, str | Path):
-        from napari_drcr.io.rgb import read_stored_rgb
-
-        with naming(Path(rgb)):
-            pixels, profile = read_stored_rgb(Path(rgb))
-    else:
-        pixels = as_array(rgb)
+    pixels, profile, source = open_rgb(rgb, profile)
     loaded = load_model(model)
     image = prepare_rgb(
         pixels,

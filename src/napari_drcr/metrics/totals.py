@@ -1,20 +1,25 @@
-"""How far an estimate is from the truth: a scalar, a map and a per-band curve of MRAE, RMSE, SAM and PSNR."""
+"""MRAE, RMSE, SAM and PSNR: as a scalar, a map over pixels and a curve over bands."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from napari_drcr.cube import WAVELENGTHS, align, make_cube
-from napari_drcr.errors import InputError, notify
+from napari_drcr.errors import InputError
+from napari_drcr.metrics._shared import (
+    Cube,
+    FloatArray,
+    aligned,
+    check_clipped,
+    check_finite,
+    check_floor,
+    finish,
+    reaches,
+    tell_of_the_uncounted,
+)
 
 METRICS = ("mrae", "rmse", "sam", "psnr")
-
-Cube = xr.DataArray | npt.NDArray[Any]
-FloatArray = npt.NDArray[Any]
 
 
 def mrae(truth: Cube, estimate: Cube, floor: float | None = None) -> float:
@@ -38,7 +43,7 @@ def mrae(truth: Cube, estimate: Cube, floor: float | None = None) -> float:
     InputError
         If the shapes differ, a value is not finite, or no entry reaches the floor.
     """
-    return _finish("mrae", *_sums(truth, estimate, "mrae", floor, axis=None))
+    return _finish_scalar("mrae", *_sums(truth, estimate, "mrae", floor, axis=None))
 
 
 def rmse(truth: Cube, estimate: Cube) -> float:
@@ -59,7 +64,7 @@ def rmse(truth: Cube, estimate: Cube) -> float:
     InputError
         If the shapes differ or a value is not finite.
     """
-    return _finish("rmse", *_sums(truth, estimate, "rmse", None, axis=None))
+    return _finish_scalar("rmse", *_sums(truth, estimate, "rmse", None, axis=None))
 
 
 def sam(truth: Cube, estimate: Cube) -> float:
@@ -105,10 +110,17 @@ def psnr(truth: Cube, estimate: Cube) -> float:
     InputError
         If the shapes differ or a value is not finite.
     """
-    return _finish("psnr", *_sums(truth, estimate, "psnr", None, axis=None))
+    return _finish_scalar("psnr", *_sums(truth, estimate, "psnr", None, axis=None))
 
 
-def error_map(truth: Cube, estimate: Cube, metric: str = "mrae", floor: float | None = None) -> xr.DataArray:
+def error_map(
+    truth: Cube,
+    estimate: Cube,
+    metric: str = "mrae",
+    floor: float | None = None,
+    *,
+    clipped: npt.ArrayLike | None = None,
+) -> xr.DataArray:
     """One error per pixel, over its bands.
 
     Parameters
@@ -117,12 +129,14 @@ def error_map(truth: Cube, estimate: Cube, metric: str = "mrae", floor: float | 
         As for `mrae`.
     metric : {"mrae", "rmse", "sam", "psnr"}
         Which.
+    clipped : array_like, shape (y, x), bool, optional
+        Pixels to leave out, such as the coordinate `clipped` of a reconstruction.
 
     Returns
     -------
     xarray.DataArray, shape (y, x)
-        Named by `metric_name`. NaN where no band reaches the floor, or where there is no angle; ``attrs["left_out"]`` says in
-        how many pixels.
+        Named by `metric_name`. NaN where no band reaches the floor, where there is no angle, and in clipped pixels;
+        ``attrs["left_out"]`` says in how many pixels.
 
     Raises
     ------
@@ -132,7 +146,8 @@ def error_map(truth: Cube, estimate: Cube, metric: str = "mrae", floor: float | 
     if _known(metric) == "sam":
         errors = _angles(*_values(truth, estimate))
     else:
-        errors = _finish_array(metric, *_sums(truth, estimate, metric, floor, axis=0))
+        errors = finish(metric, *_sums(truth, estimate, metric, floor, axis=0))
+    errors[check_clipped(clipped, errors.shape)] = np.nan
     attrs = {"units": _units(metric), "left_out": int(np.isnan(errors).sum())}
     return xr.DataArray(errors, dims=("y", "x"), name=metric_name(metric, floor), attrs=attrs)
 
@@ -159,8 +174,8 @@ def error_curve(truth: Cube, estimate: Cube, metric: str = "mrae", floor: float 
     """
     if _known(metric) == "sam":
         raise InputError("there is no SAM per band: an angle needs the whole spectrum; choose mrae, rmse or psnr.")
-    first, second = _aligned(truth, estimate)
-    errors = _finish_array(metric, *_sums(first, second, metric, floor, axis=(1, 2)))
+    first, second = aligned(truth, estimate)
+    errors = finish(metric, *_sums(first, second, metric, floor, axis=(1, 2)))
     return xr.DataArray(
         errors,
         dims=("wavelength",),
@@ -203,28 +218,9 @@ def _known(metric: str) -> str:
     return metric
 
 
-def _aligned(truth: Cube, estimate: Cube) -> tuple[xr.DataArray, xr.DataArray]:
-    if isinstance(truth, xr.DataArray) and isinstance(estimate, xr.DataArray):
-        return align(truth, estimate)
-    shapes = np.shape(truth), np.shape(estimate)
-    if shapes[0] != shapes[1] or len(shapes[0]) != 3:
-        raise InputError(f"the cubes differ in shape, or have not three axes (bands, y, x): {shapes[0]} and {shapes[1]}.")
-    nm = next((cube["wavelength"].values for cube in (truth, estimate) if isinstance(cube, xr.DataArray)), None)
-    if nm is None:
-        bands = shapes[0][0]
-        nm = np.asarray(WAVELENGTHS) if bands == len(WAVELENGTHS) else np.arange(1, bands + 1)
-    return make_cube(np.asarray(truth), nm), make_cube(np.asarray(estimate), nm)
-
-
 def _values(truth: Cube, estimate: Cube) -> tuple[FloatArray, FloatArray]:
-    # Read once: every look at the values of a lazy cube reads them anew.
-    first, second = (cube.values for cube in _aligned(truth, estimate))
-    for name, values in (("truth", first), ("estimate", second)):
-        if wrong := int(np.count_nonzero(~np.isfinite(values))):
-            raise InputError(
-                f"the {name} holds {wrong} values that are NaN or infinite; replace or leave out these pixels first."
-            )
-    return first, second
+    first, second = aligned(truth, estimate)
+    return check_finite(first.values, "truth"), check_finite(second.values, "estimate")
 
 
 def _sums(
@@ -262,36 +258,17 @@ def counts_for_mrae(truth: FloatArray, floor: float | None) -> npt.NDArray[np.bo
     InputError
         If the floor is negative.
     """
-    if floor is not None and not floor >= 0:
-        raise InputError(f"the floor of MRAE must be positive, or left out, not {floor:g}.")
-    return np.asarray(truth >= floor if floor else truth > 0)
+    return reaches(truth, check_floor(floor))
 
 
 def _counted(truth: FloatArray, floor: float | None) -> npt.NDArray[np.bool_]:
     counted = counts_for_mrae(truth, floor)
-    if not counted.any():
-        raise InputError(
-            f"no entry of the truth {f'reaches the floor of {floor:g}' if floor else 'is above 0'}, so there is no MRAE."
-        )
-    if not floor and (left_out := counted.size - np.count_nonzero(counted)):
-        notify(
-            f"MRAE without a floor leaves out {left_out} of {counted.size} entries, whose truth is not above 0; consider a floor."
-        )
-    return np.asarray(counted)
+    tell_of_the_uncounted(int(np.count_nonzero(counted)), counted.size, floor)
+    return counted
 
 
-def _finish(metric: str, total: FloatArray, count: FloatArray) -> float:
-    return float(_finish_array(metric, total, count))
-
-
-def _finish_array(metric: str, total: FloatArray, count: FloatArray) -> FloatArray:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: FloatArray = np.divide(total, count)
-        if metric == "rmse":
-            mean = np.sqrt(mean)
-        elif metric == "psnr":
-            mean = -10 * np.log10(mean)
-    return mean
+def _finish_scalar(metric: str, total: FloatArray, count: FloatArray) -> float:
+    return float(finish(metric, total, count))
 
 
 def _angles(truth: FloatArray, estimate: FloatArray) -> FloatArray:

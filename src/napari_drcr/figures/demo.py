@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from napari_drcr.colorimetry import encode_srgb
 from napari_drcr.cube import align
 from napari_drcr.errors import InputError
-from napari_drcr.files import atomic_path
+from napari_drcr.figures._page import INK, NO_ERROR, QUIET, as_picture
 from napari_drcr.metrics import error_curve, error_map, metric_name, mrae, psnr, rmse, sam
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 SIZE = (12.0, 7.85)
 """Width and height in inches."""
 # Okabe and Ito's palette without its yellow, which is too light for lines: told apart with any colour vision.
 COLOURS = ("#E69F00", "#0072B2", "#CC79A7", "#009E73", "#D55E00", "#56B4E9", "#000000")
 SHOWN_BANDS = (450.0, 550.0, 650.0)
-INK, QUIET = "#1a1a1a", "#595959"
 
 
-def comparison_figure(
+def demo_figure(
     rgb: npt.NDArray[Any],
     truth: xr.DataArray,
     estimate: xr.DataArray,
@@ -59,7 +55,7 @@ def comparison_figure(
     Returns
     -------
     matplotlib.figure.Figure
-        Drawn without pyplot, so no screen is needed. `save_figure` writes it.
+        Drawn without pyplot, so no screen is needed. `napari_drcr.figures.save_figure` writes it.
 
     Raises
     ------
@@ -87,10 +83,9 @@ def comparison_figure(
     for column, nm in enumerate(nearest):
         left = 0.65 + 1.97 * column
         pair = truth.sel(wavelength=nm), estimate.sel(wavelength=nm)
-        brightest = max(1e-6, float(np.quantile(pair[0], 0.998)))
         for bottom, band, label in zip((2.09, 0.62), pair, ("truth", "estimate"), strict=True):
             axes = _place(figure, left, bottom, 1.9, 1.425)
-            axes.imshow(encode_srgb(band.values / brightest), cmap="gray", vmin=0, vmax=1)
+            axes.imshow(as_picture(band, like=pair[0]), cmap="gray", vmin=0, vmax=1)
             if bottom > 1:
                 axes.set_title(f"{nm:g} nm", size=12, color=INK, pad=4)
             if column == 0:
@@ -98,30 +93,6 @@ def comparison_figure(
         axes.set_xlabel(f"{error} {float(curve.sel(wavelength=nm)):.3f}", size=10.5, color=QUIET, labelpad=3)
     _draw_errors(figure, error_map(truth, estimate, floor=floor), error)
     return figure
-
-
-def save_figure(path: str | Path, figure: Figure) -> None:
-    """Write a figure, whole or not at all.
-
-    Parameters
-    ----------
-    path : str or Path
-        Ends in ``.png``, ``.svg`` or ``.pdf``; a file that is already there is replaced.
-    figure : matplotlib.figure.Figure
-        What to write, at its own size and resolution.
-
-    Raises
-    ------
-    InputError
-        If the suffix is another or the folder cannot be written to.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in FIGURE_SUFFIXES:
-        raise InputError(
-            f"{path.name}: figures are written as {', '.join(FIGURE_SUFFIXES)}, not {path.suffix or 'without a suffix'}."
-        )
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
 
 
 def _check_pixels(pixels: Mapping[str, tuple[int, int]], truth: xr.DataArray) -> None:
@@ -191,7 +162,7 @@ def _draw_errors(figure: Figure, errors: xr.DataArray, label: str) -> None:
     # A few pixels in deep shadow would darken all others; the bar's arrow says that the scale ends before them.
     top = max(0.1, float(np.ceil(np.nanquantile(errors, 0.98) * 10) / 10))
     image = axes.imshow(errors, cmap="magma", vmin=0, vmax=top)
-    axes.set_facecolor("#d9d9d9")
+    axes.set_facecolor(NO_ERROR)
     axes.set_title("error of each pixel, over all bands", size=12, color=INK, pad=4)
     bar = figure.colorbar(image, cax=_place(figure, 10.97, 0.62, 0.16, 2.895), extend="max", ticks=np.linspace(0, top, 5))
     bar.set_label(label, size=12.5, color=INK)

@@ -1,0 +1,21 @@
+"""How far an estimate is from the truth: as a number, a map, a curve over bands, and a map for each band."""
+
+from __future__ import annotations
+
+from napari_drcr.metrics.per_band import ENTRY_METRICS, error_cube, mean_map
+from napari_drcr.metrics.totals import METRICS, counts_for_mrae, error_curve, error_map, metric_name, mrae, psnr, rmse, sam
+
+__all__ = [
+    "ENTRY_METRICS",
+    "METRICS",
+    "counts_for_mrae",
+    "error_cube",
+    "error_curve",
+    "error_map",
+    "mean_map",
+    "metric_name",
+    "mrae",
+    "psnr",
+    "rmse",
+    "sam",
+]
