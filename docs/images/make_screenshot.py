@@ -42,10 +42,11 @@ def main(model: str | None = None) -> None:
     window.resizeDocks([widget.parent()], [DOCK_WIDTH], Qt.Orientation.Horizontal)
     while len(widget.device.choices) == 1:  # the hardware is not known yet
         wait(100)
-    if model in widget.model.choices:
-        widget.model.value = model
-    elif model is not None:
-        widget.add_checkpoint(model)
+    if model is not None:
+        if model in widget.model.choices:
+            widget.model.value = model
+        else:
+            widget.add_checkpoint(model)
     widget.run()
     while widget.running:
         wait(100)
