@@ -134,7 +134,7 @@ def photographed(condition: Condition, data: Path, out: Path) -> tuple[Path, Pat
     changed = condition.light is not None or (camera.keeps_scale and camera.exposure != 1)
     # Whatever decides what an image looks like stands in the folder's name, so that an old one is never taken for another.
     mark = hashlib.sha256(repr((camera, condition.light, scenes.resolve())).encode()).hexdigest()[:8]
-    folder = out / f"{condition.name.lower().replace(' ', '-')}-{mark}"
+    folder = out / f"{condition.name.lower().replace(',', '').replace(' ', '-')}-{mark}"
     images, cubes = folder / "rgb", folder / "cubes" if changed else scenes
     for made in (images, cubes):
         made.mkdir(parents=True, exist_ok=True)
