@@ -137,3 +137,9 @@ def test_what_does_not_fit_together_is_refused(
 def test_nothing_is_left_of_an_image_that_is_clipped_everywhere() -> None:
     with pytest.raises(nd.InputError, match="every pixel of the image is clipped"):
         assess_plausibility(TRUTH, np.full_like(RGB, 255))
+
+
+def test_the_shipped_models_name_their_camera() -> None:
+    found = assess_plausibility(nd.reconstruct(RGB, "linear"), RGB)
+    assert found.assumption == "camera photo"
+    assert found.residual < 0.05

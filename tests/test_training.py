@@ -195,7 +195,7 @@ def test_a_model_of_a_linear_camera_takes_images_as_they_are(config: TrainingCon
     for name in ("ntire2020-real", str(tmp_path / "mine.csv")):
         settings = make_config(config.model_dump() | {"camera": {"name": name}}, learning__steps=2)
         card = nd.load_model(start_run(settings, tmp_path / Path(name).stem)).card
-        assert card.encoding == "as given"
+        assert (card.encoding, card.camera) == ("as given", Path(name).stem)
         assert f"camera {Path(name).stem}, " in card.recipe
 
 

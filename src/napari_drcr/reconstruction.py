@@ -84,8 +84,8 @@ def reconstruct(
     Returns
     -------
     xarray.DataArray, shape (bands, y, x)
-        float32, not clipped. Its attributes name model, SHA-256, device, precision, divisor, encoding, tile, versions and
-        seconds; `input_profile` what the colours were taken as, `clipped_share` the share of pixels of which a channel is at
+        float32, not clipped. Its attributes name model, SHA-256, the camera that the model learned from, device, precision, divisor, encoding, tile,
+        versions and seconds; `input_profile` what the colours were taken as, `clipped_share` the share of pixels of which a channel is at
         its white level. The coordinate `clipped` (y, x) marks these: what was brighter is lost, and the spectrum there wrong.
         `white` and `white_gains` are the white patch and the factors on red, green and blue. With `ensemble` the coordinate
         `flip_disagreement` (y, x) holds, per pixel, the mean over bands of the standard deviation over the 8 estimates (of
@@ -220,6 +220,7 @@ def iter_reconstruct(
             "encoding": encoding if loaded.encoding == "linear" else loaded.encoding,
             "white_level": image.white_level,
             "divisor": image.divisor,
+            "camera": loaded.card.camera,
             "white": None if image.white is None else list(image.white),
             "white_gains": None if image.gains is None else list(image.gains),
             "ensemble": ensemble,

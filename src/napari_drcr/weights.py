@@ -49,6 +49,8 @@ class Card(BaseModel):
         The image is divided by its white level, or by its own maximum.
     quantity : {"reflectance", "radiance", "unknown"}
         What its cubes hold.
+    camera : str
+        Name of the camera whose images it learned from; empty where it is not known.
     released_npm : bool
         See `napari_drcr.network.DRCRNet`.
     data, split, recipe, limits, licence : str
@@ -65,6 +67,7 @@ class Card(BaseModel):
     encoding: Literal["linear", "as given"] = "linear"
     normalisation: Literal["white", "maximum"] = "white"
     quantity: Quantity = "unknown"
+    camera: str = ""
     released_npm: bool = False
     data: str = ""
     split: str = ""

@@ -214,6 +214,7 @@ def draft_card(config: TrainingConfig, training: list[Scene], validation: list[S
         quantity=quantities.pop() if len(quantities) == 1 else "unknown",
         encoding=encoding,
         normalisation=data.normalisation,
+        camera=camera.name if data.rgb == "simulated" else "",
         released_npm=config.network.released_npm,
         data=" ".join(filter(None, (config.card.data, f"{_names(training)}."))),
         limits=config.card.limits,
