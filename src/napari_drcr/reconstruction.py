@@ -71,8 +71,8 @@ def reconstruct(
     white : sequence of four int, optional
         Top, left, bottom and right, the last two excluded, of something white in the image, in pixels of the image as it is
         seen (upright). In linear light each channel is divided by its mean there, which takes out a colour cast and the
-        exposure; what is brighter goes above 1 and is not clipped. For models that expect a photograph with white at 1, as
-        the shipped ones do.
+        exposure; what is brighter goes above 1 and is not clipped. For models that expect a photograph with white at 1:
+        `photo`, `linear` and `polynomial`.
     ensemble : bool
         Take the mean of the estimates from the 8 flips and quarter turns of the image, in 8 times the time. Says how far they
         disagree. Per-pixel maps cannot disagree: they run once, and a notice says so.
