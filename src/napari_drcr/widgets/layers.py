@@ -26,6 +26,8 @@ PROVENANCE_KEY = "napari_drcr"
 WAVELENGTHS_KEY = "wavelengths"
 PIXEL_FACTS = (CLIPPED, FLIP_DISAGREEMENT)
 """Coordinates (y, x) of a cube that its layer keeps in its metadata."""
+MAP_KEY = "map"
+"""Entry of ``metadata["napari_drcr"]`` of layers that are maps of something: they look like cubes and are none."""
 NANOMETRES_IN = {"nanometer": 1.0, "micrometer": 1000.0}
 EVEN_TOLERANCE = 0.02
 """How far, in band spacings, a band may lie from an even grid before the axis shows band numbers instead of nm."""
@@ -70,7 +72,7 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
         "units": (unit, "pixel", "pixel"),
     }
     if source is not None:
-        properties |= _place_over(source, step, start, unit)
+        properties |= _band_placement(source, nm)
     return cube.values, properties, "image"
 
 
@@ -89,34 +91,61 @@ def flip_disagreement_to_layer_data(cube: xr.DataArray, source: Image) -> LayerD
     tuple of ndarray, dict, str
         As from `cube_to_layer_data`, of two axes. ``metadata["napari_drcr"]["meaning"]`` says what it is and is not.
     """
-    values = cube[FLIP_DISAGREEMENT].values
-    properties = {
-        "name": f"{source.name} ({cube.attrs['model']} flip disagreement)",
-        "rgb": False,
-        "axis_labels": ("y", "x"),
-        "colormap": "inferno",
-        "contrast_limits": _contrast_limits(values),
-        "metadata": {PROVENANCE_KEY: {**cube.attrs, "source_layer": source.name, "meaning": FLIP_MEANING}},
-        **placement(source),
-    }
-    return values, properties, "image"
+    name = f"{source.name} ({cube.attrs['model']} flip disagreement)"
+    facts = {**cube.attrs, "meaning": FLIP_MEANING}
+    return map_to_layer_data(cube[FLIP_DISAGREEMENT].rename("flip disagreement"), source, name=name, facts=facts)
 
 
-def placement(source: Image) -> dict[str, Any]:
+def map_to_layer_data(values: xr.DataArray, source: Image, *, name: str, facts: Mapping[str, Any]) -> LayerData:
+    """Describe a map of something, or one for each band, as an image layer exactly over another.
+
+    Parameters
+    ----------
+    values : xarray.DataArray, shape (y, x) or (bands, y, x)
+        The map; its ``name`` says of what.
+    source : napari.layers.Image
+        The image or cube that it lies over.
+    name : str
+        Of the layer.
+    facts : mapping
+        What made it: becomes ``metadata["napari_drcr"]``, with the name of the source layer and of what is mapped.
+
+    Returns
+    -------
+    tuple of ndarray, dict, str
+        As from `cube_to_layer_data`.
+    """
+    metadata: dict[str, Any] = {PROVENANCE_KEY: {**facts, "source_layer": source.name, MAP_KEY: str(values.name)}}
+    properties = {"name": name, "rgb": False, "colormap": "inferno", "contrast_limits": _contrast_limits(values.values)}
+    if values.ndim == 2:
+        properties |= {"axis_labels": ("y", "x"), **placement(source)}
+    else:
+        nm = values["wavelength"].values
+        metadata[WAVELENGTHS_KEY] = [float(band) for band in nm]
+        properties |= {"axis_labels": (_band_axis(nm)[3], "y", "x"), **_band_placement(source, nm)}
+    return values.values, properties | {"metadata": metadata}, "image"
+
+
+def placement(source: Layer) -> dict[str, Any]:
     """What places a two-dimensional layer exactly over another.
 
     Parameters
     ----------
-    source : napari.layers.Image
-        The other, of two dimensions.
+    source : napari.layers.Layer
+        The other; of one with more axes the last two count.
 
     Returns
     -------
     dict
         Properties for a new layer.
     """
-    return {key: getattr(source, key) for key in ("scale", "translate", "rotate", "shear", "units")} | {
-        "affine": source.affine.affine_matrix
+    return {
+        "scale": source.scale[-2:],
+        "translate": source.translate[-2:],
+        "rotate": source.rotate[-2:, -2:],
+        "shear": source.shear[-1:],
+        "units": source.units[-2:],
+        "affine": source.affine.affine_matrix[-3:, -3:],
     }
 
 
@@ -128,14 +157,17 @@ def _band_axis(nm: npt.NDArray[np.float64]) -> tuple[float, float, str, str]:
     return 0.0, 1.0, "pixel", "band"
 
 
-def _place_over(source: Image, step: float, start: float, unit: str) -> dict[str, Any]:
+def _band_placement(source: Layer, nm: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """What places a layer of three axes over another, its first axis being that of the bands."""
+    start, step, unit, _ = _band_axis(nm)
+    flat = placement(source)
     return {
-        "scale": (step, *source.scale),
-        "translate": (start, *source.translate),
-        "units": (unit, *source.units),
-        "rotate": _with_band_axis(source.rotate),
-        "shear": (0.0, 0.0, *source.shear),
-        "affine": _with_band_axis(source.affine.affine_matrix),
+        "scale": (step, *flat["scale"]),
+        "translate": (start, *flat["translate"]),
+        "units": (unit, *flat["units"]),
+        "rotate": _with_band_axis(flat["rotate"]),
+        "shear": (0.0, 0.0, *flat["shear"]),
+        "affine": _with_band_axis(flat["affine"]),
     }
 
 
@@ -152,6 +184,33 @@ def _contrast_limits(values: npt.NDArray[Any]) -> tuple[float, float]:
     finite = sample[np.isfinite(sample)]
     high = float(np.quantile(finite, 0.998)) if finite.size else 0.0
     return 0.0, high if high > 0 else 1.0
+
+
+def is_cube_layer(layer: Layer) -> bool:
+    """Whether a layer is a cube, or at least says as much; its values are not read.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any.
+
+    Returns
+    -------
+    bool
+        True for an image of three axes that names its wavelengths, or has an axis in nm or µm, and is no map.
+    """
+    from napari.layers import Image
+
+    if not isinstance(layer, Image) or layer.rgb or layer.multiscale or layer.ndim != 3:
+        return False
+    facts = layer.metadata.get(PROVENANCE_KEY)
+    if isinstance(facts, Mapping) and MAP_KEY in facts:
+        return False
+    try:
+        layer_wavelengths(layer)
+    except InputError:
+        return False
+    return True
 
 
 def layer_to_cube(layer: Layer) -> xr.DataArray:
@@ -185,12 +244,29 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
         )
     provenance = {key: value for key, value in provenance.items() if key != "name"}
     labels = {key: provenance.pop(key) for key in ("quantity", "scale", "illuminant") if key in provenance}
-    cube = make_cube(layer.data, _wavelengths(layer), name=layer.name, attrs=provenance, **labels)
+    cube = make_cube(layer.data, layer_wavelengths(layer), name=layer.name, attrs=provenance, **labels)
     facts = {key: np.asarray(layer.metadata.get(key)) for key in PIXEL_FACTS}
     return cube.assign_coords({key: (("y", "x"), fact) for key, fact in facts.items() if fact.shape == cube.shape[1:]})
 
 
-def _wavelengths(layer: Image) -> npt.NDArray[np.float64]:
+def layer_wavelengths(layer: Image) -> npt.NDArray[np.float64]:
+    """Band centres of a cube layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        An image of three axes.
+
+    Returns
+    -------
+    ndarray, shape (bands,)
+        In nm: ``metadata["wavelengths"]``, else the first axis where that is in nm or µm.
+
+    Raises
+    ------
+    InputError
+        If it says nothing about its wavelengths, or names another number of them.
+    """
     bands = layer.data.shape[0]
     stated = layer.metadata.get(WAVELENGTHS_KEY)
     if stated is not None:

@@ -12,8 +12,7 @@ import napari
 from magicgui.widgets import CheckBox, ComboBox
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout
 from superqt.utils import GeneratorWorker, create_worker
 
 from napari_drcr.cube import FLIP_DISAGREEMENT
@@ -23,6 +22,7 @@ from napari_drcr.preparation import WHITE_LEVELS
 from napari_drcr.reconstruction import ESTIMATE, iter_reconstruct
 from napari_drcr.weights import shipped_models
 from napari_drcr.widgets.controls import HardwareChoice, offer, wrapped_label
+from napari_drcr.widgets.dock import Dock, show_dock
 from napari_drcr.widgets.layers import (
     cube_to_layer_data,
     flip_disagreement_to_layer_data,
@@ -37,13 +37,11 @@ if TYPE_CHECKING:
 
 NO_IMAGE = "There is no RGB image yet. Open one, or choose File > Open Sample > DRCR."
 CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
-DOCK_NAME = "Reconstruct (DRCR)"
-"""The name that napari gives the dock when it is opened from the menu Plugins."""
 
 logger = logging.getLogger(__name__)
 
 
-class Reconstruct(QWidget):
+class Reconstruct(Dock):
     """Estimate a spectral cube from an RGB layer.
 
     The work is done in a thread: model and torch are loaded there, its steps move the progress bar, and the result is added
@@ -71,9 +69,10 @@ class Reconstruct(QWidget):
         The last result, or why there is none.
     """
 
+    TITLE = "Reconstruct"
+
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._viewer = viewer
+        super().__init__(viewer)
         self._worker: GeneratorWorker[Any, Any, Any] | None = None
         self._source: Image | None = None
         self.layer = ComboBox(choices=[], label="Image", tooltip="RGB image layers of this viewer.")
@@ -107,8 +106,7 @@ class Reconstruct(QWidget):
         self.model.changed.connect(self._remember_model)
         self.button.clicked.connect(self._toggle)
         self.model.native.activated.connect(self._pick_model)
-        for event in self._layer_events():
-            event.connect(self._refresh_layers)
+        self.follow_layers(self._refresh_layers)
         self.choose_active_layer()
 
     def _lay_out(self) -> None:
@@ -200,28 +198,18 @@ class Reconstruct(QWidget):
         """Whether a run has begun and not yet ended."""
         return self._worker is not None
 
-    def event(self, event: QEvent) -> bool:
-        """Let go of viewer and run when napari closes the dock, which it does by taking the parent away."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._let_go()
-        return bool(super().event(event))
-
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Cancel a run, and leave no callback behind."""
         self.cancel()
         self._hardware.stop()
         self.white_patch.let_go()
-        for event in self._layer_events():
-            event.disconnect(self._refresh_layers)
+        super().let_go()
 
     def _toggle(self) -> None:
         if self.running:
             self.cancel()
         else:
             self.run()
-
-    def _layer_events(self) -> list[Any]:
-        events = self._viewer.layers.events
-        return [events.inserted, events.removed, events.reordered, events.renamed]
 
     def _refresh_layers(self, _event: Any = None) -> None:
         offer(self.layer, [(layer.name, layer) for layer in self._viewer.layers if isinstance(layer, Image) and layer.rgb])
@@ -327,14 +315,4 @@ class _RunError(Exception):
 
 def reconstruct_active_layer() -> None:
     """Show the widget Reconstruct, the selected layer chosen in it: what napari's menu Layers runs."""
-    viewer = napari.current_viewer()
-    if viewer is None:
-        raise InputError("There is no napari window to show the widget Reconstruct in.")
-    widget = viewer.window.dock_widgets.get(DOCK_NAME)
-    if widget is None:
-        widget = Reconstruct(viewer)
-        viewer.window.add_dock_widget(widget, name=DOCK_NAME)
-    dock = widget.parent()
-    dock.show()
-    dock.raise_()
-    widget.choose_active_layer()
+    show_dock(Reconstruct).choose_active_layer()
