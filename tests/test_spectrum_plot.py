@@ -19,7 +19,8 @@ from qtpy.QtGui import QColor, QHelpEvent, QImage
 from qtpy.QtWidgets import QApplication, QToolTip
 
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.plot_curves import Content, error_limits, suit, value_limits, wavelength_limits
+from napari_drcr.widgets.plot_curves import Content
+from napari_drcr.widgets.plot_limits import error_limits, suit, value_limits, wavelength_limits
 from napari_drcr.widgets.plot_page import Page
 from napari_drcr.widgets.plot_text import fitted, shared_out, text_width
 from napari_drcr.widgets.plot_theme import PAPER, contrast, printable, theme_colours
@@ -56,8 +57,8 @@ def picture(plot: SpectrumPlot) -> QImage:
 def count(image: QImage, colour: str, near: int = 40) -> int:
     """How many pixels of an image are about of this colour."""
     wanted = QColor(colour)
-    pixels = np.frombuffer(image.convertToFormat(QImage.Format.Format_RGB888).bits(), np.uint8)
-    rgb = pixels.reshape(image.height(), -1)[:, : 3 * image.width()].reshape(-1, 3).astype(int)
+    image = image.convertToFormat(QImage.Format.Format_RGB888)
+    rgb = np.frombuffer(image.bits(), np.uint8).reshape(image.height(), -1)[:, : 3 * image.width()].reshape(-1, 3).astype(int)
     return int((np.abs(rgb - (wanted.red(), wanted.green(), wanted.blue())).max(axis=1) < near).sum())
 
 
@@ -107,7 +108,7 @@ def test_gaps_stay_gaps_and_single_values_are_marked(plot: SpectrumPlot) -> None
     gaps, single = plot.axes.lines
     assert (gaps.get_marker(), gaps.get_markevery()) == ("o", [15])
     assert (single.get_marker(), single.get_markevery()) == ("o", [0])
-    assert 10 < count(picture(plot), BLUE) < 100
+    assert 10 < count(picture(plot), BLUE) / plot.devicePixelRatioF() ** 2 < 100
 
 
 def test_bands_are_pale_and_have_gaps_too(plot: SpectrumPlot) -> None:
@@ -173,11 +174,13 @@ def test_the_wavelength_line_moves_and_goes(plot: SpectrumPlot, qtbot: QtBot) ->
     without = picture(plot)
     ink = theme_colours("dark").ink
     plot.set_wavelength(500)
-    x = place(plot, 500).x()
     for strip in (False, True):
-        y = place(plot, 500, strip=strip).y()
+        dot = place(plot, 500, strip=strip) * plot.devicePixelRatioF()
         # On a border between two pixels, each gets half of the line.
-        assert max(picture(plot).pixelColor(x + side, y).lightness() for side in (-1, 0)) > QColor(ink).lightness() / 2
+        assert (
+            max(picture(plot).pixelColor(dot.x() + side, dot.y()).lightness() for side in (-1, 0, 1))
+            > QColor(ink).lightness() / 2
+        )
     plot.set_wavelength(600)
     assert picture(plot) != without
     plot.set_wavelength(None)
@@ -305,7 +308,8 @@ def test_resting_on_something_names_it(plot: SpectrumPlot) -> None:
 
     assert rest_at(QPoint(200, 8)) == f"truth<br>{long.replace('<', '&lt;').replace('>', '&gt;')}"
     _, y = plot.axes.transData.transform((555, 0.5))
-    assert rest_at(QPoint(place(plot, 555).x(), round(plot.height() - y) + 3)) == "pixel 1"
+    y = plot.height() - y / plot.devicePixelRatioF()
+    assert rest_at(QPoint(place(plot, 555).x(), round(y) + 3)) == "pixel 1"
     assert rest_at(QPoint(4, 150)) == "reflectance"
 
 
@@ -365,6 +369,16 @@ def test_any_size_is_survived_and_the_last_one_is_drawn(plot: SpectrumPlot, qtbo
         plot.show_curves([curve(0.4)], **LABELS)
     assert plot.axes.figure.bbox.size.tolist() == [500 * plot.devicePixelRatioF(), 300 * plot.devicePixelRatioF()]
     assert count(picture(plot), RED) > 200
+
+
+def test_a_new_size_is_drawn_once_it_has_settled(plot: SpectrumPlot, qtbot: QtBot) -> None:
+    picture(plot)
+    before = plot.axes.get_position().bounds
+    for width in range(410, 500, 10):
+        plot.resize(width, 420)
+        picture(plot)
+        assert plot.axes.get_position().bounds == before
+    qtbot.waitUntil(lambda: plot.axes.get_position().bounds != before)
 
 
 def test_nothing_is_drawn_while_hidden_and_everything_when_shown(plot: SpectrumPlot, qtbot: QtBot) -> None:

@@ -18,7 +18,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from napari_drcr.widgets.plot_artists import curve_artists, lay_over, mark_beyond
-from napari_drcr.widgets.plot_curves import Content, Curve, Limits, error_limits, suit, value_limits, wavelength_limits
+from napari_drcr.widgets.plot_curves import Content, Curve
+from napari_drcr.widgets.plot_limits import FittingLimits, Limits
 from napari_drcr.widgets.plot_text import PIXELS_PER_INCH, drawable, fitted, shared_out, text_width
 from napari_drcr.widgets.plot_theme import PAPER, PlotColours, printable
 
@@ -33,10 +34,6 @@ SMALLEST = (280, 220)
 PRINT_DPI = 300
 NEAR = 6.0
 """How far from a curve, in pixels, the pointer may be to mean it."""
-
-
-_AllLimits = tuple[Limits, Limits, Limits]
-"""Of the wavelengths, of the values, and of the errors in the strip."""
 
 
 class Layer(IntEnum):
@@ -75,9 +72,7 @@ class Page:
         self.content = Content()
         self.common_range: Limits | None = None
         self.key_height = 0.0
-        self._limits = _limits_for((), ())
-        self._own_limits: _AllLimits | None = None
-        self._grown = False
+        self._limits = FittingLimits()
         self._curves: list[Artist] = []
         self._previews: list[Artist] = []
         self._previewed: tuple[Sequence[Curve], Sequence[Curve]] = (), ()
@@ -161,7 +156,7 @@ class Page:
             max(side, least / PIXELS_PER_INCH) for side, least in zip(self.figure.get_size_inches(), SMALLEST, strict=True)
         )
         page = Page(PAPER, strip=self.strip_axes is not None, size=(wide, tall), dpi=PRINT_DPI)
-        page._limits, page.common_range = self._limits, self.common_range
+        page._limits.present, page.common_range = self._limits.present, self.common_range
         page._set_limits()
         curves, errors = (
             tuple(replace(curve, colour=printable(curve.colour)) for curve in shown)
@@ -220,7 +215,7 @@ class Page:
 
     def clamped_wavelength(self, x: float) -> float:
         """The wavelength in nm at a place of the figure, or the nearest one that the axes show."""
-        low, high = self._limits[0]
+        low, high = self._limits.present.wavelengths
         return min(max(float(self.axes.transData.inverted().transform((x, 0))[0]), low), high)
 
     def describe(self, x: float, y: float) -> list[str]:
@@ -242,30 +237,13 @@ class Page:
 
     def _fit(self) -> bool:
         """Adapt the limits to what is shown; whether they have changed."""
-        curves, errors = self.content.curves, self.content.errors
-        previewed, their_errors = self._previewed
-        own = _limits_for(curves, errors)
-        if not curves:
-            self._own_limits = None
-        elif self._own_limits is None:
-            self._own_limits = own
-        else:
-            self._own_limits = _each_suited(self._own_limits, own, (1.0, 2.0, 2.0))
-        limits = self._own_limits or own
-        if previewed or their_errors:
-            # The strip is not pumped up and down by a preview on its way over dark places.
-            needed = _limits_for((*curves, *previewed), errors or their_errors)
-            present = self._limits if self._grown else self._own_limits
-            limits = _each_suited(present, needed, (math.inf,) * 3) if present else needed
-        self._grown = bool(previewed or their_errors)
-        moved = limits != self._limits
-        self._limits = limits
-        if moved:
+        changed = self._limits.fit(self.content.curves, self.content.errors, *self._previewed)
+        if changed:
             self._set_limits()
-        return moved
+        return changed
 
     def _set_limits(self) -> None:
-        nm, (low, high), (_, worst) = self._limits
+        nm, (low, high), (_, worst) = self._limits.present
         self.axes.set_xlim(nm)
         # Room for a line that runs along the limit.
         air = 0.03 * (high - low)
@@ -309,7 +287,7 @@ class Page:
         said = ""
         if self.common_range is not None:
             low, high = self.common_range
-            for edges in zip(self._limits[0], self.common_range, strict=True):
+            for edges in zip(self._limits.present.wavelengths, self.common_range, strict=True):
                 if abs(edges[0] - edges[1]) > 0.02 * (high - low):
                     self._furniture.append(axes.axvspan(*edges, color=self.colours.ink, alpha=0.1, linewidth=0, zorder=0))
             said = f"{low:.0f}-{high:.0f} nm"
@@ -322,15 +300,6 @@ class Page:
 
     def _write(self, x: float, y: float, text: str, **style: Any) -> None:
         self._furniture.append(self.figure.text(x, y, text, size=SMALL, parse_math=False, **style))
-
-
-def _limits_for(curves: Sequence[Curve], errors: Sequence[Curve]) -> _AllLimits:
-    return wavelength_limits(curves), value_limits(curves), error_limits(errors)
-
-
-def _each_suited(present: _AllLimits, needed: _AllLimits, slacks: tuple[float, float, float]) -> _AllLimits:
-    nm, values, errors = map(suit, present, needed, slacks)
-    return nm, values, errors
 
 
 def _number(value: float, _place: int | None = None) -> str:
