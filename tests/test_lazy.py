@@ -121,7 +121,9 @@ def test_a_lazy_cube_is_the_cube(tmp_path: Path, make: Callable[[Path], Path]) -
     shown = to_be_shown(lazy)
     for key in (2, (2, 3), (-1, slice(1, 4)), (slice(1, 5, 2), 3, slice(2, 7)), (slice(None), -2, 3), ([4, 0, 2], 3)):
         np.testing.assert_array_equal(shown[key], eager.values[key])
-    np.testing.assert_array_equal(np.asarray(shown), eager)
+    np.testing.assert_array_equal(np.stack(list(shown)), eager)
+    with pytest.raises(IndexError):
+        shown[len(shown)]
     for part in (
         {"wavelength": [4, 0, 2], "x": 3},
         {"y": [3, 1], "x": [0, 7, 2]},
@@ -186,6 +188,14 @@ def test_the_file_is_open_as_long_as_the_cube_lives(tmp_path: Path, suffix: str)
     del band
     gc.collect()
     h5py.File(path, "r+").close()
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".nc"])
+def test_the_file_of_a_small_layer_is_closed(tmp_path: Path, suffix: str) -> None:
+    path = ours(tmp_path, suffix)
+    layers = _readers.read_layers(str(path))
+    h5py.File(path, "r+").close()
+    assert isinstance(layers[0][0], np.ndarray)
 
 
 def test_one_spectrum_of_400_bands_reads_one_piece_and_one_band_itself_alone(tall: np.ndarray) -> None:

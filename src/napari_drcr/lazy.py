@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class StoredValues:
     """An array (band, y, x) of float32 that reads and converts only what is asked for, by numbers, ascending slices and lists.
 
-    napari shows one band of it without the rest. A dask array would not do there: napari has it work out whole chunks.
+    napari shows one band of it without the rest. A dask array would not do there: napari has it work out whole chunks. As long as
+    anything refers to it, so does it to its source, and a file stays open.
     """
 
     source: Any
@@ -115,7 +116,7 @@ def _range_and_pick(part: Any, length: int) -> tuple[slice, Any]:
     """The range of an axis that a part of an index needs, and the index within this range."""
     if isinstance(part, slice):
         return part, slice(None)
-    numbers = np.asarray(part) % length
+    numbers = np.arange(length)[part]
     low, high = (int(numbers.min()), int(numbers.max()) + 1) if numbers.size else (0, 0)
     return slice(low, high), numbers - low
 

@@ -49,7 +49,8 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
     Returns
     -------
     tuple of ndarray, dict, str
-        For ``Layer.create``, ``viewer.add_image`` (the first two), readers and samples. ``metadata["wavelengths"]`` holds
+        For ``Layer.create``, ``viewer.add_image`` (the first two), readers and samples. Values that are not in memory stay where they
+        are (`napari_drcr.lazy.to_be_shown`). ``metadata["wavelengths"]`` holds
         the band centres in nm, ``metadata["clipped"]`` where the image was clipped and ``metadata["flip_disagreement"]`` how far
         its flips and turns disagree, if the cube knows. Evenly spaced bands make an axis in nm; others an axis of band numbers.
     """
@@ -186,7 +187,8 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
     -------
     xarray.DataArray, shape (bands, y, x)
         With the quantity, scale and illuminant, and all else, that ``metadata["napari_drcr"]`` tells, and the coordinates
-        `clipped` and `flip_disagreement` where the metadata of these names still fit the layer.
+        `clipped` and `flip_disagreement` where the metadata of these names still fit the layer. No values are read or copied: floats
+        are those of the layer, all else becomes a lazy array (`napari_drcr.lazy.unread`).
 
     Raises
     ------
