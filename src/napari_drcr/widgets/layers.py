@@ -13,6 +13,7 @@ from napari_drcr.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
 from napari_drcr.ensemble import FLIP_MEANING
 from napari_drcr.errors import InputError
 from napari_drcr.io.rgb import read_profile
+from napari_drcr.lazy import places, to_be_shown, unread
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,6 +33,9 @@ NANOMETRES_IN = {"nanometer": 1.0, "micrometer": 1000.0}
 EVEN_TOLERANCE = 0.02
 """How far, in band spacings, a band may lie from an even grid before the axis shows band numbers instead of nm."""
 
+SAMPLED = 8
+"""By how many bands of how many pieces, or a few more, the contrast of a cube is chosen that is not in memory."""
+
 
 def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> LayerData:
     """Describe a cube as an image layer whose first axis reads in nm.
@@ -47,7 +51,8 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
     Returns
     -------
     tuple of ndarray, dict, str
-        For ``Layer.create``, ``viewer.add_image`` (the first two), readers and samples. ``metadata["wavelengths"]`` holds
+        For ``Layer.create``, ``viewer.add_image`` (the first two), readers and samples. Values that are not in memory stay where they
+        are (`napari_drcr.lazy.to_be_shown`). ``metadata["wavelengths"]`` holds
         the band centres in nm, ``metadata["clipped"]`` where the image was clipped and ``metadata["flip_disagreement"]`` how far
         its flips and turns disagree, if the cube knows. Evenly spaced bands make an axis in nm; others an axis of band numbers.
     """
@@ -65,7 +70,7 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
         "rgb": False,
         "axis_labels": (label, "y", "x"),
         "colormap": "gray",
-        "contrast_limits": _contrast_limits(cube.values),
+        "contrast_limits": _contrast_limits(to_be_shown(cube)),
         "metadata": metadata,
         "scale": (step, 1.0, 1.0),
         "translate": (start, 0.0, 0.0),
@@ -73,7 +78,7 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
     }
     if source is not None:
         properties |= _band_placement(source, nm)
-    return cube.values, properties, "image"
+    return to_be_shown(cube), properties, "image"
 
 
 def flip_disagreement_to_layer_data(cube: xr.DataArray, source: Image) -> LayerData:
@@ -177,17 +182,32 @@ def _with_band_axis(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return grown
 
 
-def _contrast_limits(values: npt.NDArray[Any]) -> tuple[float, float]:
+def _contrast_limits(values: Any) -> tuple[float, float]:
     """From 0 to what all but the brightest highlights reach, the same for every band so that bands can be compared."""
     stride = max(1, max(values.shape[-2:]) // 128)
-    sample = values[..., ::stride, ::stride]
+    if isinstance(values, np.ndarray) and not isinstance(values, np.memmap):
+        sample = values[..., ::stride, ::stride]
+    else:
+        sample = _few_values(values, stride)
     finite = sample[np.isfinite(sample)]
     high = float(np.quantile(finite, 0.998)) if finite.size else 0.0
     return 0.0, high if high > 0 else 1.0
 
 
+def _few_values(values: Any, stride: int) -> npt.NDArray[Any]:
+    """Some bands of every `stride`-th pixel in some of the pieces that are read at once."""
+    pieces = places(values)
+    apart, bands = max(1, len(pieces) // SAMPLED), max(1, len(values) // SAMPLED)
+    steps = (bands, stride, stride)
+    chosen = [
+        tuple(slice(part.start, part.stop, step) for part, step in zip(piece, steps, strict=True))
+        for piece in pieces[apart // 2 :: apart]
+    ]
+    return np.concatenate([np.ravel(np.asarray(values[piece])) for piece in chosen])
+
+
 def is_cube_layer(layer: Layer) -> bool:
-    """Whether a layer is a cube, or at least says as much; its values are not read.
+    """Whether a layer is a cube, as `layer_to_cube` takes it; its values are not read.
 
     Parameters
     ----------
@@ -197,17 +217,13 @@ def is_cube_layer(layer: Layer) -> bool:
     Returns
     -------
     bool
-        True for an image of three axes that names its wavelengths, or has an axis in nm or µm, and is no map.
+        False also for maps, which look like cubes.
     """
-    from napari.layers import Image
-
-    if not isinstance(layer, Image) or layer.rgb or layer.multiscale or layer.ndim != 3:
-        return False
     facts = layer.metadata.get(PROVENANCE_KEY)
     if isinstance(facts, Mapping) and MAP_KEY in facts:
         return False
     try:
-        layer_wavelengths(layer)
+        layer_to_cube(layer)
     except InputError:
         return False
     return True
@@ -226,7 +242,8 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
     -------
     xarray.DataArray, shape (bands, y, x)
         With the quantity, scale and illuminant, and all else, that ``metadata["napari_drcr"]`` tells, and the coordinates
-        `clipped` and `flip_disagreement` where the metadata of these names still fit the layer.
+        `clipped` and `flip_disagreement` where the metadata of these names still fit the layer. No values are read or copied: floats
+        are those of the layer, all else becomes a lazy array (`napari_drcr.lazy.unread`).
 
     Raises
     ------
@@ -244,7 +261,7 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
         )
     provenance = {key: value for key, value in provenance.items() if key != "name"}
     labels = {key: provenance.pop(key) for key in ("quantity", "scale", "illuminant") if key in provenance}
-    cube = make_cube(layer.data, layer_wavelengths(layer), name=layer.name, attrs=provenance, **labels)
+    cube = make_cube(unread(layer.data), layer_wavelengths(layer), name=layer.name, attrs=provenance, **labels)
     facts = {key: np.asarray(layer.metadata.get(key)) for key in PIXEL_FACTS}
     return cube.assign_coords({key: (("y", "x"), fact) for key, fact in facts.items() if fact.shape == cube.shape[1:]})
 
