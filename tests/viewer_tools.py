@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_drcr.widgets.marks import unit_factor
 from napari_drcr.widgets.reconstruct import Reconstruct
 
 Place = tuple[float, float]
@@ -42,7 +44,8 @@ def on_canvas(viewer: napari.Viewer, layer: Layer, row: float, column: float) ->
     """Where on the canvas a pixel of a layer is seen."""
     canvas = canvas_of(viewer)
     world = np.asarray(layer.data_to_world((*(0,) * (layer.ndim - 2), row, column)))[-2:]
-    offset = world - np.asarray(viewer.scene.camera.center[-2:])
+    factors = [unit_factor(own, shown) for own, shown in zip(layer.units[-2:], viewer.layers.units[-2:], strict=True)]
+    offset = world * factors - np.asarray(viewer.scene.camera.center[-2:])
     y, x = np.array([canvas.height(), canvas.width()]) / 2 + offset * viewer.scene.camera.zoom
     return QPoint(round(x), round(y))
 
@@ -68,10 +71,23 @@ def drag(viewer: napari.Viewer, layer: Layer, start: Place, end: Place, qtbot: Q
         qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=to)
 
 
-def move(viewer: napari.Viewer, layer: Layer, row: float, column: float, held: Any = Qt.KeyboardModifier.NoModifier) -> None:
-    """Move the pointer to a pixel, with keys held down."""
+def move(
+    viewer: napari.Viewer,
+    layer: Layer,
+    row: float,
+    column: float,
+    qtbot: QtBot,
+    held: Any = Qt.KeyboardModifier.NoModifier,
+    until: Callable[[], bool] = lambda: True,
+) -> None:
+    """Move the pointer to a pixel, with keys held down, and about it until something happens: napari leaves out fast moves."""
     canvas = canvas_of(viewer)
     where = QPointF(on_canvas(viewer, layer, row, column))
     none = Qt.MouseButton.NoButton
-    event = QMouseEvent(QEvent.Type.MouseMove, where, QPointF(canvas.mapToGlobal(where)), none, none, held)
-    QApplication.sendEvent(canvas, event)
+
+    def happened() -> bool:
+        event = QMouseEvent(QEvent.Type.MouseMove, where, QPointF(canvas.mapToGlobal(where)), none, none, held)
+        QApplication.sendEvent(canvas, event)
+        return until()
+
+    qtbot.waitUntil(happened)
