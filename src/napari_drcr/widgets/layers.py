@@ -266,6 +266,24 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
     return cube.assign_coords({key: (("y", "x"), fact) for key, fact in facts.items() if fact.shape == cube.shape[1:]})
 
 
+def model_of_layer(layer: Layer) -> str | None:
+    """The model that estimated a cube layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any.
+
+    Returns
+    -------
+    str or None
+        Its name; None for a cube that says nothing of a model, and is taken as measured.
+    """
+    facts = layer.metadata.get(PROVENANCE_KEY)
+    model = facts.get("model") if isinstance(facts, Mapping) else None
+    return None if model is None else str(model)
+
+
 def layer_wavelengths(layer: Image) -> npt.NDArray[np.float64]:
     """Band centres of a cube layer.
 

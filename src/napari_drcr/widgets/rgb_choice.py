@@ -8,7 +8,7 @@ from typing import Any
 import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer
-from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QSizePolicy
 
 from napari_drcr.widgets.controls import offer
