@@ -200,14 +200,18 @@ def test_a_drag_is_no_move(viewer: napari.Viewer, cube: Image, qtbot: QtBot) -> 
     qtbot.mouseRelease(canvas_of(viewer), Qt.MouseButton.LeftButton, pos=on_canvas(viewer, cube, 30, 40))
 
 
+def rush(viewer: napari.Viewer, layer: Image, row: float, column: float) -> None:
+    """Move the pointer behind the place where napari itself leaves out fast moves."""
+    where = on_canvas(viewer, layer, row, column)
+    event = MouseEvent("mouse_move", pos=(where.x(), where.y()), modifiers=(), buttons=())
+    viewer.window._qt_viewer.canvas._on_mouse_move(event)
+
+
 def test_a_slow_listener_gets_the_newest_place_only(viewer: napari.Viewer, cube: Image, qtbot: QtBot) -> None:
     listener, places = point(viewer)
     listener.always = True
-    canvas = viewer.window._qt_viewer.canvas
     for column in range(10, 50):
-        where = on_canvas(viewer, cube, 20, column)
-        # Behind the place where napari itself leaves moves out.
-        canvas._on_mouse_move(MouseEvent("mouse_move", pos=(where.x(), where.y()), modifiers=(), buttons=()))
+        rush(viewer, cube, 20, column)
     assert places == []
     qtbot.waitUntil(lambda: bool(places))
     assert [pixel_at(cube, place) for place in places if place is not None] == [(20, 49)]
@@ -219,8 +223,10 @@ def test_a_listener_to_the_pointer_leaves_nothing_behind(viewer: napari.Viewer, 
     listener, places = point(viewer)
     listener.start()
     assert len(viewer.mouse_move_callbacks) == len(before[0]) + 1
-    move(viewer, cube, 20, 30, qtbot, SHIFT)
+    listener.always = True
+    rush(viewer, cube, 20, 30)
     listener.stop()
+    rush(viewer, cube, 21, 30)
     listener.stop()
     assert not listener.listening
     assert (viewer.mouse_move_callbacks, len(left.callbacks)) == before

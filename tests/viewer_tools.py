@@ -91,3 +91,5 @@ def move(
         return until()
 
     qtbot.waitUntil(happened)
+    # napari holds a move back for 5 ms, and must not be left with one when its window is closed.
+    qtbot.wait(10)

@@ -114,8 +114,8 @@ class PointerListener:
     viewer : napari.viewer.Viewer
         Whose canvas.
     moved : callable
-        Takes the world coordinates, in the layers' own units; None, once, when there are none any more: the pointer has left the canvas, the view is in
-        3-D, or the key was released, which shows at the next move.
+        Takes the world coordinates, in the layers' own units; None, once, when there are none any more: the pointer has left
+        the canvas, the view is in 3-D, or the key was released, which shows at the next move.
     key : str, optional
         As napari's mouse events name modifiers.
 

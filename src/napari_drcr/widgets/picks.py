@@ -19,6 +19,7 @@ from napari_drcr.widgets.pick_layer import (
     is_marked,
     mark,
     outline_selected,
+    prepare,
     put_over,
     settle,
     text_of,
@@ -45,8 +46,8 @@ class Pick(NamedTuple):
 class Picks(QObject):
     """The picked pixels of a viewer.
 
-    They are the points of a layer of two axes, in pixels, and are changed with napari's tools as well as from here. New points get a
-    name and a colour of their own, whoever adds them.
+    They are the points of a layer of two axes, in pixels, and are changed with napari's tools as well as from here. New points
+    get a name and a colour of their own, whoever adds them.
 
     Parameters
     ----------
@@ -58,7 +59,8 @@ class Picks(QObject):
     Attributes
     ----------
     changed : Signal
-        Something that `all` gives, or the layer, is another. Sent in the next turn of the event loop, also while a point is dragged.
+        Something that `all` gives, or the layer, is another. Sent in the next turn of the event loop, also while a point is
+        dragged.
     """
 
     changed = Signal()
@@ -145,6 +147,7 @@ class Picks(QObject):
             layer = self._make(host)
         mark(layer, host)
         put_over(layer, host)
+        prepare(layer)
         layer.add((y, x))
 
     def use(self, layer: Points | None, host: Image | None) -> None:
@@ -153,9 +156,9 @@ class Picks(QObject):
         Parameters
         ----------
         layer : napari.layers.Points or None
-            Of two axes, in the viewer. One that held picks before is taken as it is. Of one from a file, the coordinates are taken as
-            pixels. The points of another stay where they are on the canvas, and their coordinates become pixels. Names and
-            colours are those of the features; missing ones are filled in. None for no picks.
+            Of two axes, in the viewer. One that held picks before is taken as it is. Of one from a file, the coordinates are
+            taken as pixels. The points of another stay where they are on the canvas, and their coordinates become pixels.
+            Names and colours are those of the features; missing ones are filled in. None for no picks.
         host : napari.layers.Image or None
             The cube or image whose pixels are meant; None leaves the coordinates alone until there is one.
 
