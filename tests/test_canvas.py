@@ -69,7 +69,7 @@ def test_a_click_says_where(viewer: napari.Viewer, qtbot: QtBot, placed: dict[st
     (heard,) = clicks
     assert heard.flat
     assert len(heard.position) == 3
-    assert pixel_at(layer, heard.position) == (20, 30)
+    assert pixel_at(viewer, layer, heard.position) == (20, 30)
 
 
 @pytest.mark.parametrize("away", [0, STILL, STILL + 1])
@@ -161,7 +161,7 @@ def test_the_pointer_is_told_while_the_key_is_held(viewer: napari.Viewer, qtbot:
     assert places == []
     move(viewer, layer, 20, 30, qtbot, SHIFT, until=lambda: bool(places))
     assert places[-1] is not None
-    assert pixel_at(layer, places[-1]) == (20, 30)
+    assert pixel_at(viewer, layer, places[-1]) == (20, 30)
     move(viewer, layer, 21, 30, qtbot, until=lambda: places[-1] is None)
     moves.clear()
     move(viewer, layer, 22, 30, qtbot, until=lambda: len(moves) > 2)
@@ -214,7 +214,7 @@ def test_a_slow_listener_gets_the_newest_place_only(viewer: napari.Viewer, cube:
         rush(viewer, cube, 20, column)
     assert places == []
     qtbot.waitUntil(lambda: bool(places))
-    assert [pixel_at(cube, place) for place in places if place is not None] == [(20, 49)]
+    assert [pixel_at(viewer, cube, place) for place in places if place is not None] == [(20, 49)]
 
 
 def test_a_listener_to_the_pointer_leaves_nothing_behind(viewer: napari.Viewer, cube: Image, qtbot: QtBot) -> None:

@@ -96,7 +96,7 @@ def test_a_click_picks_the_pixel_under_it(viewer: napari.Viewer, qtbot: QtBot, p
     viewer.dims.set_current_step(0, band)
 
     def clicked(heard: Any) -> None:
-        picks.add(layer, *pixel_at(layer, heard.position))
+        picks.add(layer, *pixel_at(viewer, layer, heard.position))
 
     ClickListener(viewer, clicked).start()
     with qtbot.waitSignal(picks.changed):

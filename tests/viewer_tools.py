@@ -15,7 +15,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_drcr.widgets.marks import unit_factor
+from napari_drcr.widgets.placement import unit_factor
 from napari_drcr.widgets.reconstruct import Reconstruct
 
 Place = tuple[float, float]

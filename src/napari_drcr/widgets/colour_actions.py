@@ -19,7 +19,8 @@ from napari_drcr.errors import InputError
 from napari_drcr.rendering import render_false_colour, render_srgb
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.layers import PROVENANCE_KEY, is_cube_layer, layer_to_cube, layer_wavelengths, placement
+from napari_drcr.widgets.layers import PROVENANCE_KEY, is_cube_layer, layer_to_cube, layer_wavelengths
+from napari_drcr.widgets.placement import placement
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -14,6 +14,7 @@ from napari_drcr.ensemble import FLIP_MEANING
 from napari_drcr.errors import InputError
 from napari_drcr.io.rgb import read_profile
 from napari_drcr.lazy import places, to_be_shown, unread
+from napari_drcr.widgets.placement import band_axis, band_placement, placement
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,8 +31,6 @@ PIXEL_FACTS = (CLIPPED, FLIP_DISAGREEMENT)
 MAP_KEY = "map"
 """Entry of ``metadata["napari_drcr"]`` of layers that are maps of something: they look like cubes and are none."""
 NANOMETRES_IN = {"nanometer": 1.0, "micrometer": 1000.0}
-EVEN_TOLERANCE = 0.02
-"""How far, in band spacings, a band may lie from an even grid before the axis shows band numbers instead of nm."""
 
 SAMPLED = 8
 """By how many bands of how many pieces, or a few more, the contrast of a cube is chosen that is not in memory."""
@@ -57,7 +56,7 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
         its flips and turns disagree, if the cube knows. Evenly spaced bands make an axis in nm; others an axis of band numbers.
     """
     nm = cube["wavelength"].values
-    start, step, unit, label = _band_axis(nm)
+    start, step, unit, label = band_axis(nm)
     provenance = dict(cube.attrs)
     name = cube.name or "cube"
     if source is not None:
@@ -77,7 +76,7 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
         "units": (unit, "pixel", "pixel"),
     }
     if source is not None:
-        properties |= _band_placement(source, nm)
+        properties |= band_placement(source, nm)
     return to_be_shown(cube), properties, "image"
 
 
@@ -127,59 +126,8 @@ def map_to_layer_data(values: xr.DataArray, source: Image, *, name: str, facts: 
     else:
         nm = values["wavelength"].values
         metadata[WAVELENGTHS_KEY] = [float(band) for band in nm]
-        properties |= {"axis_labels": (_band_axis(nm)[3], "y", "x"), **_band_placement(source, nm)}
+        properties |= {"axis_labels": (band_axis(nm)[3], "y", "x"), **band_placement(source, nm)}
     return values.values, properties | {"metadata": metadata}, "image"
-
-
-def placement(source: Layer) -> dict[str, Any]:
-    """What places a two-dimensional layer exactly over another.
-
-    Parameters
-    ----------
-    source : napari.layers.Layer
-        The other; of one with more axes the last two count.
-
-    Returns
-    -------
-    dict
-        Properties for a new layer.
-    """
-    return {
-        "scale": source.scale[-2:],
-        "translate": source.translate[-2:],
-        "rotate": source.rotate[-2:, -2:],
-        "shear": source.shear[-1:],
-        "units": source.units[-2:],
-        "affine": source.affine.affine_matrix[-3:, -3:],
-    }
-
-
-def _band_axis(nm: npt.NDArray[np.float64]) -> tuple[float, float, str, str]:
-    """Start, step, unit and label of the first axis."""
-    step = float(nm[-1] - nm[0]) / (nm.size - 1) if nm.size > 1 else 1.0
-    if np.allclose(nm, nm[0] + step * np.arange(nm.size), rtol=0, atol=EVEN_TOLERANCE * step):
-        return float(nm[0]), step, "nm", "wavelength"
-    return 0.0, 1.0, "pixel", "band"
-
-
-def _band_placement(source: Layer, nm: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """What places a layer of three axes over another, its first axis being that of the bands."""
-    start, step, unit, _ = _band_axis(nm)
-    flat = placement(source)
-    return {
-        "scale": (step, *flat["scale"]),
-        "translate": (start, *flat["translate"]),
-        "units": (unit, *flat["units"]),
-        "rotate": _with_band_axis(flat["rotate"]),
-        "shear": (0.0, 0.0, *flat["shear"]),
-        "affine": _with_band_axis(flat["affine"]),
-    }
-
-
-def _with_band_axis(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    grown = np.eye(len(matrix) + 1)
-    grown[1:, 1:] = matrix
-    return grown
 
 
 def _contrast_limits(values: Any) -> tuple[float, float]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtGui import QColor
 
-from napari_drcr.widgets.layers import PROVENANCE_KEY, placement
-from napari_drcr.widgets.marks import PALETTE, free_colour, hex_colours, pixels_of, unit_factor
+from napari_drcr.widgets.layers import PROVENANCE_KEY
+from napari_drcr.widgets.marks import PALETTE, free_colour, hex_colours, pixels_of
+from napari_drcr.widgets.placement import tool_placement, unit_factor
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -77,7 +78,7 @@ def put_over(layer: Points, host: Image) -> None:
 
 
 def _place(layer: Points, host: Image) -> None:
-    for name, value in placement(host).items():
+    for name, value in tool_placement(host).items():
         setattr(layer, name, value)
 
 

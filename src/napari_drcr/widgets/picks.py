@@ -9,7 +9,7 @@ from napari.layers import Image, Points
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.layers import PROVENANCE_KEY, placement
+from napari_drcr.widgets.layers import PROVENANCE_KEY
 from napari_drcr.widgets.marks import hex_colours
 from napari_drcr.widgets.pick_layer import (
     NAME,
@@ -24,6 +24,7 @@ from napari_drcr.widgets.pick_layer import (
     settle,
     text_of,
 )
+from napari_drcr.widgets.placement import tool_placement
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -216,7 +217,7 @@ class Picks(QObject):
         self._viewer.scene.camera.events.zoom.disconnect(self._zoomed)
 
     def _make(self, host: Image) -> Points:
-        layer = Points(np.empty((0, 2)), name=LAYER_NAME, metadata={PROVENANCE_KEY: {PICKS_KEY: True}}, **placement(host))
+        layer = Points(np.empty((0, 2)), name=LAYER_NAME, metadata={PROVENANCE_KEY: {PICKS_KEY: True}}, **tool_placement(host))
         selected = set(self._viewer.layers.selection)
         self._viewer.add_layer(layer)
         self._viewer.layers.selection = selected

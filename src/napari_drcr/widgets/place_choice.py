@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
 
 from napari_drcr.regions import Statistic
 from napari_drcr.widgets.controls import offer
-from napari_drcr.widgets.layers import placement
 from napari_drcr.widgets.picks import Picks
+from napari_drcr.widgets.placement import tool_placement
 from napari_drcr.widgets.shape_regions import RegionWatch, regions_of, tell_apart
 from napari_drcr.widgets.spectrum_reader import Place
 
@@ -112,7 +112,7 @@ class PlaceChoice(QWidget):
         if shapes is None:
             if host is None:
                 return
-            shapes = Shapes(name="regions", ndim=2, edge_width=1, face_color="transparent", **placement(host))
+            shapes = Shapes(name="regions", ndim=2, edge_width=1, face_color="transparent", **tool_placement(host))
             self._viewer.add_layer(shapes)
             self.shapes.value = shapes
         self._viewer.layers.selection.active = shapes

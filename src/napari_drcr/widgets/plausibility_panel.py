@@ -23,10 +23,10 @@ from napari_drcr.widgets.layers import (
     PROVENANCE_KEY,
     layer_to_cube,
     map_to_layer_data,
-    placement,
     profile_of_layer,
     rgb_from_layer,
 )
+from napari_drcr.widgets.placement import placement
 from napari_drcr.widgets.rgb_choice import NO_CUBE, NO_IMAGE, RGBChoice, facts_of, make_shrinkable
 
 CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"

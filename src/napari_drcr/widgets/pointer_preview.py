@@ -56,7 +56,7 @@ class PointerPreview(QObject):
         parent: QObject,
     ) -> None:
         super().__init__(parent)
-        self._cubes, self._plot, self._settings = cubes, plot, settings
+        self._viewer, self._cubes, self._plot, self._settings = viewer, cubes, plot, settings
         self._maker = CurveMaker()
         self._place: Place | None = None
         self._reader = SpectrumReader(self, failed, lambda _: None)
@@ -92,7 +92,7 @@ class PointerPreview(QObject):
 
     def _move(self, position: tuple[float, ...] | None) -> None:
         host = self._cubes.host
-        pixel = None if position is None or host is None else pixel_at(host, position)
+        pixel = None if position is None or host is None else pixel_at(self._viewer, host, position)
         place = None if pixel is None else Place("pointer", COLOUR, *pixel)
         if place != self._place:
             self._place = place

@@ -294,7 +294,7 @@ class Spectrum(Dock):
         if not click.flat:
             self._say("A pixel can only be picked in the flat view; switch the canvas back from 3-D.")
             return
-        pixel = pixel_at(host, click.position)
+        pixel = pixel_at(self._viewer, host, click.position)
         if pixel is not None:
             self.places.pick(host, *pixel)
 
