@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Event
 
+import dask.array
 import napari
 import numpy as np
 import pytest
-from napari._app_model import get_app_model
-from napari._app_model.context import get_context
 from napari.layers import Image
 from napari.utils import progress
 from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtWidgets import QDialogButtonBox
 
 from napari_drcr.cube import make_cube
@@ -185,21 +185,23 @@ def test_cube_removed_meanwhile_is_rendered_all_the_same(viewer: napari.Viewer, 
     assert wait_for_layer(viewer, qtbot, 1).rgb
 
 
-def test_menus_offer_the_actions_for_cubes_alone(viewer: napari.Viewer) -> None:
-    app = get_app_model()
-    ids = ["napari-drcr.render_srgb_layer", "napari-drcr.false_colour_layer"]
-    items = {
-        item.command.id: item.command for item in app.menus.get_menu("napari/layers/visualize") if hasattr(item, "command")
-    }
-    assert set(ids) <= set(items)
+def test_viewer_closed_meanwhile_gets_nothing(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    begun, go = Event(), Event()
 
-    def offered() -> list[bool]:
-        return [bool(items[name].enablement.eval(get_context(viewer.layers))) for name in ids]
+    def read(block: np.ndarray) -> np.ndarray:
+        begun.set()
+        assert go.wait(10)
+        return block
 
-    assert offered() == [False, False]
-    add(viewer, TRUTH)
-    assert offered() == [True, True]
-    viewer.add_image(RGB, rgb=True)
-    assert offered() == [False, False]
-    viewer.add_labels(np.zeros((4, 48, 64), int))
-    assert offered() == [False, False]
+    go.set()
+    layer = add(viewer, TRUTH)
+    layer.data = dask.array.from_array(TRUTH.values, chunks=-1).map_blocks(read, meta=TRUTH.values[:0])
+    begun.clear()
+    go.clear()
+    render_srgb_layer()
+    qtbot.waitUntil(begun.is_set)
+    viewer.close()
+    go.set()
+    assert QThreadPool.globalInstance().waitForDone(10_000)
+    qtbot.waitUntil(lambda: not progress._all_instances)
+    assert not viewer.layers

@@ -58,8 +58,7 @@ def write(scene: Scene, path: Path, qtbot: QtBot) -> str:
 
 def test_the_figure_is_the_librarys(scene: Scene, qtbot: QtBot, tmp_path: Path) -> None:
     scene.panel.bands.setText("460; 550 nm")
-    scene.panel.scale.value = True
-    scene.panel.end.setValue(0.25)
+    scene.panel.scale.setValue(0.25)
     assert write(scene, tmp_path / "panel.png", qtbot) == f"Written to {tmp_path / 'panel.png'}."
     estimates = {"one": estimate(0.9), "two": estimate(1.2)}
     comparison_figure(tmp_path / "library.png", RGB, TRUTH, estimates, bands=(460, 550), floor=0.02, scale=0.25)
@@ -79,6 +78,16 @@ def test_columns_are_called_by_models_or_where_these_are_the_same_by_layers(scen
     texts = (tmp_path / "layers.svg").read_text()
     assert ">before<" in texts
     assert ">after<" in texts
+
+
+def test_without_a_scale_it_ends_at_the_95th_percentile(scene: Scene, qtbot: QtBot, tmp_path: Path) -> None:
+    assert scene.panel.scale.text() == "95th percentile"
+    scene.panel.bands.setText("550")
+    write(scene, tmp_path / "panel.png", qtbot)
+    estimates = {"one": estimate(0.9), "two": estimate(1.2)}
+    comparison_figure(tmp_path / "library.png", RGB, TRUTH, estimates, bands=[550], floor=0.02)
+    drawn, expected = (np.asarray(Picture.open(tmp_path / f"{name}.png")) for name in ("panel", "library"))
+    np.testing.assert_array_equal(drawn, expected)
 
 
 def test_an_image_with_alpha_will_do(scene: Scene, qtbot: QtBot, tmp_path: Path) -> None:

@@ -66,10 +66,12 @@ class FalseColour(QDialog):
         self._viewer, self._layer = viewer, layer
         nm = layer_wavelengths(layer)
         step = float(np.diff(nm).mean()) if nm.size > 1 else 1.0
-        self.wavelengths = [
-            QDoubleSpinBox(minimum=float(nm[0]), maximum=float(nm[-1]), singleStep=step, decimals=1, suffix=" nm", value=wanted)
-            for wanted in _defaults(nm)
-        ]
+        decimals = 0 if np.array_equal(nm, np.rint(nm)) else 1
+        self.wavelengths = []
+        for wanted in _defaults(nm):
+            box = QDoubleSpinBox(minimum=float(nm[0]), maximum=float(nm[-1]), singleStep=step, decimals=decimals, suffix=" nm")
+            box.setValue(wanted)
+            self.wavelengths.append(box)
         form = QFormLayout()
         for colour, box in zip(("Red", "Green", "Blue"), self.wavelengths, strict=True):
             form.addRow(colour, box)

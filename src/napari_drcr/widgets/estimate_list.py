@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from napari.layers import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QListWidget, QListWidgetItem, QWidget
+from qtpy.QtWidgets import QListWidget, QListWidgetItem, QSizePolicy, QWidget
 
 LAYER = Qt.ItemDataRole.UserRole
 
@@ -26,6 +26,10 @@ class EstimateList(QListWidget):
         super().__init__(parent)
         self._most = most
         self._marks: dict[Image, bool] = {}
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        # What tells estimates apart, the model, stands at the end of their names.
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.itemChanged.connect(self._remember)
 
     @property
@@ -72,7 +76,7 @@ class EstimateList(QListWidget):
             self.addItem(item)
         self.blockSignals(False)
         rows = min(max(self.count(), 2), self._most)
-        self.setFixedHeight(rows * max(self.sizeHintForRow(0), 18) + 2 * self.frameWidth() + 2)
+        self.setFixedHeight(rows * (self.sizeHintForRow(0) if self.count() else 18) + 2 * self.frameWidth() + 2)
 
     def _items(self) -> list[QListWidgetItem]:
         return [self.item(row) for row in range(self.count())]

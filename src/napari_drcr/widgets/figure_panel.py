@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import napari
-from magicgui.widgets import ComboBox
 from napari.layers import Image
 from napari.utils.notifications import show_info
 from qtpy.QtGui import QShowEvent
@@ -62,10 +61,8 @@ class FigurePanel(QWidget):
         Wavelengths in nm, between commas.
     band_button : QPushButton
         Takes the band that the slider is at.
-    scale : magicgui.widgets.ComboBox
-        Whether the colour scale ends where the errors do, or at `end`.
-    end : QDoubleSpinBox
-        Relative error at the upper end of a fixed scale.
+    scale : QDoubleSpinBox
+        Relative error at the upper end of the colour scale; 0 for the 95th percentile of what the maps show.
     button : QPushButton
         Asks for a file and starts.
     """
@@ -86,32 +83,30 @@ class FigurePanel(QWidget):
         self.bands.setToolTip(f"1 to {MOST_BANDS} wavelengths in nm, between commas: a row each.")
         self.band_button = QPushButton("Current band")
         self.band_button.setToolTip("Take the band that the slider is at.")
-        self.scale = ComboBox(choices=[("auto (95th percentile)", False), ("fixed", True)], label="Scale")
-        self.end = QDoubleSpinBox(decimals=3, minimum=0.001, maximum=100, singleStep=0.05, value=0.3)
-        self.end.setEnabled(False)
-        self.end.setToolTip("Relative error at the upper end of the colour scale.")
+        self.scale = QDoubleSpinBox(maximum=9.99, singleStep=0.05)
+        self.scale.setSpecialValueText("95th percentile")
+        self.scale.setToolTip(
+            "Relative error where the colour scale of all maps ends; at 0 the 95th percentile of what they show."
+        )
         self.button = QPushButton("Write figure\N{HORIZONTAL ELLIPSIS}")
         self._said = wrapped_label("")
         self._lay_out()
         self.band_button.clicked.connect(self._take_current_band)
-        self.scale.changed.connect(self._fix_scale)
         self.image.refreshed.connect(self._update)
         self.button.clicked.connect(self._ask_for_file)
         self._background.finished.connect(self._update)
         self.refresh()
 
     def _lay_out(self) -> None:
-        bands, scale = QHBoxLayout(), QHBoxLayout()
+        bands = QHBoxLayout()
         bands.addWidget(self.bands, 1)
         bands.addWidget(self.band_button)
-        scale.addWidget(self.scale.native, 1)
-        scale.addWidget(self.end)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.image.box.label, self.image.box.native)
         form.addRow("Estimates", self.estimates)
         form.addRow("Bands (nm)", bands)
-        form.addRow(self.scale.label, scale)
+        form.addRow("Scale up to", self.scale)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.button)
@@ -146,7 +141,7 @@ class FigurePanel(QWidget):
         except InputError as error:
             self._say(str(error))
             return
-        choices = {"bands": bands, "floor": self._floor(), "scale": self.end.value() if self.scale.value else None}
+        choices = {"bands": bands, "floor": self._floor(), "scale": self.scale.value() or None}
         self._background.run(
             partial(_write, path, self.image.box.value, truth, self.estimates.marked, **choices),
             done=partial(self._say, f"Written to {path.absolute()}."),
@@ -183,9 +178,6 @@ class FigurePanel(QWidget):
         self.button.setDisabled(self.running or bool(missing))
         if missing or self.said in (NO_TRUTH, NO_IMAGE, NO_ESTIMATE):
             self._say(missing)
-
-    def _fix_scale(self, fixed: bool) -> None:
-        self.end.setEnabled(fixed)
 
     def _take_current_band(self) -> None:
         truth = self._truth()
