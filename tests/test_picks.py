@@ -19,9 +19,9 @@ from napari_drcr.widgets.layers import placement
 from napari_drcr.widgets.marks import PALETTE
 from napari_drcr.widgets.navigation import pixel_at
 from napari_drcr.widgets.picks import Pick, Picks
-from viewer_tools import canvas_of, click, drag, on_canvas
+from viewer_tools import canvas_of, click, drag, on_canvas, world_of
 
-MICROMETERS = {"scale": (10, 0.5, 0.25), "translate": (400, 30, 40), "units": ("pixel", "um", "um")}
+MICROMETERS = {"scale": (10, 0.5, 0.25), "translate": (400, 30, 40), "units": ("nm", "um", "um")}
 TURNED = {"scale": (10, 2, 3), "rotate": [[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]], "translate": (400, -7, 9)}
 PLACED: dict[str, dict[str, Any]] = {"in pixels": {}, "in micrometers": MICROMETERS, "turned": TURNED}
 everywhere = pytest.mark.parametrize("placed", PLACED.values(), ids=PLACED)
@@ -102,7 +102,7 @@ def test_a_click_picks_the_pixel_under_it(viewer: napari.Viewer, qtbot: QtBot, p
     with qtbot.waitSignal(picks.changed):
         click(viewer, layer, 20, 30, qtbot)
     assert pixels(picks) == [(20, 30)]
-    np.testing.assert_allclose(picks.layer.data_to_world((20, 30)), layer.data_to_world((0, 20, 30))[-2:])
+    np.testing.assert_allclose(world_of(viewer, picks.layer, 20, 30), world_of(viewer, layer, 20, 30))
     for band in range(5):
         viewer.dims.set_current_step(0, band)
         assert len(picks.layer._view_data) == 1
@@ -243,7 +243,7 @@ def test_saved_with_napari_and_opened_again(
     again = Picks(second)
     again.use(opened, host)
     assert again.all() == before
-    np.testing.assert_allclose(opened.data_to_world((20, 30)), host.data_to_world((0, 20, 30))[-2:])
+    np.testing.assert_allclose(world_of(second, opened, 20, 30), world_of(second, host, 20, 30))
     assert Picks.find(second) is opened
 
 
@@ -258,12 +258,12 @@ def test_foreign_points_stay_where_they_are_seen(viewer: napari.Viewer, placed: 
         border_width_is_relative=False,
     )
     foreign.data = [(0, 0), (0.1, 0)]
-    seen = [foreign.data_to_world(place) for place in foreign.data]
+    seen = [world_of(viewer, foreign, *place) for place in foreign.data]
     picks = Picks(viewer)
     picks.use(foreign, host)
     assert picks.all()[0] == Pick("pick 1", 20, 30, PALETTE[0])
     assert picks.all()[1].name == "pick 2"
-    np.testing.assert_allclose([foreign.data_to_world(place) for place in foreign.data], seen)
+    np.testing.assert_allclose([world_of(viewer, foreign, *place) for place in foreign.data], seen)
     picks.use(foreign, viewer.add_image(np.zeros((5, 40, 60)), scale=(1, 9, 9)))
     assert pixels(picks)[0] == (20, 30)
 

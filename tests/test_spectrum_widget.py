@@ -25,7 +25,7 @@ from napari_drcr.spectra import compare, spectral_angle_map, spectrum_at
 from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube
 from napari_drcr.widgets.plot_curves import Curve
 from napari_drcr.widgets.spectrum import MATCHED, NO_CUBE, NO_PLACE, Spectrum
-from viewer_tools import click, drag, move
+from viewer_tools import click, drag, move, world_of
 
 PLACED = {"scale": (10, 0.5, 0.25), "translate": (400, 30, 40), "units": ("nm", "um", "um")}
 HEIGHT, WIDTH = 40, 60
@@ -301,7 +301,7 @@ def test_draw_a_region_makes_a_layer_ready_to_draw_in(viewer: napari.Viewer, qtb
     shapes.add_rectangles([[(3, 4), (3, 9), (8, 9), (8, 4)], [(13, 4), (13, 9), (18, 9), (18, 4)]])
     picked(widget, 2, qtbot)
     assert widget.drawing.curves[0].colour != widget.drawing.curves[1].colour
-    np.testing.assert_allclose(shapes.data_to_world((3, 4)), truth.data_to_world((0, 3, 4))[1:])
+    np.testing.assert_allclose(world_of(viewer, shapes, 3, 4), world_of(viewer, truth, 3, 4))
 
 
 def test_the_line_follows_the_slider_and_a_click_moves_it(viewer: napari.Viewer, qtbot: QtBot) -> None:
@@ -431,7 +431,7 @@ def test_picks_are_saved_and_reopened(viewer: napari.Viewer, qtbot: QtBot, tmp_p
     picked(widget, 2, qtbot)
     assert [curve.colour for curve in widget.drawing.curves] == colours
     np.testing.assert_array_equal(widget.drawing.curves[1].values, truth.data[:, 12, 13])
-    np.testing.assert_allclose(viewer.layers[-1].data_to_world((7, 8)), truth.data_to_world((0, 7, 8))[1:])
+    np.testing.assert_allclose(world_of(viewer, viewer.layers[-1], 7, 8), world_of(viewer, truth, 7, 8))
 
 
 def test_a_lazy_cube_is_not_read_whole(viewer: napari.Viewer, qtbot: QtBot) -> None:

@@ -40,12 +40,16 @@ def canvas_of(viewer: napari.Viewer) -> QWidget:
     return viewer.window._qt_viewer.canvas.native
 
 
+def world_of(viewer: napari.Viewer, layer: Layer, row: float, column: float) -> np.ndarray:
+    """Where a pixel of a layer is in the world, in the units that napari measures it in."""
+    world = np.asarray(layer.data_to_world((*(0,) * (layer.ndim - 2), row, column)))[-2:]
+    return world * [unit_factor(own, shown) for own, shown in zip(layer.units[-2:], viewer.layers.units[-2:], strict=True)]
+
+
 def on_canvas(viewer: napari.Viewer, layer: Layer, row: float, column: float) -> QPoint:
     """Where on the canvas a pixel of a layer is seen."""
     canvas = canvas_of(viewer)
-    world = np.asarray(layer.data_to_world((*(0,) * (layer.ndim - 2), row, column)))[-2:]
-    factors = [unit_factor(own, shown) for own, shown in zip(layer.units[-2:], viewer.layers.units[-2:], strict=True)]
-    offset = world * factors - np.asarray(viewer.scene.camera.center[-2:])
+    offset = world_of(viewer, layer, row, column) - np.asarray(viewer.scene.camera.center[-2:])
     y, x = np.array([canvas.height(), canvas.width()]) / 2 + offset * viewer.scene.camera.zoom
     return QPoint(round(x), round(y))
 

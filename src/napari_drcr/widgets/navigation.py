@@ -90,7 +90,9 @@ def fly_to(viewer: Viewer, layer: Image, y: float, x: float) -> None:
 
 
 def _data_at(viewer: Viewer, layer: Layer, position: Sequence[float]) -> npt.NDArray[np.float64]:
-    return np.asarray(layer.world_to_data(np.asarray(position)[-layer.ndim :] / _world_units(viewer, layer)))
+    # While napari removes its last stack, the viewer has fewer axes than the layer.
+    filled = [*[0.0] * (layer.ndim - len(position)), *position][-layer.ndim :]
+    return np.asarray(layer.world_to_data(filled / _world_units(viewer, layer)))
 
 
 def _world_at(viewer: Viewer, layer: Layer, place: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -103,6 +105,6 @@ def _world_units(viewer: Viewer, layer: Layer) -> npt.NDArray[np.float64]:
     napari measures all lengths in the smallest unit among them, beside wavelengths in nm, but a layer reckons in its own.
     """
     world = viewer.layers.units
-    if world is None:
+    if world is None or len(world) < layer.ndim:
         return np.ones(layer.ndim)
     return np.array([unit_factor(own, other) for own, other in zip(layer.units, world[-layer.ndim :], strict=True)])
