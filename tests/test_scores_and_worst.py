@@ -29,9 +29,7 @@ def test_the_scores_of_an_image_are_those_of_the_single_functions(pair: Pair) ->
 @pytest.mark.parametrize("lazy", [False, True])
 def test_the_scores_of_a_mask_are_those_of_its_pixels(pair: Pair, lazy: bool) -> None:
     mask = region_mask([(2, 3), (2, 8), (6, 8)], (12, 17))
-    truth, estimate = (
-        make_cube(dask.array.from_array(cube, chunks=(1, 5, 5)) if lazy else cube, WAVELENGTHS) for cube in pair
-    )
+    truth, estimate = (make_cube(dask.array.from_array(cube, chunks=(1, 5, 5)) if lazy else cube, WAVELENGTHS) for cube in pair)
     found = scores(truth, estimate, 0.1, mask=mask)
     alone = [cube[:, mask][:, :, None] for cube in pair]
     assert found == (nd.mrae(*alone, 0.1), nd.rmse(*alone), pytest.approx(nd.sam(*alone)), mask.sum())

@@ -24,9 +24,7 @@ class Scores(NamedTuple):
     pixels: int
 
 
-def scores(
-    truth: Cube, estimate: Cube, floor: float | None = 0.01, *, mask: npt.NDArray[np.bool_] | None = None
-) -> Scores:
+def scores(truth: Cube, estimate: Cube, floor: float | None = 0.01, *, mask: npt.NDArray[np.bool_] | None = None) -> Scores:
     """MRAE, RMSE and SAM over the same pixels.
 
     Parameters
