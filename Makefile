@@ -40,7 +40,7 @@ lint: .venv/installed-for-tests ## check style, types and the layering of the mo
 	$(BIN)/lint-imports
 
 clean: ## remove .venv, the demo's results and all caches
-	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv demo examples-output build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Each stamp is written last, so an interrupted installation is taken up again.

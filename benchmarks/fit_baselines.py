@@ -31,7 +31,7 @@ def main(config_path: str, data: str, out: str) -> None:
     config = read_config(config_path, data__folder=data)
     camera = find_camera(config.camera.name)
     training, validation = cache_scenes(config.data)
-    lightings = [(light,) for light in config.data.lights] or [()]
+    lightings: list[tuple[str, ...]] = [(light,) for light in config.data.lights] or [()]
 
     def pairs(scenes: list[Scene]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for lights in lightings:

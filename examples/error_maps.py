@@ -1,0 +1,89 @@
+"""Where models are wrong, band by band and on the whole, on one scale; and the comparison that papers print.
+
+Give a photo and the measured cube of what it shows, in the same pixels; without them it takes the synthetic scene. It writes
+error_maps.png, a row a model, where circles mark the worst places, and comparison.pdf at the width of two columns. Expect the network to
+win in most places but not in all, and every model to be worst along edges, in shadows, and near 400 and 700 nm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+import napari_drcr as nd
+from napari_drcr.figures import comparison_figure, save_figure
+from napari_drcr.sample import synthetic_pair
+
+FLOOR = 0.01
+BANDS = (420.0, 550.0, 680.0)
+APART = 12
+"""Pixels between two of the worst places, lest all of them lie on one spot."""
+
+
+def worst_places(errors: xr.DataArray, count: int = 3) -> list[tuple[int, int]]:
+    """Rows and columns (y, x) of the largest errors of a map."""
+    left, places = np.nan_to_num(errors.values, nan=-1.0), []
+    for _ in range(count):
+        y, x = (int(index) for index in np.unravel_index(left.argmax(), left.shape))
+        if left[y, x] < 0:
+            break
+        places.append((y, x))
+        left[max(0, y - APART) : y + APART + 1, max(0, x - APART) : x + APART + 1] = -1
+    return places
+
+
+def main() -> None:
+    """Estimate with each model, map the errors, and draw them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photo", nargs="?", help="RGB image; by default the synthetic scene")
+    parser.add_argument("truth", nargs="?", help="its measured cube: .mat, .hdr, .nc, .tif or a CAVE folder")
+    parser.add_argument("-m", "--models", nargs="+", default=["photo", "linear"], help="names or files, at most five")
+    parser.add_argument("-o", "--output", default="examples-output", type=Path, help="folder for the results")
+    options = parser.parse_args()
+    if options.photo and not options.truth:
+        parser.error("name the measured cube of the photo, too")
+
+    if options.photo:
+        rgb, truth = nd.read_rgb(options.photo), nd.read_cube(options.truth)
+    else:
+        rgb, truth = synthetic_pair()
+    estimates = {Path(name).stem: nd.reconstruct(options.photo or rgb, name) for name in options.models}
+    maps = {name: nd.error_cube(truth, cube, floor=FLOOR, clipped=cube["clipped"]) for name, cube in estimates.items()}
+    means = {name: nd.mean_map(errors) for name, errors in maps.items()}
+
+    # One scale for all, that ends where the largest twentieth of the errors begins.
+    scale = float(np.nanpercentile(np.stack([*maps.values()]), 95))
+    figure = Figure(figsize=(12, 2.3 * len(maps)), dpi=150, layout="compressed")
+    for (name, errors), row in zip(maps.items(), figure.subplots(len(maps), 1 + len(BANDS), squeeze=False), strict=True):
+        for axes, nm in zip(row, BANDS, strict=False):
+            band = errors.sel(wavelength=nm, method="nearest")
+            axes.imshow(band, cmap="magma", vmin=0, vmax=scale)
+            axes.set_title(f"{name}, {float(band['wavelength']):g} nm")
+        image = row[-1].imshow(means[name], cmap="magma", vmin=0, vmax=scale)
+        row[-1].set_title(f"{name}, {means[name].name}")
+        print(f"{name}: {means[name].name} {nd.mrae(truth, estimates[name], FLOOR):.3f}, worst at")
+        for y, x in worst_places(means[name]):
+            row[-1].plot(x, y, "o", color="none", markeredgecolor="cyan", markersize=9, clip_on=False)
+            print(f"  y {y}, x {x}: {float(means[name][y, x]):.2f}")
+        print(f"  left out: {errors.attrs['left_out_share']:.1%} of the entries, below {FLOOR:g} or clipped")
+    for axes in figure.axes:
+        axes.set(xticks=[], yticks=[], facecolor="0.85")
+    figure.colorbar(image, ax=figure.axes, label="relative error", extend="max", pad=0.01, aspect=40)
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    save_figure(options.output / "error_maps.png", figure)
+    comparison_figure(options.output / "comparison.pdf", rgb, truth, estimates, bands=BANDS, floor=FLOOR)
+    print(f"Wrote error_maps.png and comparison.pdf to {options.output}")
+    print(next(iter(estimates.values())).attrs["estimate"])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (nd.InputError, OSError) as error:
+        sys.exit(f"Error: {error}")

@@ -1,0 +1,99 @@
+"""What matplotlib draws for curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import FillBetweenPolyCollection
+from matplotlib.lines import Line2D
+
+from napari_drcr.widgets.plot_curves import Curve, isolated
+
+THIN, THICK = 1.4, 2.8
+"""Widths of lines, in points."""
+
+
+def curve_artists(curves: Sequence[Curve], kind: str) -> list[Artist]:
+    """Pale bands, lines, and markers where a value stands alone; all are animated, in matplotlib's sense.
+
+    Parameters
+    ----------
+    curves : sequence of Curve
+        What to draw.
+    kind : str
+        Begins their names in SVG files, where each name must be another.
+
+    Returns
+    -------
+    list of matplotlib.artist.Artist
+        In the order in which to draw them: bands, then lines, then those that are thick. They are in no axes yet.
+    """
+    artists: list[Artist] = []
+    for number, curve in enumerate(curves, start=1):
+        if curve.low is not None and curve.high is not None:
+            inside = np.isfinite(curve.low) & np.isfinite(curve.high)
+            band = FillBetweenPolyCollection("x", curve.wavelengths, curve.low, curve.high, where=inside)
+            band.set(color=curve.colour, alpha=0.22, linewidth=0, zorder=2.6)
+            artists.append(band)
+        line = Line2D(curve.wavelengths, curve.values, color=curve.colour, linewidth=THICK if curve.thick else THIN)
+        line.set_zorder(2.8 if curve.thick else 2.7)
+        line.set(linestyle=curve.style)
+        if alone := isolated(curve.values):
+            line.set(marker="o", markersize=6 if curve.thick else 4.5, markevery=alone)
+        line.set_label(curve.label)
+        line.set_gid("-".join([kind, str(number), *curve.label.split()]))
+        artists.append(line)
+    for artist in artists:
+        artist.set_animated(True)
+    return sorted(artists, key=lambda artist: artist.zorder)
+
+
+def mark_beyond(axes: Axes, curves: Sequence[Curve], colour: str) -> Artist:
+    """Put arrows at the upper edge of axes where a curve leaves them.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Whose upper edge; their limits must be set.
+    curves : sequence of Curve
+        What is drawn in them.
+    colour : str
+        Of the arrows.
+
+    Returns
+    -------
+    matplotlib.artist.Artist
+        One for all arrows, animated.
+    """
+    top = axes.get_ylim()[1]
+    places = np.unique(np.concatenate([np.zeros(0), *(curve.wavelengths[curve.values > top] for curve in curves)]))
+    arrows = axes.scatter(places, np.ones(places.size), s=14, marker="^", color=colour, linewidths=0)
+    arrows.set(offset_transform=axes.get_xaxis_transform(), clip_on=False, animated=True)
+    return arrows
+
+
+def lay_over(axes: Axes, artist: Any) -> Any:
+    """Let an artist be drawn in axes without being theirs, so that neither files nor searches find it.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where it is drawn.
+    artist : matplotlib.artist.Artist
+        In no axes yet.
+
+    Returns
+    -------
+    matplotlib.artist.Artist
+        The same.
+    """
+    artist.set_figure(axes.figure)
+    artist.axes = axes
+    if not artist.is_transform_set():
+        artist.set_transform(axes.transData)
+    artist.set_clip_box(axes.bbox)
+    return artist

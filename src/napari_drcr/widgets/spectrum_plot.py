@@ -1,0 +1,178 @@
+"""The plot that the docks share: spectra over their wavelengths, and their relative errors in a strip below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
+
+from napari_drcr.widgets.plot_curves import Content, Curve, LineStyle
+from napari_drcr.widgets.plot_theme import theme_colours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Curve", "LineStyle", "SpectrumPlot"]
+
+
+class SpectrumPlot(QWidget):
+    """A plot of spectra that knows nothing of a viewer.
+
+    It is drawn in three layers: axes and labels, curves, and on top of them the preview and the line at the present wavelength.
+    Only those from the lowest changed one upwards are drawn anew, when Qt next paints.
+
+    Parameters
+    ----------
+    strip : bool
+        Whether there are second axes below, for relative errors.
+    parent : QWidget, optional
+        Of the widget.
+
+    Attributes
+    ----------
+    wavelength_clicked : Signal(float)
+        The wavelength in nm where the left button went down in either axes, and those that it is dragged over.
+    painted : Signal()
+        What was shown or previewed last has been painted.
+    """
+
+    wavelength_clicked = Signal(float)
+    painted = Signal()
+
+    def __init__(self, *, strip: bool = True, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        # Here and not above: matplotlib takes a while to import, and a dock is often only named in a menu.
+        from napari_drcr.widgets.plot_canvas import PlotCanvas
+        from napari_drcr.widgets.plot_page import Page
+
+        self._page = Page(theme_colours("dark"), strip=strip)
+        self._canvas = PlotCanvas(self._page)
+        self._canvas.wavelength_clicked.connect(self.wavelength_clicked)
+        self._canvas.painted.connect(self.painted)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._canvas)
+
+    @property
+    def axes(self) -> Axes:
+        """The upper axes."""
+        return self._page.axes
+
+    @property
+    def strip_axes(self) -> Axes | None:
+        """The lower axes, if there are any."""
+        return self._page.strip_axes
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """The size at which ten curves are easily read."""
+        return QSize(400, 420 if self.strip_axes is not None else 300)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """The size below which little can be read."""
+        return QSize(220, 200 if self.strip_axes is not None else 140)
+
+    def show_curves(
+        self,
+        curves: Sequence[Curve],
+        errors: Sequence[Curve] = (),
+        *,
+        value_label: str,
+        error_label: str = "",
+        key: Sequence[tuple[str, LineStyle]] = (),
+        hint: str = "",
+    ) -> None:
+        """Show these curves in place of the others.
+
+        The axes' limits are rounded, start at 0 where no value is negative, and change only if a curve does not fit or little
+        of the room is used. Relative errors above the 95th percentile of all, at least 10 %, run out of the strip; arrows at
+        its upper edge mark where.
+
+        Parameters
+        ----------
+        curves : sequence of Curve
+            For the upper axes, the later over the earlier, and those that are thick over all.
+        errors : sequence of Curve
+            For the strip: relative errors, not negative, 0.1 for 10 %.
+        value_label : str
+            Of the y axis.
+        error_label : str
+            What stands above the strip.
+        key : sequence of (str, LineStyle)
+            What the line styles mean, in a row above the plot. Names that are too long lose their middle, and are shown
+            whole where the pointer rests on the row.
+        hint : str
+            A sentence for the middle of the plot as long as there are no curves in it.
+        """
+        content = Content(tuple(curves), tuple(errors), value_label, error_label, tuple(key), hint)
+        self._canvas.refresh(self._page.show(content), announce=True)
+
+    def preview(self, curves: Sequence[Curve], errors: Sequence[Curve] = ()) -> None:
+        """Show curves over the others for a moment, in place of those previewed before.
+
+        Parameters
+        ----------
+        curves, errors : sequence of Curve
+            As for `show_curves`; none takes the preview away. The upper axes grow for them where they must, and shrink again
+            when the preview ends; the strip does not.
+        """
+        self._canvas.refresh(self._page.preview(curves, errors), announce=True)
+
+    def set_wavelength(self, nm: float | None) -> None:
+        """Move the line at the present wavelength.
+
+        Parameters
+        ----------
+        nm : float or None
+            Where to; None takes it away.
+        """
+        self._canvas.refresh(self._page.set_wavelength(nm))
+
+    def set_common_range(self, nm: tuple[float, float] | None) -> None:
+        """Say over which wavelengths cubes are compared, and shade the others, in the strip if there is one.
+
+        Parameters
+        ----------
+        nm : (float, float) or None
+            The first and the last, in nm; None if there is nothing to say.
+        """
+        self._canvas.refresh(self._page.set_common_range(nm))
+
+    def set_theme(self, theme: str) -> None:
+        """Take the colours of a theme of napari.
+
+        Parameters
+        ----------
+        theme : str
+            Its id, as in ``viewer.theme``.
+        """
+        self._canvas.refresh(self._page.set_colours(theme_colours(theme)))
+
+    def save(self, path: str | Path) -> None:
+        """Write the plot for paper: on white, as large as on the screen, without preview and wavelength line.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ``.png`` (300 dots an inch), ``.svg`` or ``.pdf`` (text stays text); a file that is already there is
+            replaced.
+
+        Raises
+        ------
+        InputError
+            If the suffix is another or the folder cannot be written to.
+        """
+        from napari_drcr.figures._page import check_suffix, save_figure
+
+        path = check_suffix(path)
+        save_figure(path, self._page.on_paper())
+
+    def copy(self) -> None:
+        """Copy the picture that `save` writes as PNG to the clipboard."""
+        file = BytesIO()
+        self._page.on_paper().savefig(file, format="png")
+        QApplication.clipboard().setImage(QImage.fromData(file.getvalue()))
