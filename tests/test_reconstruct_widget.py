@@ -20,7 +20,8 @@ from qtpy.QtWidgets import QFileDialog
 from napari_drcr import devices
 from napari_drcr.errors import Notice
 from napari_drcr.reconstruction import reconstruct
-from napari_drcr.widgets.reconstruct import CHOOSE_FILE, NO_IMAGE, Reconstruct
+from napari_drcr.widgets.reconstruct import CHOOSE_FILE, NO_IMAGE
+from viewer_tools import open_widget, run
 
 NETWORK = Path(__file__).parent / "reference" / "official_layout_small.pth"
 MakeViewer = Callable[..., napari.Viewer]
@@ -34,21 +35,6 @@ def viewer(make_napari_viewer: MakeViewer) -> napari.Viewer:
 
 def random_rgb(height: int = 24, width: int = 32, channels: int = 3) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (height, width, channels), dtype=np.uint8)
-
-
-def open_widget(viewer: napari.Viewer, model: str | Path = "linear") -> Reconstruct:
-    _, widget = viewer.window.add_plugin_dock_widget("napari-drcr", "Reconstruct")
-    if isinstance(model, Path):
-        widget.add_checkpoint(model)
-        widget.encoding.value = "linear"
-    else:
-        widget.model.value = model
-    return widget
-
-
-def run(widget: Reconstruct, qtbot: QtBot) -> None:
-    widget.run()
-    qtbot.waitUntil(lambda: not widget.running, timeout=30_000)
 
 
 def notifications() -> list[tuple[str, str]]:

@@ -9,17 +9,14 @@ from typing import Any
 import napari
 import numpy as np
 import pytest
-from napari.layers import Image
 from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QPoint, Qt
-from qtpy.QtTest import QTest
 
 from napari_drcr.preparation import measure_white
 from napari_drcr.reconstruction import reconstruct
 from napari_drcr.widgets.layers import layer_to_cube
-from napari_drcr.widgets.reconstruct import Reconstruct
 from napari_drcr.widgets.white_patch import HINT
+from viewer_tools import click, drag, open_widget, run
 
 NETWORK = Path(__file__).parent / "reference" / "official_layout_small.pth"
 PLACED = {"scale": (0.5, 0.25), "translate": (30, 40), "units": ("um", "um")}
@@ -33,43 +30,6 @@ def viewer(make_napari_viewer: Callable[..., napari.Viewer]) -> napari.Viewer:
 
 def random_rgb() -> np.ndarray:
     return np.random.default_rng(0).integers(60, 250, (40, 60, 3), dtype=np.uint8)
-
-
-def open_widget(viewer: napari.Viewer, model: str | Path = "linear") -> Reconstruct:
-    _, widget = viewer.window.add_plugin_dock_widget("napari-drcr", "Reconstruct")
-    if isinstance(model, Path):
-        widget.add_checkpoint(model)
-        widget.encoding.value = "linear"
-    else:
-        widget.model.value = model
-    return widget
-
-
-def run(widget: Reconstruct, qtbot: QtBot) -> None:
-    widget.run()
-    qtbot.waitUntil(lambda: not widget.running, timeout=60_000)
-
-
-def on_canvas(viewer: napari.Viewer, layer: Image, row: float, column: float) -> QPoint:
-    """Where on the canvas a pixel of a layer is seen."""
-    widget = viewer.window._qt_viewer.canvas.native
-    offset = layer.data_to_world((row, column)) - np.asarray(viewer.scene.camera.center[-2:])
-    y, x = np.array([widget.height(), widget.width()]) / 2 + offset * viewer.scene.camera.zoom
-    return QPoint(round(x), round(y))
-
-
-def click(viewer: napari.Viewer, layer: Image, row: float, column: float, qtbot: QtBot) -> None:
-    where = on_canvas(viewer, layer, row, column)
-    qtbot.mouseClick(viewer.window._qt_viewer.canvas.native, Qt.MouseButton.LeftButton, pos=where)
-
-
-def drag(viewer: napari.Viewer, layer: Image, qtbot: QtBot) -> None:
-    canvas = viewer.window._qt_viewer.canvas.native
-    start, end = on_canvas(viewer, layer, 10, 10), on_canvas(viewer, layer, 30, 40)
-    qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=start)
-    QTest.mouseMove(canvas, end)
-    qtbot.wait(50)
-    qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=end)
 
 
 @pytest.mark.parametrize("placed", [{}, PLACED], ids=["in pixels", "scaled and moved"])
@@ -125,7 +85,7 @@ def test_a_drag_takes_nothing(viewer: napari.Viewer, qtbot: QtBot) -> None:
     layer = viewer.add_image(random_rgb(), rgb=True)
     patch = open_widget(viewer).white_patch
     patch.button.click()
-    drag(viewer, layer, qtbot)
+    drag(viewer, layer, (10, 10), (30, 40), qtbot)
     assert patch.box is None
     assert patch.button.isChecked()
 

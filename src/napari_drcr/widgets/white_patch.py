@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator
 from functools import partial
 from typing import Any
 
 import napari
-import numpy as np
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Shapes
 from qtpy.QtCore import QTimer
@@ -18,13 +16,13 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from napari_drcr.errors import InputError, Notice
 from napari_drcr.preparation import measure_white
 from napari_drcr.white import Box
+from napari_drcr.widgets.canvas import Click, ClickListener
 from napari_drcr.widgets.controls import wrapped_label
 from napari_drcr.widgets.layers import placement, profile_of_layer, rgb_from_layer
+from napari_drcr.widgets.navigation import pixel_at
 
 SIDE = 9
 """Of the box around a click, in pixels of the image."""
-STILL = 4
-"""How far, in pixels of the screen, the mouse may move between press and release of a click."""
 HINT = "Click something white in the image."
 
 
@@ -55,6 +53,7 @@ class WhitePatch(QWidget):
         self._layer, self._encoding, self._white_level = layer, encoding, white_level
         self._box: Box | None = None
         self._outline: Shapes | None = None
+        self._clicks = ClickListener(viewer, self._click)
         self.button = QPushButton("Pick")
         self.button.setCheckable(True)
         self.button.setToolTip(
@@ -101,11 +100,12 @@ class WhitePatch(QWidget):
         if layer is None:
             self._say("There is no RGB image to pick from.")
             return
-        height, width = layer.data.shape[:2]
-        row, column = (int(pixel) for pixel in np.floor(layer.world_to_data(position)[-2:] + 0.5))
-        if not (0 <= row < height and 0 <= column < width):
+        pixel = pixel_at(layer, position)
+        if pixel is None:
             self._say(f"That is outside the image {layer.name!r}; click inside it.")
             return
+        row, column = pixel
+        height, width = layer.data.shape[:2]
         half = SIDE // 2
         self.clear()
         self._box = (
@@ -151,24 +151,16 @@ class WhitePatch(QWidget):
         QTimer.singleShot(0, partial(self._erase, self._forget()))
 
     def _listen(self, pressed: bool) -> None:
-        callbacks = self._viewer.mouse_drag_callbacks
         if pressed:
-            callbacks.append(self._click)
-        elif self._click in callbacks:
-            callbacks.remove(self._click)
+            self._clicks.start()
+        else:
+            self._clicks.stop()
         if self._box is None:
             self._say(HINT if pressed else "")
 
-    def _click(self, _viewer: napari.viewer.Viewer, event: Any) -> Generator[None, None, None]:
-        start, position = np.asarray(event.pos), event.position
-        flat = len(event.dims_displayed) == 2
-        yield
-        while event.type == "mouse_move":
-            yield
-        if np.abs(np.asarray(event.pos) - start).max() > STILL or not self.button.isChecked():
-            return
-        if flat:
-            self.take(position)
+    def _click(self, click: Click) -> None:
+        if click.flat:
+            self.take(click.position)
         else:
             self._say("A patch can only be picked in the flat view; switch the canvas back from 3-D.")
 
