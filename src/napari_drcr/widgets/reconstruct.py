@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +12,13 @@ from magicgui.widgets import CheckBox, ComboBox
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout
-from superqt.utils import GeneratorWorker, create_worker
 
 from napari_drcr.cube import FLIP_DISAGREEMENT
 from napari_drcr.ensemble import FLIP_MEANING
-from napari_drcr.errors import InputError, Notice
 from napari_drcr.preparation import WHITE_LEVELS
 from napari_drcr.reconstruction import ESTIMATE, iter_reconstruct
 from napari_drcr.weights import shipped_models
+from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import HardwareChoice, offer, wrapped_label
 from napari_drcr.widgets.dock import Dock, show_dock
 from napari_drcr.widgets.layers import (
@@ -37,8 +35,6 @@ if TYPE_CHECKING:
 
 NO_IMAGE = "There is no RGB image yet. Open one, or choose File > Open Sample > DRCR."
 CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
-
-logger = logging.getLogger(__name__)
 
 
 class Reconstruct(Dock):
@@ -73,8 +69,9 @@ class Reconstruct(Dock):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
-        self._worker: GeneratorWorker[Any, Any, Any] | None = None
-        self._source: Image | None = None
+        remedy = "try a smaller image, or another device or precision"
+        self._background = Background(self, self._refuse, show_info, task="The reconstruction", remedy=remedy)
+        self._background.finished.connect(self._finish)
         self.layer = ComboBox(choices=[], label="Image", tooltip="RGB image layers of this viewer.")
         self.model = ComboBox(
             choices=[*((name, name) for name in shipped_models()), (CHOOSE_FILE, None)],
@@ -154,53 +151,38 @@ class Reconstruct(Dock):
 
     def run(self) -> None:
         """Start with the present choices; a notification says so where they cannot be used."""
-        if self._worker is not None:
+        if self.running:
             return
         layer, model = self.layer.value, self.model.value
         if layer is None or model is None:
-            self._fail(InputError(NO_IMAGE if layer is None else "No model is chosen; choose one, or a checkpoint file."))
+            self._refuse(NO_IMAGE if layer is None else "No model is chosen; choose one, or a checkpoint file.")
             return
         names = ("device", "precision", "encoding", "white_level", "ensemble")
         settings = {name: getattr(self, name).value for name in names} | {"white": self.white_patch.box}
-        self._source = layer
-        self._worker = create_worker(
-            _estimate,
-            layer,
-            model,
-            _start_thread=False,
-            _ignore_errors=True,
-            _connect={
-                "yielded": self._show_progress,
-                "returned": self._add_cube,
-                "errored": self._fail,
-                "warned": self._show_warning,
-                "finished": self._finish,
-            },
-            **settings,
-        )
         self.progress.setRange(0, 0)
         self.progress.show()
         self.button.setText("Cancel")
         self.white_patch.setEnabled(False)
         self._say(f"Loading {Path(model).name}\N{HORIZONTAL ELLIPSIS}")
-        self.destroyed.connect(self._worker.quit)
-        self._worker.start()
+        self._background.run(
+            partial(_estimate, layer, model, **settings), done=partial(self._add_cube, layer), progress=self._show_progress
+        )
 
     def cancel(self) -> None:
         """Ask the run to stop; it does after its present step, and adds nothing."""
-        if self._worker is not None:
-            self._worker.quit()
+        if self.running:
+            self._background.cancel()
             self.button.setEnabled(False)
             self._say("Cancelling\N{HORIZONTAL ELLIPSIS}")
 
     @property
     def running(self) -> bool:
         """Whether a run has begun and not yet ended."""
-        return self._worker is not None
+        return self._background.running
 
     def let_go(self) -> None:
         """Cancel a run, and leave no callback behind."""
-        self.cancel()
+        self._background.let_go()
         self._hardware.stop()
         self.white_patch.let_go()
         super().let_go()
@@ -236,29 +218,19 @@ class Reconstruct(Dock):
             else:
                 self.model.value = self._chosen_model
 
-    def _show_progress(self, step: tuple[int, int]) -> None:
-        done, total = step
+    def _show_progress(self, done: int, total: int) -> None:
         self.progress.setRange(0, total)
         self.progress.setValue(done)
         if self.button.isEnabled():
             self._say("Reconstructing\N{HORIZONTAL ELLIPSIS}")
 
-    def _show_warning(self, warning: tuple[Any, ...]) -> None:
-        message, category, filename, line = warning[:4]
-        if issubclass(category, Notice):
-            show_info(str(message))
-        else:
-            logger.warning(warnings.formatwarning(message, category, filename, line))
-
-    def _add_cube(self, cube: xr.DataArray) -> None:
-        if self._worker is None or self._worker.abort_requested:
-            return
+    def _add_cube(self, source: Image, cube: xr.DataArray) -> None:
         dims = self._viewer.dims
         had_bands = dims.ndim > 2
-        values, properties, _ = cube_to_layer_data(cube, source=self._source)
+        values, properties, _ = cube_to_layer_data(cube, source=source)
         self._viewer.add_image(values, **properties)
         if FLIP_DISAGREEMENT in cube.coords:
-            disagreement, its_properties, _ = flip_disagreement_to_layer_data(cube, self._source)
+            disagreement, its_properties, _ = flip_disagreement_to_layer_data(cube, source)
             self._viewer.add_image(disagreement, **its_properties)
         show_wavelength(self._viewer)
         start, step = properties["translate"][0], properties["scale"][0]
@@ -272,13 +244,7 @@ class Reconstruct(Dock):
             colours += f"; flip disagreement {facts['flip_disagreement_mean']:.1%} on average"
         self._say(f"{facts['model']} on {facts['device_name']}, {facts['precision']}: {facts['seconds']:.1f} s; {colours}")
 
-    def _fail(self, error: Exception) -> None:
-        if isinstance(error, InputError):
-            sentence = str(error)
-        else:
-            logger.error("reconstruction failed", exc_info=error)
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            sentence = f"The reconstruction failed ({reason}); try a smaller image, or another device or precision."
+    def _refuse(self, sentence: str) -> None:
         self._say(sentence)
         show_error(sentence)
 
@@ -287,30 +253,17 @@ class Reconstruct(Dock):
         self.status.setVisible(bool(sentence))
 
     def _finish(self) -> None:
-        if self._worker is None:
-            return
-        cancelled = self._worker.abort_requested
-        self.destroyed.disconnect(self._worker.quit)
-        self._worker = self._source = None
         self.progress.hide()
         self.button.setText("Reconstruct")
         self.white_patch.setEnabled(True)
-        if cancelled:
+        if self._background.cancelled:
             self._say("Cancelled; nothing was added.")
         self._update_button()
 
 
 def _estimate(layer: Image, model: str | Path, **settings: Any) -> Generator[tuple[int, int], None, xr.DataArray]:
-    """Run in the worker's thread, where loading torch and a model holds nobody up."""
-    try:
-        return (yield from iter_reconstruct(rgb_from_layer(layer), model, profile=profile_of_layer(layer), **settings))
-    except RuntimeError as error:
-        # superqt takes a RuntimeError for a deleted worker and would never say that the run has ended.
-        raise _RunError(str(error)) from error
-
-
-class _RunError(Exception):
-    """What torch could not do."""
+    """Run in a thread, where loading torch and a model holds nobody up."""
+    return (yield from iter_reconstruct(rgb_from_layer(layer), model, profile=profile_of_layer(layer), **settings))
 
 
 def reconstruct_active_layer() -> None:
