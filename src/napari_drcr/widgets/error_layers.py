@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from napari.experimental import link_layers, unlink_layers
 from napari.layers import Image, Layer
-from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
 from napari_drcr.metrics import metric_name
 from napari_drcr.widgets.layers import MAP_KEY, PROVENANCE_KEY, WAVELENGTHS_KEY, layer_wavelengths, map_to_layer_data
@@ -87,6 +87,9 @@ class ErrorLayers(QObject):
         super().__init__()
         self._viewer = viewer
         self._own_change = False
+        # A bar takes as long to make as a layer, so it gets a turn of its own.
+        self._bar_timer = QTimer(self, singleShot=True, interval=0)
+        self._bar_timer.timeout.connect(self._show_bar)
         self._linked: list[Image] = []
         self._names: dict[Layer, str] = {}
         self._with_bar: Image | None = None
@@ -108,7 +111,16 @@ class ErrorLayers(QObject):
             layer for layer, facts in found if facts is not None and (estimate is None or facts["estimate"] == estimate.name)
         ]
 
-    def put(self, values: xr.DataArray, estimate: Image, facts: Mapping[str, Any], limits: tuple[float, float]) -> Image:
+    def put(
+        self,
+        values: xr.DataArray,
+        estimate: Image,
+        facts: Mapping[str, Any],
+        limits: tuple[float, float],
+        *,
+        visible: bool,
+        select: bool,
+    ) -> Image:
         """Show a map, in place of the one that its estimate has already or as a new layer.
 
         Parameters
@@ -120,12 +132,14 @@ class ErrorLayers(QObject):
         facts : mapping
             For its metadata; see `map_facts`.
         limits : tuple of (float, float)
-            Of the colour scale, for all maps of the metric.
+            Of the colour scale, if there are no maps of the metric yet.
+        visible, select : bool
+            Whether a new layer is seen, and selected in the list; one that is there stays as it is.
 
         Returns
         -------
         napari.layers.Image
-            The layer, new ones hidden.
+            The layer.
         """
         measure = Measure(facts["metric"], facts["floor"])
         name = f"{measure.band_name if values.ndim == 3 else measure.mean_name}: {estimate.name}"
@@ -148,15 +162,17 @@ class ErrorLayers(QObject):
                 old.name = name
             layer = old
         else:
-            place = len(self._viewer.layers)
+            beside = self.all(estimate)
+            place = self._viewer.layers.index(beside[0]) if beside else len(self._viewer.layers)
+            place += bool(beside) and values.ndim == 2
             if old is not None:
-                place = self._viewer.layers.index(old)
                 self._viewer.layers.remove(old)
             selected = set(self._viewer.layers.selection)
             # Made here, since napari hands plugins a stand-in of what its own add_image makes, and that is not the layer itself.
-            layer = Image(data, **properties, visible=old is not None and old.visible)
+            layer = Image(data, **properties, visible=visible)
             self._viewer.layers.insert(place, layer)
-            self._viewer.layers.selection = selected
+            if not select:
+                self._viewer.layers.selection = selected
         self.link()
         return layer
 
@@ -166,7 +182,7 @@ class ErrorLayers(QObject):
             if layer.ndim == ndim:
                 self._viewer.layers.remove(layer)
 
-    def show(self, estimate: Image, ndim: int) -> Image:
+    def show(self, estimate: Image, ndim: int) -> None:
         """Show the map of an estimate that has so many axes, and hide the others, which would shine through its gaps.
 
         In the grid, where nothing lies over another, such maps of all estimates are shown.
@@ -174,21 +190,17 @@ class ErrorLayers(QObject):
         Parameters
         ----------
         estimate : napari.layers.Image
-            One that has maps.
+            Whose map; nothing happens if it has none.
         ndim : int
             How many; the other map is shown if there is none.
-
-        Returns
-        -------
-        napari.layers.Image
-            The map.
         """
         together = self._viewer.canvas.grid.enabled
         own = self.all(estimate)
+        if not own:
+            return
         shown = next((layer for layer in own if layer.ndim == ndim), own[0])
         for layer in self.all():
             layer.visible = layer is shown or (together and layer.ndim == shown.ndim)
-        return shown
 
     def link(self) -> None:
         """Link colours and limits of all maps of the same metric, and show one colour bar."""
@@ -214,6 +226,7 @@ class ErrorLayers(QObject):
 
     def unlink(self) -> None:
         """Let every map have colours and limits of its own."""
+        self._bar_timer.stop()
         for layer in self._linked:
             unlink_layers([layer], LINKED)
             layer.events.visible.disconnect(self.show_bar)
@@ -221,6 +234,10 @@ class ErrorLayers(QObject):
         self._linked = []
 
     def show_bar(self, _event: Any = None) -> None:
+        """Show the colour bar at the next turn of the event loop."""
+        self._bar_timer.start()
+
+    def _show_bar(self) -> None:
         """Show the colour bar of the uppermost map that is seen, and no other; whoever hides it finds it hidden."""
         seen = [layer for layer in self.all() if layer.visible]
         if not seen or seen[-1] is self._with_bar:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterable
 from typing import Any
 
 import napari
@@ -13,25 +13,21 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
-from napari_drcr.errors import InputError
 from napari_drcr.widgets.controls import offer, wrapped_label
 from napari_drcr.widgets.dock import Dock
 from napari_drcr.widgets.error_layers import ErrorLayers, Measure, map_facts
-from napari_drcr.widgets.error_map_panel import BANDS, MapPanel
+from napari_drcr.widgets.error_map_panel import BANDS, MEAN, MapPanel
+from napari_drcr.widgets.error_pairs import Pair, Pairs, Summary
 from napari_drcr.widgets.error_runs import ErrorRuns
 from napari_drcr.widgets.error_tables import WorstTable
-from napari_drcr.widgets.error_work import Made, Pair, Summary
-from napari_drcr.widgets.layers import is_cube_layer
+from napari_drcr.widgets.error_work import News
 from napari_drcr.widgets.likely_pairs import model_of, unfit
-from napari_drcr.widgets.marks import PALETTE, free_colour
 from napari_drcr.widgets.navigation import current_wavelength, fly_to, go_to_wavelength
 from napari_drcr.widgets.shape_regions import Region, RegionWatch, regions_of
 from napari_drcr.widgets.truth_choice import PairChoice
 
 CALM = 300
 """How long, in ms, nothing must have changed before maps that are there are made anew."""
-
-logger = logging.getLogger(__name__)
 
 
 class ErrorMap(Dock):
@@ -66,17 +62,17 @@ class ErrorMap(Dock):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
-        self._pairs: dict[Image, Pair] = {}
         self._fresh: Pair | None = None
         self._sentence = ""
         self.maps = ErrorLayers(viewer)
-        self.choice = PairChoice(viewer, self._known_truth)
+        self._pairs = Pairs(self.maps)
+        self.choice = PairChoice(viewer, self._pairs.truth_of)
         self.panel = MapPanel()
         self.worst = WorstTable()
         self._worst_of = wrapped_label("")
         self._later = QTimer(self, singleShot=True, interval=CALM)
         self._watch = RegionWatch(self)
-        self._runs = ErrorRuns(self, lambda: (self.panel.measure, self.panel.score_floor), self._regions)
+        self._runs = ErrorRuns(self, lambda: (self.panel.measure, self.panel.score_floor), self._regions, self._refuse)
         self._lay_out()
         self._connect()
         self._reopen()
@@ -100,7 +96,7 @@ class ErrorMap(Dock):
         panel = self.panel
         self.choice.changed.connect(self._change_pair)
         self.choice.said.connect(self._say)
-        self.choice.failed.connect(self._fail)
+        self.choice.failed.connect(self._refuse)
         panel.metric_choice.changed.connect(self._change_metric)
         panel.floor.valueChanged.connect(self._change_measure)
         panel.kind.changed.connect(self._show_maps)
@@ -112,9 +108,7 @@ class ErrorMap(Dock):
         self.worst.chosen.connect(self._fly_to)
         self._later.timeout.connect(self._map_again)
         self._watch.changed.connect(self._score_again)
-        self._runs.began.connect(self._begin)
         self._runs.made.connect(self._take)
-        self._runs.failed.connect(self._fail)
         self._runs.ended.connect(self._end)
         self.follow_layers(self._refresh)
         self.follow(self._viewer.dims.events.point, self._mark_wavelength)
@@ -129,7 +123,7 @@ class ErrorMap(Dock):
     def estimates(self) -> list[Image]:
         """The estimates that are mapped; if there are none, the chosen one."""
         chosen = self.choice.estimate.value
-        return list(self._pairs) or ([] if chosen is None else [chosen])
+        return [pair.estimate for pair in self._pairs] or ([] if chosen is None else [chosen])
 
     @property
     def running(self) -> bool:
@@ -142,8 +136,8 @@ class ErrorMap(Dock):
         if sentence := unfit(estimate, truth):
             self._say(sentence)
             return
-        self._fresh = self._pair(estimate, truth)
-        self._runs.start([self._fresh])
+        self._fresh = self._pairs.of(estimate, truth)
+        self._start([self._fresh])
 
     def cancel(self) -> None:
         """End the work at its next band; what is shown already stays."""
@@ -155,7 +149,8 @@ class ErrorMap(Dock):
 
     def let_go(self) -> None:
         """Cancel the work, give the colours of the maps free, and leave no callback behind."""
-        self.cancel()
+        self._later.stop()
+        self._runs.let_go()
         self.choice.let_go()
         self._watch.let_go()
         self.maps.unlink()
@@ -167,28 +162,14 @@ class ErrorMap(Dock):
         else:
             self.run()
 
-    def _pair(self, estimate: Image, truth: Image) -> Pair:
-        """The pair of an estimate, a new one if its truth is another."""
-        known = self._pairs.get(estimate)
-        if known is None or known.truth is not truth:
-            colour = free_colour([pair.colour for pair in self._pairs.values()], PALETTE) if known is None else known.colour
-            self._pairs[estimate] = known = Pair(estimate, truth, colour)
-        return known
+    def _start(self, to_map: Iterable[Pair] = (), to_score: Iterable[Pair] = ()) -> None:
+        self._runs.start(to_map, to_score)
+        if self.running:
+            self.panel.show_running(True)
+            self._say("")
 
-    def _known_truth(self, estimate: Image) -> Image | None:
-        pair = self._pairs.get(estimate)
-        return None if pair is None else pair.truth
-
-    def _begin(self) -> None:
-        self.panel.progress.show()
-        self.panel.button.setText("Cancel")
-        self.panel.button.setToolTip("")
-        self.panel.button.setEnabled(True)
-        self._say("")
-
-    def _take(self, made: Made) -> None:
-        pair, what = made
-        if pair not in self._pairs.values():
+    def _take(self, pair: Pair, what: News) -> None:
+        if pair not in self._pairs:
             return
         if isinstance(what, xr.DataArray):
             self._put(pair, what)
@@ -200,9 +181,10 @@ class ErrorMap(Dock):
         self._show_pairs()
 
     def _put(self, pair: Pair, values: xr.DataArray) -> None:
-        measure, estimate = self.panel.measure, pair.estimate
+        measure, estimate, fresh = self.panel.measure, pair.estimate, pair is self._fresh
         before = self.maps.all(estimate)
-        seen = pair is self._fresh or any(layer.visible for layer in before)
+        kind = MEAN if measure.metric == "sam" else self.panel.kind.value
+        visible = values.ndim == kind and (fresh or any(layer.visible for layer in before))
         if measure.metric == "sam":
             self.maps.drop(estimate, BANDS)
         facts = {
@@ -212,12 +194,12 @@ class ErrorMap(Dock):
             "model": model_of(estimate),
             "left_out_share": values.attrs["left_out_share"],
         }
-        self.maps.put(values, estimate, facts, self.panel.scale.limits([values.values]))
-        self._rescale()
-        if seen and (pair is self._fresh or self.maps.all(estimate) != before):
-            shown = self.maps.show(estimate, self.panel.kind.value)
-            if pair is self._fresh:
-                self._viewer.layers.selection.active = shown
+        limits = self.panel.scale.limits(self._values() or [values.values])
+        self.maps.put(values, estimate, facts, limits, visible=visible, select=fresh and visible)
+        if visible and (fresh or self.maps.all(estimate) != before):
+            self.maps.show(estimate, kind)
+        if values.ndim == BANDS or measure.metric == "sam":
+            self._rescale()
 
     def _values(self) -> list[npt.NDArray[Any]]:
         """Of the maps of the present metric: those of each band, and where there are none, those over all."""
@@ -228,12 +210,12 @@ class ErrorMap(Dock):
         self.maps.set_limits(self.panel.metric_choice.value, self.panel.scale.limits(self._values()))
 
     def _show_maps(self) -> None:
-        if self.choice.estimate.value in self._pairs:
+        if self.choice.estimate.value is not None:
             self.maps.show(self.choice.estimate.value, self.panel.kind.value)
 
     def _show_pairs(self) -> None:
         """Show what is known about the mapped pairs, and more about the chosen one."""
-        pairs = [pair for pair in self._pairs.values() if pair.summary is not None]
+        pairs = [pair for pair in self._pairs if pair.summary is not None]
         chosen = self._pairs.get(self.choice.estimate.value)
         self.panel.show_pairs(pairs, chosen)
         summary = None if chosen is None else chosen.summary
@@ -251,17 +233,19 @@ class ErrorMap(Dock):
 
     def _change_measure(self) -> None:
         self.panel.enable()
-        if self._pairs:
+        if self.running:
+            self._map_again()
+        elif any(self._pairs):
             self._later.start()
 
     def _map_again(self) -> None:
-        self._runs.start(self._pairs.values(), anew=True)
+        self._start(self._pairs)
 
     def _change_pair(self) -> None:
         estimate, truth = self.choice.pair
-        known = self._known_truth(estimate)
+        known = self._pairs.truth_of(estimate)
         if known is not None and known is not truth and not unfit(estimate, truth):
-            self._pair(estimate, truth)
+            self._pairs.of(estimate, truth)
             self._later.start()
         self._show_maps()
         self._show_pairs()
@@ -272,10 +256,8 @@ class ErrorMap(Dock):
         """Follow the list of layers."""
         layers = self._viewer.layers
         self.maps.follow_names()
-        for pair in list(self._pairs.values()):
-            removed = pair.estimate not in layers or pair.truth not in layers
-            if removed or (pair.summary is not None and not self.maps.all(pair.estimate)):
-                self._runs.forget(self._pairs.pop(pair.estimate))
+        for pair in self._pairs.drop_gone(layers):
+            self._runs.forget(pair)
         self.maps.link()
         shapes = [(layer.name, layer) for layer in layers if isinstance(layer, Shapes)]
         offer(self.panel.regions, [("none", None), *shapes])
@@ -287,23 +269,19 @@ class ErrorMap(Dock):
     def _reopen(self) -> None:
         """Find the maps that are there, from before the dock was closed, and what they show."""
         maps = self.maps.all()
-        cubes = {layer.name: layer for layer in self._viewer.layers if is_cube_layer(layer)}
-        if not maps:
-            return
-        facts = map_facts(maps[-1]) or {}
-        self.panel.restore(Measure(facts["metric"], facts["floor"]), maps[-1].contrast_limits[1])
-        for layer in maps:
-            facts = map_facts(layer) or {}
-            if facts["estimate"] in cubes and facts["truth"] in cubes:
-                self._pair(cubes[facts["estimate"]], cubes[facts["truth"]])
-        self._runs.start(self._pairs.values())
+        if maps:
+            shown = next((layer for layer in reversed(maps) if layer.visible), maps[-1])
+            facts = map_facts(shown) or {}
+            self.panel.restore(Measure(facts["metric"], facts["floor"]), shown.ndim, shown.contrast_limits[1])
+            self._pairs.find(self._viewer.layers)
+            self._start(self._pairs)
 
     def _change_regions(self) -> None:
         self._watch.watch(self.panel.regions.value)
         self._score_again()
 
     def _score_again(self) -> None:
-        self._runs.start(to_score=self._pairs.values())
+        self._start(to_score=self._pairs)
 
     def _regions(self, pair: Pair) -> list[Region]:
         shapes = self.panel.regions.value
@@ -326,12 +304,7 @@ class ErrorMap(Dock):
     def _change_theme(self, _event: Any = None) -> None:
         self.panel.plot.set_theme(self._viewer.theme)
 
-    def _fail(self, error: Exception) -> None:
-        if isinstance(error, InputError):
-            self._say(str(error))
-            return
-        logger.error("the error map failed", exc_info=error)
-        sentence = f"This failed: {str(error).partition(chr(10))[0] or type(error).__name__}."
+    def _refuse(self, sentence: str) -> None:
         self._say(sentence)
         show_error(sentence)
 
@@ -348,13 +321,11 @@ class ErrorMap(Dock):
             self._say(sentence)
         self._sentence = sentence
 
-    def _end(self, cancelled: bool) -> None:
-        self.panel.progress.hide()
-        self.panel.button.setText("Map errors")
+    def _end(self) -> None:
+        self.panel.show_running(False)
         self.panel.say(self.panel.notice, " ".join(self._runs.notices))
-        self._fresh = None
-        if cancelled:
+        if self._runs.cancelled:
             self._say("Cancelled.")
-        for pair in [pair for pair in self._pairs.values() if not self.maps.all(pair.estimate)]:
-            del self._pairs[pair.estimate]
+        self._fresh = None
+        self._pairs.drop_unmapped()
         self._update_button()

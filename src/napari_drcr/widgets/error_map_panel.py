@@ -24,8 +24,8 @@ from qtpy.QtWidgets import (
 from napari_drcr.widgets.colour_scale import ColourScale
 from napari_drcr.widgets.controls import wrapped_label
 from napari_drcr.widgets.error_layers import Measure
+from napari_drcr.widgets.error_pairs import Pair
 from napari_drcr.widgets.error_tables import ScoreTable
-from napari_drcr.widgets.error_work import Pair
 from napari_drcr.widgets.likely_pairs import model_of
 from napari_drcr.widgets.spectrum_plot import Curve, SpectrumPlot
 
@@ -117,9 +117,10 @@ class MapPanel(QWidget):
         self.floor.setEnabled(self.metric_choice.value == "relative")
         self.kind.enabled = self.metric_choice.value != "sam"
 
-    def restore(self, measure: Measure, top: float) -> None:
-        """Set metric, floor and upper end of the colours without telling anybody."""
-        with self.metric_choice.changed.blocked(), QSignalBlocker(self.floor):
+    def restore(self, measure: Measure, kind: int, top: float) -> None:
+        """Set what is mapped, which map is seen and the upper end of the colours, without telling anybody."""
+        with self.metric_choice.changed.blocked(), self.kind.changed.blocked(), QSignalBlocker(self.floor):
+            self.kind.value = kind
             self.metric_choice.value = measure.metric
             if measure.floor is not None:
                 self.floor.setValue(measure.floor)
@@ -138,6 +139,7 @@ class MapPanel(QWidget):
             The one whose facts are told.
         """
         summaries = [(pair, pair.summary) for pair in pairs if pair.summary is not None]
+        measure = summaries[-1][1].measure if summaries else self.measure
         self.say(self.facts, chosen.summary.describe() if chosen is not None and chosen.summary is not None else "")
         models = [model_of(pair.estimate) or pair.estimate.name for pair in pairs]
         names = [pair.estimate.name if models.count(model) > 1 else model for pair, model in zip(pairs, models, strict=True)]
@@ -149,13 +151,21 @@ class MapPanel(QWidget):
         curves = [
             Curve(found.curve["wavelength"].values, found.curve.values, pair.colour, "-", name, thick=pair is chosen)
             for (pair, found), name in zip(summaries, names, strict=True)
-            if found.curve is not None
+            # Others are about to be made anew.
+            if found.curve is not None and found.measure == measure
         ]
-        label = next((found.measure.mean_name for _, found in reversed(summaries)), self.measure.mean_name)
         hint = NO_CURVE if summaries else "Map errors, and the error of each band is drawn here."
-        self.plot.show_curves(curves, value_label=f"{label} per band", hint=hint)
+        self.plot.show_curves(curves, value_label=f"{measure.mean_name} per band", hint=hint)
         places = zip_longest(*(pair.rows for pair in pairs))
-        self.table.show_scores([row for rows in places for row in rows if row is not None], self.score_floor)
+        self.table.show_scores([row for rows in places for row in rows if row is not None])
+
+    def show_running(self, running: bool) -> None:
+        """Make the button cancel while there is work, and show that there is."""
+        self.progress.setVisible(running)
+        self.button.setText("Cancel" if running else "Map errors")
+        if running:
+            self.button.setToolTip("")
+            self.button.setEnabled(True)
 
     def say(self, label: QLabel, sentence: str) -> None:
         """Write a sentence, or hide the label of an empty one."""

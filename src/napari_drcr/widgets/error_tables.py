@@ -23,6 +23,8 @@ class ScoreRow(NamedTuple):
 
     estimate: str
     colour: str
+    floor: float | None
+    """Of the MRAE."""
     where: str
     scores: Scores | None
     reason: str = ""
@@ -67,18 +69,18 @@ class ScoreTable(_Table):
         for column in (1, 2, 3):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.show_scores([], 0.01)
+        self.show_scores([])
 
-    def show_scores(self, rows: Sequence[ScoreRow], floor: float | None) -> None:
+    def show_scores(self, rows: Sequence[ScoreRow]) -> None:
         """Show these scores in place of the others.
 
         Parameters
         ----------
         rows : sequence of ScoreRow
-            In this order.
-        floor : float or None
-            Of their MRAE.
+            In this order; those whose MRAE has not the floor of the last are left out, being about to be made anew.
         """
+        floor = rows[-1].floor if rows else None
+        rows = [row for row in rows if row.floor == floor]
         self.setHorizontalHeaderLabels(["Where", metric_name("mrae", floor), "RMSE", "SAM"])
         self.setRowCount(len(rows))
         for number, row in enumerate(rows):

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QSizePolicy, QWidget
-from superqt.utils import FunctionWorker, create_worker
 
-from napari_drcr.errors import Notice
 from napari_drcr.io import CUBE_SUFFIXES, read_cube
+from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import offer
 from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer, show_wavelength
 from napari_drcr.widgets.likely_pairs import likeliest_pair, likeliest_truth, model_of
@@ -49,21 +47,21 @@ class PairChoice(QWidget):
         Another pair is chosen.
     said : Signal(str)
         How the opening of a file goes.
-    failed : Signal(object)
-        The exception that opening a file ended with.
+    failed : Signal(str)
+        Why a file was not opened.
     """
 
     changed = Signal()
     said = Signal(str)
-    failed = Signal(object)
+    failed = Signal(str)
 
     def __init__(self, viewer: napari.viewer.Viewer, known_truth: Callable[[Image], Image | None]) -> None:
         super().__init__()
         self._viewer = viewer
         self._known_truth = known_truth
-        self._worker: FunctionWorker[Any] | None = None
+        self._background = Background(self, self.failed.emit, self._note, task="Reading the file")
+        self._notices: list[str] = []
         self._chosen = False
-        self._closed = False
         self.estimate = ComboBox(choices=[], label="Reconstruction", tooltip="The cube whose errors are looked for.")
         self.truth = ComboBox(choices=[], label="Ground truth", tooltip="The cube that is taken as right.")
         self.file_button = QPushButton("File\N{HORIZONTAL ELLIPSIS}")
@@ -137,32 +135,18 @@ class PairChoice(QWidget):
         path : str or Path
             What `napari_drcr.io.read_cube` reads.
         """
-        if self._worker is not None:
-            return
-        self._worker = create_worker(
-            _read,
-            Path(path),
-            _start_thread=False,
-            _ignore_errors=True,
-            _connect={
-                "returned": self._add_truth,
-                "errored": self.failed.emit,
-                "warned": self._pass_on,
-                "finished": self._finish,
-            },
-        )
-        self.file_button.setEnabled(False)
         self.said.emit(f"Reading {Path(path).name}\N{HORIZONTAL ELLIPSIS}")
-        self._worker.start()
+        self._notices = []
+        self._background.run(read_cube, Path(path), done=self._add_truth)
 
     @property
     def reading(self) -> bool:
         """Whether a file is being read."""
-        return self._worker is not None
+        return self._background.running
 
     def let_go(self) -> None:
         """Add no file that is still being read."""
-        self._closed = True
+        self._background.let_go()
 
     def _set(self, estimate: Image | None, truth: Image | None) -> None:
         for chooser, layer in ((self.estimate, estimate), (self.truth, truth)):
@@ -188,33 +172,16 @@ class PairChoice(QWidget):
             self.open_truth(path)
 
     def _add_truth(self, cube: xr.DataArray) -> None:
-        if self._closed:
-            return
         values, properties, _ = cube_to_layer_data(cube)
         layer = Image(values, **properties)
         selected = set(self._viewer.layers.selection)
         self._viewer.add_layer(layer)
         self._viewer.layers.selection = selected or {layer}
         show_wavelength(self._viewer)
-        self.said.emit("")
+        self.said.emit(" ".join(self._notices))
         if self.estimate.value is not None:
             self.choose(self.estimate.value, layer)
 
-    def _pass_on(self, warning: tuple[Any, ...]) -> None:
-        message, category, filename, line = warning[:4]
-        if issubclass(category, Notice):
-            self.said.emit(str(message))
-        else:
-            logger.warning(warnings.formatwarning(message, category, filename, line))
-
-    def _finish(self) -> None:
-        self._worker = None
-        self.file_button.setEnabled(True)
-
-
-def _read(path: Path) -> xr.DataArray:
-    try:
-        return read_cube(path)
-    except RuntimeError as error:
-        # superqt takes a RuntimeError for a deleted worker and would never say that the work has ended.
-        raise OSError(str(error)) from error
+    def _note(self, notice: str) -> None:
+        if notice not in self._notices:
+            self._notices.append(notice)
