@@ -43,7 +43,7 @@ def test_a_region_in_the_dark_has_no_mrae_and_one_of_zeros_no_angle(pair: Pair) 
 
 
 def test_scores_refuse_in_a_sentence(pair: Pair) -> None:
-    with pytest.raises(nd.InputError, match="shape .3, 3., the cubes 12 x 17 pixels"):
+    with pytest.raises(nd.InputError, match=r"shape \(3, 3\), the cubes 12 x 17 pixels"):
         scores(*pair, mask=np.ones((3, 3), dtype=bool))
     with pytest.raises(nd.InputError, match="holds no pixel"):
         scores(*pair, mask=np.zeros((12, 17), dtype=bool))

@@ -112,6 +112,7 @@ class ErrorMap(Dock):
         self._runs.ended.connect(self._end)
         self.follow_layers(self._refresh)
         self.follow(self._viewer.dims.events.point, self._mark_wavelength)
+        self.follow(self._viewer.canvas.grid.events.enabled, self._show_maps)
         self.follow(self._viewer.events.theme, self._change_theme)
 
     @property
@@ -209,7 +210,7 @@ class ErrorMap(Dock):
     def _rescale(self) -> None:
         self.maps.set_limits(self.panel.metric_choice.value, self.panel.scale.limits(self._values()))
 
-    def _show_maps(self) -> None:
+    def _show_maps(self, _event: Any = None) -> None:
         if self.choice.estimate.value is not None:
             self.maps.show(self.choice.estimate.value, self.panel.kind.value)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,9 @@ from napari_drcr.widgets.likely_pairs import likeliest_pair, likeliest_truth, mo
 if TYPE_CHECKING:
     import xarray as xr
 
-logger = logging.getLogger(__name__)
+
+NOTHING = "none"
+"""What a chooser says as long as there is nothing likely to choose."""
 
 
 class PairChoice(QWidget):
@@ -40,7 +41,7 @@ class PairChoice(QWidget):
     Attributes
     ----------
     estimate, truth : magicgui.widgets.ComboBox
-        All cube layers, estimates first in the one, last in the other.
+        None, and all cube layers, estimates first in the one, last in the other.
     file_button : QPushButton
         Opens a file as the truth.
     changed : Signal()
@@ -82,8 +83,8 @@ class PairChoice(QWidget):
             box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.estimate.native.activated.connect(self._choose_estimate)
         self.truth.native.activated.connect(self._choose_truth)
-        self.estimate.changed.connect(self.changed)
-        self.truth.changed.connect(self.changed)
+        for chooser in (self.estimate, self.truth):
+            chooser.changed.connect(self._tell)
         self.file_button.clicked.connect(self._ask_for_file)
         self.refresh()
 
@@ -101,7 +102,7 @@ class PairChoice(QWidget):
         with blockers[0], blockers[1]:
             for chooser, last in ((self.estimate, False), (self.truth, True)):
                 ordered = sorted(cubes, key=lambda layer: (model_of(layer) is None) is not last)
-                offer(chooser, [(layer.name, layer) for layer in ordered])
+                offer(chooser, [(NOTHING, None), *((layer.name, layer) for layer in ordered)])
             gone = any(layer is not None and layer not in cubes for layer in before)
             if not self._chosen or gone:
                 self._chosen = False
@@ -158,8 +159,12 @@ class PairChoice(QWidget):
         for chooser in (self.estimate, self.truth):
             chooser.native.setToolTip(chooser.tooltip if chooser.value is None else chooser.value.name)
 
+    def _tell(self) -> None:
+        self.changed.emit()
+
     def _choose_estimate(self, _row: int) -> None:
-        self.choose(self.estimate.value)
+        if self.estimate.value is not None:
+            self.choose(self.estimate.value)
 
     def _choose_truth(self, _row: int) -> None:
         self._chosen = True
