@@ -69,7 +69,7 @@ def test_a_click_says_where(viewer: napari.Viewer, qtbot: QtBot, placed: dict[st
     (heard,) = clicks
     assert heard.flat
     assert len(heard.position) == 3
-    assert pixel_at(layer, heard.position) == (20, 30)
+    assert pixel_at(viewer, layer, heard.position) == (20, 30)
 
 
 @pytest.mark.parametrize("away", [0, STILL, STILL + 1])
@@ -161,7 +161,7 @@ def test_the_pointer_is_told_while_the_key_is_held(viewer: napari.Viewer, qtbot:
     assert places == []
     move(viewer, layer, 20, 30, qtbot, SHIFT, until=lambda: bool(places))
     assert places[-1] is not None
-    assert pixel_at(layer, places[-1]) == (20, 30)
+    assert pixel_at(viewer, layer, places[-1]) == (20, 30)
     move(viewer, layer, 21, 30, qtbot, until=lambda: places[-1] is None)
     moves.clear()
     move(viewer, layer, 22, 30, qtbot, until=lambda: len(moves) > 2)
@@ -200,17 +200,21 @@ def test_a_drag_is_no_move(viewer: napari.Viewer, cube: Image, qtbot: QtBot) -> 
     qtbot.mouseRelease(canvas_of(viewer), Qt.MouseButton.LeftButton, pos=on_canvas(viewer, cube, 30, 40))
 
 
+def rush(viewer: napari.Viewer, layer: Image, row: float, column: float) -> None:
+    """Move the pointer behind the place where napari itself leaves out fast moves."""
+    where = on_canvas(viewer, layer, row, column)
+    event = MouseEvent("mouse_move", pos=(where.x(), where.y()), modifiers=(), buttons=())
+    viewer.window._qt_viewer.canvas._on_mouse_move(event)
+
+
 def test_a_slow_listener_gets_the_newest_place_only(viewer: napari.Viewer, cube: Image, qtbot: QtBot) -> None:
     listener, places = point(viewer)
     listener.always = True
-    canvas = viewer.window._qt_viewer.canvas
     for column in range(10, 50):
-        where = on_canvas(viewer, cube, 20, column)
-        # Behind the place where napari itself leaves moves out.
-        canvas._on_mouse_move(MouseEvent("mouse_move", pos=(where.x(), where.y()), modifiers=(), buttons=()))
+        rush(viewer, cube, 20, column)
     assert places == []
     qtbot.waitUntil(lambda: bool(places))
-    assert [pixel_at(cube, place) for place in places if place is not None] == [(20, 49)]
+    assert [pixel_at(viewer, cube, place) for place in places if place is not None] == [(20, 49)]
 
 
 def test_a_listener_to_the_pointer_leaves_nothing_behind(viewer: napari.Viewer, cube: Image, qtbot: QtBot) -> None:
@@ -219,8 +223,10 @@ def test_a_listener_to_the_pointer_leaves_nothing_behind(viewer: napari.Viewer, 
     listener, places = point(viewer)
     listener.start()
     assert len(viewer.mouse_move_callbacks) == len(before[0]) + 1
-    move(viewer, cube, 20, 30, qtbot, SHIFT)
+    listener.always = True
+    rush(viewer, cube, 20, 30)
     listener.stop()
+    rush(viewer, cube, 21, 30)
     listener.stop()
     assert not listener.listening
     assert (viewer.mouse_move_callbacks, len(left.callbacks)) == before

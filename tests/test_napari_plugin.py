@@ -13,11 +13,13 @@ from npe2 import PluginManifest
 from npe2.cli import main as npe2
 from npe2.manifest.utils import import_python_name
 from PIL import Image as Picture
+from pytestqt.qtbot import QtBot
 
 from napari_drcr._readers import get_reader
 from napari_drcr._samples import photo, synthetic_scene
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.io import read_cube, write_cube
+from napari_drcr.widgets.colour_actions import FalseColour
 
 MANIFEST = Path(__file__).parents[1] / "src" / "napari_drcr" / "napari.yaml"
 MakeViewer = Callable[..., napari.Viewer]
@@ -148,3 +150,31 @@ def test_layer_menu_opens_the_widget_for_the_selected_layer(make_napari_viewer: 
         get_app_model().commands.execute_command("napari-drcr.reconstruct_active_layer").result()
         assert isinstance(chosen, Image)
         assert viewer.window.dock_widgets["Reconstruct (DRCR)"].layer.value is chosen
+
+
+def test_layer_menu_offers_pictures_of_cubes_alone(make_napari_viewer: MakeViewer, scene: Path, qtbot: QtBot) -> None:
+    from napari._app_model import get_app_model
+    from napari._app_model.context import get_context
+
+    viewer = make_napari_viewer()
+    menu = get_app_model().menus.get_menu("napari/layers/visualize")
+    commands = {item.command.id: item.command for item in menu if hasattr(item, "command")}
+    ours = [commands[f"napari-drcr.{name}"] for name in ("render_srgb_layer", "false_colour_layer")]
+    assert [command.title for command in ours] == ["Render as sRGB (DRCR)", "False-colour composite… (DRCR)"]
+
+    def offered() -> list[bool]:
+        return [bool(command.enablement.eval(get_context(viewer.layers))) for command in ours]
+
+    assert offered() == [False, False]
+    viewer.add_image(np.zeros((8, 8, 3), np.uint8), rgb=True)
+    assert offered() == [False, False]
+    viewer.add_labels(np.zeros((4, 8, 8), int))
+    assert offered() == [False, False]
+    viewer.open(scene, plugin="napari-drcr")
+    assert offered() == [True, True]
+    for command in ours:
+        get_app_model().commands.execute_command(command.id).result()
+    (dialog,) = viewer.window._qt_window.findChildren(FalseColour)
+    dialog.accept()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 5, timeout=30_000)
+    assert {layer.name for layer in viewer.layers[3:]} == {"scene (sRGB)", "scene (false colour 700, 550, 450 nm)"}

@@ -15,7 +15,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_drcr.widgets.marks import unit_factor
+from napari_drcr.widgets.placement import unit_factor
 from napari_drcr.widgets.reconstruct import Reconstruct
 
 Place = tuple[float, float]
@@ -91,3 +91,5 @@ def move(
         return until()
 
     qtbot.waitUntil(happened)
+    # napari holds a move back for 5 ms, and must not be left with one when its window is closed.
+    qtbot.wait(10)

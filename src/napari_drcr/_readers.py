@@ -10,6 +10,9 @@ import napari
 from napari_drcr.io import looks_like_cube, read_cube
 from napari_drcr.widgets.layers import LayerData, cube_to_layer_data, show_wavelength
 
+IN_MEMORY = 256 * 2**20
+"""Cubes of up to so many bytes as float32 are read whole: in memory they are faster, and safe from changes of their files."""
+
 
 def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:
     """Offer to open a file or folder if its header looks like a cube's.
@@ -40,13 +43,16 @@ def read_layers(path: str) -> list[LayerData]:
     Returns
     -------
     list of tuple
-        One image layer, as napari wants it from readers.
+        One image layer, as napari wants it from readers. The values of a large cube stay in its file where `read_cube` can leave
+        them there.
 
     Raises
     ------
     InputError
         If the file holds no cube.
     """
-    cube = read_cube(path)
+    cube = read_cube(path, lazy=True)
+    if cube.nbytes <= IN_MEMORY:
+        cube = cube.compute()
     show_wavelength(napari.current_viewer())
     return [cube_to_layer_data(cube)]

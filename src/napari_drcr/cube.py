@@ -237,6 +237,28 @@ def align(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr.D
     return resample(first, nm, fwhm=fwhm), resample(second, nm, fwhm=fwhm)
 
 
+def explain_difference(first: xr.DataArray, second: xr.DataArray) -> str:
+    """Why the values of two cubes are not comparable as they stand.
+
+    Parameters
+    ----------
+    first, second : xarray.DataArray
+        Two cubes, of which only the attributes are looked at.
+
+    Returns
+    -------
+    str
+        A sentence; empty if nothing that they say speaks against comparing them.
+    """
+    quantities = {cube.attrs.get("quantity", "unknown") for cube in (first, second)} - {"unknown"}
+    if len(quantities) > 1:
+        return "One cube holds reflectance, the other radiance: they are not comparable as they stand."
+    one, two = (float(cube.attrs.get("scale", 1.0)) for cube in (first, second))
+    if quantities == {"radiance"} and not np.isclose(one, two):
+        return f"The radiances were divided by {one:g} and {two:g}: match the scale before comparing them."
+    return ""
+
+
 def common_bands(first: xr.DataArray, second: xr.DataArray) -> tuple[npt.NDArray[Any], list[float] | None]:
     """The bands on which two cubes are compared: those of the coarser one within the range of both.
 

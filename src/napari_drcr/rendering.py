@@ -11,6 +11,7 @@ import xarray as xr
 from napari_drcr.colorimetry import encode_srgb, srgb_response
 from napari_drcr.cube import check_cube
 from napari_drcr.errors import InputError, notify
+from napari_drcr.lazy import pieces
 
 SAME_BAND = 0.05
 """Distance in nm up to which a band is called by the wavelength that was asked for."""
@@ -23,6 +24,7 @@ def render_srgb(cube: xr.DataArray) -> npt.NDArray[np.float32]:
     ----------
     cube : xarray.DataArray, shape (bands, y, x)
         Reflectance is lit by D65; radiance is taken as it is; an unknown quantity is treated as reflectance, and the caller told.
+        Of a lazy cube one chunk at a time is in memory.
 
     Returns
     -------
@@ -34,7 +36,10 @@ def render_srgb(cube: xr.DataArray) -> npt.NDArray[np.float32]:
         notify("This cube does not say what it holds: it is shown as reflectance under D65.")
     light = None if cube.attrs.get("quantity") == "radiance" else "D65"
     response = srgb_response(cube["wavelength"].values, illuminant=light).astype(np.float32)
-    return encode_srgb(np.einsum("byx,bc->yxc", np.asarray(cube.values, dtype=np.float32), response, optimize=True))
+    linear = np.zeros((*cube.shape[1:], 3), dtype=np.float32)
+    for (bands, y, x), values in pieces(cube):
+        linear[y, x] += np.einsum("byx,bc->yxc", values, response[bands], optimize=True)
+    return encode_srgb(linear)
 
 
 def nearest_band(cube: xr.DataArray, nanometres: float) -> float:

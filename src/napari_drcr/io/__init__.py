@@ -43,7 +43,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 """What `find_images` takes for an image."""
 
 
-def read_cube(path: str | os.PathLike[str]) -> xr.DataArray:
+def read_cube(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.DataArray:
     """Read a cube from a MATLAB, netCDF or TIFF file, an ENVI header or data file, or a CAVE scene folder.
 
     The format is found from the content. What had to be assumed, such as missing wavelengths, is said in a `Notice`.
@@ -52,11 +52,15 @@ def read_cube(path: str | os.PathLike[str]) -> xr.DataArray:
     ----------
     path : path-like
         The file, or the folder of a CAVE scene.
+    lazy : bool
+        Whether to leave the values in the file and read them when, and as far as, they are needed. That is so for ENVI, MATLAB 7.3,
+        netCDF 4 and uncompressed TIFF; others are read as always. The file stays open as long as anything holds the cube: until
+        then it must not be changed, and Windows refuses to replace it.
 
     Returns
     -------
     xarray.DataArray, shape (bands, y, x), float32
-        A cube as `make_cube` builds it, with its wavelengths in nm, its quantity and its scale.
+        A cube as `make_cube` builds it, with its wavelengths in nm, its quantity and its scale. A lazy one holds a dask array.
 
     Raises
     ------
@@ -82,19 +86,19 @@ def read_cube(path: str | os.PathLike[str]) -> xr.DataArray:
         if found == "MATLAB":
             from napari_drcr.io.matlab import read_matlab
 
-            return read_matlab(path)
+            return read_matlab(path, lazy)
         if found == "netCDF":
             from napari_drcr.io.netcdf import read_netcdf
 
-            return read_netcdf(path)
+            return read_netcdf(path, lazy)
         if found == "TIFF":
             from napari_drcr.io.tiff import read_tiff
 
-            return read_tiff(path)
+            return read_tiff(path, lazy)
         if found == "ENVI":
             from napari_drcr.io.envi import read_envi
 
-            return read_envi(path)
+            return read_envi(path, lazy)
         if found == "CAVE":
             from napari_drcr.io.cave import read_cave
 

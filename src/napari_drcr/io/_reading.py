@@ -8,18 +8,22 @@ import math
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_drcr.errors import InputError, Notice, notify
+from napari_drcr.lazy import StoredValues
 
 LABELS = ("quantity", "scale", "illuminant")
 """The attributes of a cube that every format stores under their own names."""
 
 LONGEST_MICROMETRES = 100.0
+
+_Values = TypeVar("_Values", npt.NDArray[Any], StoredValues)
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How TIFF files begin: of either byte order, classic and big."""
@@ -108,30 +112,55 @@ def wavelengths_in_unit(path: Path, values: npt.NDArray[Any], unit: str) -> tupl
 
 
 def sort_bands(
-    path: Path, values: npt.NDArray[Any], wavelengths: npt.NDArray[np.float64] | None
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None, npt.NDArray[np.intp]]:
+    path: Path, values: _Values, wavelengths: npt.NDArray[np.float64] | None
+) -> tuple[_Values, npt.NDArray[np.float64] | None, npt.NDArray[np.intp]]:
     """Put bands in the order of their wavelengths, with a notice if it is not the file's.
 
     Parameters
     ----------
     path : pathlib.Path
         The file, for the notice.
-    values : ndarray, shape (bands, y, x)
-        The bands as the file has them.
+    values : ndarray or StoredValues, shape (bands, ...)
+        The bands as the file has them; stored ones are not read.
     wavelengths : ndarray or None
         In nm, as the file has them. Without them, or with another number of them, everything stays as it is.
 
     Returns
     -------
-    tuple of (ndarray, ndarray or None, ndarray of int, shape (bands,))
+    tuple of (ndarray or StoredValues, ndarray or None, ndarray of int, shape (bands,))
         Values and wavelengths, sorted, and the indices that sorted them.
     """
     order = np.arange(len(values))
     if wavelengths is not None and wavelengths.size == len(values) and np.any(np.diff(wavelengths) < 0):
         order = np.argsort(wavelengths, kind="stable")
         notify(f"{path.name}: its bands are not in the order of their wavelengths and have been sorted.")
-        values, wavelengths = values[order], wavelengths[order]
+        values = replace(values, bands=order) if isinstance(values, StoredValues) else values[order]
+        wavelengths = wavelengths[order]
     return values, wavelengths, order
+
+
+def read_values(values: StoredValues, lazy: bool) -> Any:
+    """Read the values of a cube, or see to it that they are read when they are needed.
+
+    Parameters
+    ----------
+    values : StoredValues, shape (bands, y, x)
+        As a file holds them.
+    lazy : bool
+        Whether to leave them in the file.
+
+    Returns
+    -------
+    ndarray or dask.array.Array, shape (bands, y, x), float32
+        An array in memory, or a lazy one.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read.
+    """
+    with one_sentence():
+        return values.as_dask() if lazy else values[:, :, :]
 
 
 def nanometres(path: Path, values: npt.NDArray[Any], factor: float | None) -> npt.NDArray[np.float64] | None:

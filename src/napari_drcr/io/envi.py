@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,17 @@ import xarray as xr
 from napari_drcr.cube import make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path
-from napari_drcr.io._reading import TIFF, attributes_as_text, labels_of, one_sentence, sort_bands, wavelengths_in_unit
+from napari_drcr.io._reading import (
+    TIFF,
+    attributes_as_text,
+    labels_of,
+    one_sentence,
+    read_values,
+    sort_bands,
+    wavelengths_in_unit,
+)
+from napari_drcr.io._writing import write_values
+from napari_drcr.lazy import StoredValues
 
 FLOAT32 = 4
 """ENVI's number for the data type."""
@@ -31,7 +42,7 @@ _OTHER_FORMATS = (_HDF5, b"MATLAB ", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GI
 _JSON = "json "
 
 
-def read_envi(path: Path) -> xr.DataArray:
+def read_envi(path: Path, lazy: bool = False) -> xr.DataArray:
     """Read a cube from an ENVI header and its data file.
 
     Wavelengths may be in nm or micrometres; without a unit, values under 100 are taken as micrometres, and the caller is told
@@ -42,6 +53,8 @@ def read_envi(path: Path) -> xr.DataArray:
     ----------
     path : pathlib.Path
         The header (``.hdr``) or the data file beside it.
+    lazy : bool
+        Whether to leave the values in the file, memory-mapped.
 
     Returns
     -------
@@ -72,9 +85,10 @@ def read_envi(path: Path) -> xr.DataArray:
         scale = float(_numbers(header, "reflectance scale factor")[0])
         if not scale > 0:
             raise InputError(f"the reflectance scale factor must be positive, not {scale:g}.")
-        values /= np.float32(scale)
+        values = replace(values, divisor=scale)
         labels = {"quantity": "reflectance", **labels, "scale": scale}
-    return make_cube(values, wavelengths, name=header_path.stem, **{**labels, "attrs": {**attrs, **labels.get("attrs", {})}})
+    labels["attrs"] = {**attrs, **labels.get("attrs", {})}
+    return make_cube(read_values(values, lazy), wavelengths, name=header_path.stem, **labels)
 
 
 def find_header(path: Path) -> Path | None:
@@ -211,12 +225,10 @@ def _data_files(header_path: Path, header: dict[str, Any]) -> list[Path]:
     return raw
 
 
-def _values(header_path: Path, data_path: Path) -> npt.NDArray[np.float32]:
-    """Read the data file: (bands, y, x)."""
+def _values(header_path: Path, data_path: Path) -> StoredValues:
     with one_sentence():
         image = envi.open(str(header_path.absolute()), str(data_path.absolute()))
-        # A copy, so that the file is not left open.
-        return np.array(image.open_memmap(interleave="bsq"), dtype=np.float32, order="C")
+        return StoredValues(image.open_memmap(interleave="bsq"))
 
 
 def _wavelengths(path: Path, header: dict[str, Any]) -> tuple[npt.NDArray[np.float64] | None, float]:
@@ -255,12 +267,12 @@ def write_envi(path: Path, cube: xr.DataArray) -> None:
     InputError
         If the files cannot be written, or the illuminant's name is not plain ASCII.
     """
-    values = np.ascontiguousarray(cube.values, dtype=np.float32)
+    bands, rows, columns = cube.shape
     attrs = dict(cube.attrs)
     header = {
-        "samples": values.shape[2],
-        "lines": values.shape[1],
-        "bands": values.shape[0],
+        "samples": columns,
+        "lines": rows,
+        "bands": bands,
         "header offset": 0,
         "data type": FLOAT32,
         "interleave": "bsq",
@@ -279,9 +291,10 @@ def write_envi(path: Path, cube: xr.DataArray) -> None:
             )
         header["illuminant"] = light
     widths = attrs.get("fwhm")
-    if isinstance(widths, list) and len(widths) == len(values) and all(isinstance(width, int | float) for width in widths):
+    if isinstance(widths, list) and len(widths) == bands and all(isinstance(width, int | float) for width in widths):
         header["fwhm"] = attrs.pop("fwhm")
     header["attributes"] = _JSON + attributes_as_text(attrs)
     with atomic_path(path) as header_file, atomic_path(path.with_suffix(".img")) as data_file:
-        values.tofile(data_file)
+        with data_file.open("wb") as file:
+            write_values(file, cube)
         envi.write_envi_header(str(header_file), header)

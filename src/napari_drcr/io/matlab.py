@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ import xarray as xr
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path, first_bytes
-from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence, sort_bands
+from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence, read_values, sort_bands
+from napari_drcr.lazy import StoredValues, pieces
 
 CUBE_NAMES = ("cube", "rad")
 WAVELENGTH_NAMES = ("bands", "wavelengths", "wavelength")
@@ -45,6 +47,8 @@ class _Variable:
     """MATLAB's class, or "complex" or "empty"."""
     layouts: Mapping[int, tuple[tuple[int, int, int], str]]
     load: Callable[[], Any]
+    dataset: Any = None
+    """What the values can be read from piece by piece; None in version 5."""
 
     @property
     def may_be_cube(self) -> bool:
@@ -58,7 +62,7 @@ class _Variable:
         return f"{' x '.join(map(str, self.shape))} {self.kind}".strip()
 
 
-def read_matlab(path: Path) -> xr.DataArray:
+def read_matlab(path: Path, lazy: bool = False) -> xr.DataArray:
     """Read a cube from a MATLAB file, version 7.3 (or any HDF5 file) or 5.
 
     The cube is the variable ``cube`` or ``rad``, else the only real numeric variable of three axes. Its band axis is the one
@@ -71,6 +75,9 @@ def read_matlab(path: Path) -> xr.DataArray:
     ----------
     path : pathlib.Path
         The file.
+    lazy : bool
+        Whether to leave the values in the file. Those of version 5 are read, and so is a ``rad`` that only its values tell from
+        12-bit counts.
 
     Returns
     -------
@@ -85,27 +92,35 @@ def read_matlab(path: Path) -> xr.DataArray:
     if first_bytes(path).startswith(MATLAB_5):
         with one_sentence():
             variables = _matlab_5_variables(path)
-        return _cube_from(path, variables)
-    with one_sentence():
-        file = h5py.File(path, "r")
-    with file:
+        return _cube_from(path, variables, lazy=False)
+    with ExitStack() as opened:
         with one_sentence():
+            file = opened.enter_context(h5py.File(path, "r"))
             variables = {name: _hdf5_variable(item) for name, item in file.items() if name != "#refs#"}
-        return _cube_from(path, variables)
+        cube = _cube_from(path, variables, lazy)
+        if cube.chunks:
+            opened.pop_all()  # h5py closes the file with the last of its datasets.
+        return cube
 
 
-def _cube_from(path: Path, variables: Mapping[str, _Variable]) -> xr.DataArray:
+def _cube_from(path: Path, variables: Mapping[str, _Variable], lazy: bool) -> xr.DataArray:
     name = _cube_name(path, variables)
     given = _given_wavelengths(path, variables)
     order, wavelengths = _axes(path, name, variables[name], given)
+    variable = variables[name]
     with one_sentence():
-        # A copy in C order: what follows goes through it band by band.
-        values = np.ascontiguousarray(variables[name].load().transpose(order), dtype=np.float32)
+        stored = (
+            StoredValues(variable.load(), order)
+            if variable.dataset is None
+            else StoredValues(variable.dataset, order, variable.dataset.chunks)
+        )
         known = {key: _scalar(variables[key]) for key in ("quantity", "scale", "illuminant", "attributes") if key in variables}
         norm_factor = _scalar(variables["norm_factor"]) if "norm_factor" in variables else None
-    values, wavelengths, _ = sort_bands(path, values, wavelengths)
+    stored, wavelengths, _ = sort_bands(path, stored, wavelengths)
     labels = labels_of(known)
-    if not labels and name == "rad" and 1 < (maximum := float(values.max())) <= ICVL_MAXIMUM:
+    may_be_counts = not labels and name == "rad"
+    values = read_values(stored, lazy and not may_be_counts)
+    if may_be_counts and 1 < (maximum := float(values.max())) <= ICVL_MAXIMUM:
         notify(f"{path.name}: 'rad' reaches {maximum:g}, so it is taken as 12-bit counts and divided by {ICVL_MAXIMUM:g}.")
         values /= np.float32(ICVL_MAXIMUM)
         labels["scale"] = ICVL_MAXIMUM
@@ -190,7 +205,7 @@ def _hdf5_variable(item: Any) -> _Variable:
         return _Variable(item.shape, kind, {}, lambda: item[...].T.ravel().astype("<u2").tobytes().decode("utf-16-le"))
     if not kind:
         kind = {"float32": "single", "float64": "double", "float16": "single"}.get(item.dtype.name, item.dtype.name)
-    return _Variable(item.shape, kind, layouts, lambda: item[...])
+    return _Variable(item.shape, kind, layouts, lambda: item[...], item)
 
 
 def _matlab_5_variables(path: Path) -> dict[str, _Variable]:
@@ -235,8 +250,10 @@ def write_matlab(path: Path, cube: xr.DataArray) -> None:
     norm_factor = attrs.pop("norm_factor", None)
     with atomic_path(path) as temporary:
         with h5py.File(temporary, "w", userblock_size=USER_BLOCK) as file:
-            values = np.asarray(cube.values, dtype=np.float32)
-            _put(file, "cube", values.transpose(0, 2, 1), "single")
+            bands, rows, columns = cube.shape
+            dataset = _put(file, "cube", None, "single", shape=(bands, columns, rows), dtype=np.float32)
+            for (band, y, x), values in pieces(cube):
+                dataset[band, x, y] = values.transpose(0, 2, 1)
             _put(file, "bands", cube["wavelength"].values.astype(np.float64)[:, None], "double")
             _put(file, "scale", np.array([[attrs.get("scale", 1.0)]], dtype=np.float64), "double")
             if norm_factor is not None:
@@ -249,11 +266,12 @@ def write_matlab(path: Path, cube: xr.DataArray) -> None:
             raw.write(_header())
 
 
-def _put(file: Any, name: str, values: npt.NDArray[Any], kind: str) -> None:
-    dataset = file.create_dataset(name, data=values)
+def _put(file: Any, name: str, values: npt.NDArray[Any] | None, kind: str, **layout: Any) -> Any:
+    dataset = file.create_dataset(name, data=values, **layout)
     dataset.attrs["MATLAB_class"] = np.bytes_(kind)
     if kind == "char":
         dataset.attrs["MATLAB_int_decode"] = np.int32(2)
+    return dataset
 
 
 def _header() -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from napari_drcr.io._reading import (
     labels_of,
     nanometres_in,
     one_sentence,
+    read_values,
     sort_bands,
     wavelengths_in_unit,
 )
+from napari_drcr.lazy import StoredValues
 
 CUBE_NAME = "cube"
 STANDARD_NAMES = ("radiation_wavelength", "sensor_band_central_radiation_wavelength")
@@ -70,7 +73,7 @@ def is_netcdf(path: Path) -> bool:
         return "_NCProperties" in file.attrs or any("DIMENSION_LIST" in item.attrs for item in file.values())
 
 
-def read_netcdf(path: Path) -> xr.DataArray:
+def read_netcdf(path: Path, lazy: bool = False) -> xr.DataArray:
     """Read a cube from a netCDF file, version 4 or 3.
 
     The cube is the variable ``cube``, else the only one of three axes of which one is that of the wavelengths. That axis is
@@ -82,6 +85,8 @@ def read_netcdf(path: Path) -> xr.DataArray:
     ----------
     path : pathlib.Path
         The file.
+    lazy : bool
+        Whether to leave the values in the file. Those of version 3 are read.
 
     Returns
     -------
@@ -98,20 +103,22 @@ def read_netcdf(path: Path) -> xr.DataArray:
     if head.startswith(b"CDF\x05"):
         raise InputError("this is netCDF of the kind CDF-5, which cannot be read; convert it to netCDF 4 with nccopy -k nc4.")
     engine = "scipy" if head.startswith(b"CDF") else "h5netcdf"
-    # The file is opened here, because scipy would leave a damaged one open.
-    with path.open("rb") as stream:
+    lazy = lazy and engine == "h5netcdf"
+    with ExitStack() as opened:
+        # What is not left open is opened here, because scipy would leave a damaged file open.
+        file = path if lazy else opened.enter_context(path.open("rb"))
         with one_sentence():
-            data = xr.open_dataset(stream, engine=engine, decode_times=False, cache=False)
-        with data:
-            name, axis, vector = _find_cube(data.variables)
-            variable = data.variables[name]
-            order = (axis, *_image_axes(path, name, variable, axis))
-            with one_sentence():
-                values = np.ascontiguousarray(variable.transpose(*order).values, dtype=np.float32)
-            wavelengths = None if vector is None else _wavelengths(path, vector, data.variables[vector])
-            labels = labels_of(variable.attrs)
-    values, wavelengths, _ = sort_bands(path, values, wavelengths)
-    return make_cube(values, wavelengths, name=path.stem, **labels)
+            data = opened.enter_context(xr.open_dataset(file, engine=engine, decode_times=False, cache=False))
+        name, axis, vector = _find_cube(data.variables)
+        variable = data.variables[name]
+        order = tuple(variable.get_axis_num((axis, *_image_axes(path, name, variable, axis))))
+        values = StoredValues(variable, order, variable.encoding.get("chunksizes"))
+        wavelengths = None if vector is None else _wavelengths(path, vector, data.variables[vector])
+        values, wavelengths, _ = sort_bands(path, values, wavelengths)
+        cube = make_cube(read_values(values, lazy), wavelengths, name=path.stem, **labels_of(variable.attrs))
+        if lazy:
+            opened.pop_all()  # xarray closes the file with the last of its variables.
+        return cube
 
 
 def _find_cube(variables: _Variables) -> tuple[str, str, str | None]:
@@ -216,7 +223,7 @@ def write_netcdf(path: Path, cube: xr.DataArray) -> None:
     labels = {"quantity": "unknown", "scale": 1.0, **known, "attributes": attributes_as_text(cube.attrs)}
     wavelength = {"standard_name": STANDARD_NAMES[0], "long_name": "wavelength", "units": "nm"}
     data = xr.Dataset(
-        {CUBE_NAME: (DIMS, np.asarray(cube.values, dtype=np.float32), labels)},
+        {CUBE_NAME: (DIMS, cube.variable.astype(np.float32, copy=False).data, labels)},
         coords={"wavelength": ("wavelength", cube["wavelength"].values.astype(np.float64), wavelength)},
         attrs={"Conventions": "CF-1.11"},
     )

@@ -16,7 +16,17 @@ import xarray as xr
 from napari_drcr.cube import make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path
-from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres_in, one_sentence, sort_bands, wavelengths_in_unit
+from napari_drcr.io._reading import (
+    attributes_as_text,
+    labels_of,
+    nanometres_in,
+    one_sentence,
+    read_values,
+    sort_bands,
+    wavelengths_in_unit,
+)
+from napari_drcr.io._writing import write_values
+from napari_drcr.lazy import StoredValues
 
 MOST_COLOURS = 4
 """A page of up to this many samples a pixel is a picture: RGB with alpha, or CMYK."""
@@ -41,7 +51,7 @@ def check_holds_cube(path: Path) -> None:
         _band_series(file)
 
 
-def read_tiff(path: Path) -> xr.DataArray:
+def read_tiff(path: Path, lazy: bool = False) -> xr.DataArray:
     """Read a cube from a TIFF file: one page for each band, or one page of more than four samples a pixel.
 
     Wavelengths come from the JSON that our writer puts into the first page's description, else from labels of the pages
@@ -52,6 +62,8 @@ def read_tiff(path: Path) -> xr.DataArray:
     ----------
     path : pathlib.Path
         The file.
+    lazy : bool
+        Whether to leave the values in the file, memory-mapped. Those that are compressed, or do not lie in one piece, are read.
 
     Returns
     -------
@@ -68,11 +80,12 @@ def read_tiff(path: Path) -> xr.DataArray:
     with file, one_sentence():
         series = _band_series(file)
         axes, shape = series.get_axes(False), series.get_shape(False)
-        values = series.asarray().reshape(shape)
+        lazy = lazy and series.dataoffset is not None
+        values = tifffile.memmap(path, mode="r") if lazy else series.asarray()
         # Whatever is neither Y nor X goes first: the bands, and axes of length 1.
         order = sorted(range(len(axes)), key=lambda axis: "YX".find(axes[axis]))
-        values = np.ascontiguousarray(values.transpose(order), dtype=np.float32)
-        values = values.reshape(-1, *values.shape[-2:])
+        values = values.reshape(shape).transpose(order)
+        stored = StoredValues(values.reshape(-1, *values.shape[-2:]))
         description = _description(file)
         labelled = _labelled_wavelengths(file)
     labels = _labels(description)
@@ -81,11 +94,11 @@ def read_tiff(path: Path) -> xr.DataArray:
         with one_sentence():
             given = np.asarray(description["wavelengths"], dtype=np.float64).ravel()
         wavelengths, _ = wavelengths_in_unit(path, given, str(description.get("wavelength_units", "")))
-    elif labelled is not None and len(labelled) == len(values):
+    elif labelled is not None and len(labelled) == len(stored):
         wavelengths = labelled
         notify(f"{path.name}: its wavelengths, {labelled[0]:g} to {labelled[-1]:g} nm, are taken from its labels.")
-    values, wavelengths, _ = sort_bands(path, values, wavelengths)
-    return make_cube(values, wavelengths, name=path.stem, **labels)
+    stored, wavelengths, _ = sort_bands(path, stored, wavelengths)
+    return make_cube(read_values(stored, lazy), wavelengths, name=path.stem, **labels)
 
 
 def _band_series(file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
@@ -171,6 +184,17 @@ def write_tiff(path: Path, cube: xr.DataArray) -> None:
         "illuminant": attrs.get("illuminant"),
         "attributes": json.loads(attributes_as_text(attrs)),
     }
-    values = np.asarray(cube.values, dtype=np.float32)
     with atomic_path(path) as temporary:
-        tifffile.imwrite(temporary, values, photometric="minisblack", metadata=description)
+        # Without values the file gets room for them.
+        place = tifffile.imwrite(
+            temporary,
+            shape=cube.shape,
+            dtype=np.float32,
+            photometric="minisblack",
+            metadata=description,
+            returnoffset=True,
+        )
+        assert place is not None  # since nothing is compressed
+        with temporary.open("r+b") as file:
+            file.seek(place[0])
+            write_values(file, cube)

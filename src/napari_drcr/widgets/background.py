@@ -10,7 +10,7 @@ from functools import partial
 from threading import Lock, get_ident
 from typing import Any
 
-from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, Signal
 from superqt.utils import WorkerBase
 
 from napari_drcr.errors import Cancelled, InputError, Notice

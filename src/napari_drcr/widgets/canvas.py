@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from qtpy.QtCore import QTimer
 
-from napari_drcr.widgets.marks import unit_factor
-
 if TYPE_CHECKING:
     from napari import Viewer
 
@@ -25,33 +23,6 @@ class Click(NamedTuple):
 
     position: tuple[float, ...]
     flat: bool
-
-
-def position_of(viewer: Viewer, event: Any) -> tuple[float, ...]:
-    """Where a mouse event is, such that layers can tell which of their pixels that is.
-
-    napari measures all axes of one kind in the smallest unit of them. Beside wavelengths in nm that is nm for an image in
-    micrometers too, but its layer goes on to reckon in micrometers.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose canvas.
-    event : napari mouse event
-        Of it.
-
-    Returns
-    -------
-    tuple of float
-        World coordinates in the units that the layers have; where these differ, in those of the topmost.
-    """
-    world = viewer.layers.units
-    if world is None:
-        return tuple(event.position)
-    own = list(world)
-    for layer in viewer.layers:
-        own[-layer.ndim :] = layer.units
-    return tuple(place * unit_factor(unit, other) for place, unit, other in zip(event.position, world, own, strict=True))
 
 
 class ClickListener:
@@ -91,7 +62,7 @@ class ClickListener:
         active = self._viewer.layers.selection.active
         if event.button != LEFT_BUTTON or (active is not None and active.mode != "pan_zoom"):
             return
-        start, position = np.asarray(event.pos), position_of(self._viewer, event)
+        start, position = np.asarray(event.pos), tuple(event.position)
         flat = len(event.dims_displayed) == 2
         moved = 0.0
         yield
@@ -114,8 +85,8 @@ class PointerListener:
     viewer : napari.viewer.Viewer
         Whose canvas.
     moved : callable
-        Takes the world coordinates, in the layers' own units; None, once, when there are none any more: the pointer has left the canvas, the view is in
-        3-D, or the key was released, which shows at the next move.
+        Takes the world coordinates; None, once, when there are none any more: the pointer has left
+        the canvas, the view is in 3-D, or the key was released, which shows at the next move.
     key : str, optional
         As napari's mouse events name modifiers.
 
@@ -156,7 +127,7 @@ class PointerListener:
 
     def _move(self, _viewer: Viewer, event: Any) -> None:
         wanted = (self.always or self._key in event.modifiers) and len(event.dims_displayed) == 2
-        self._tell_soon(position_of(self._viewer, event) if wanted else None)
+        self._tell_soon(tuple(event.position) if wanted else None)
 
     def _enter_or_leave(self, _event: Any) -> None:
         if not self._viewer.mouse_over_canvas:

@@ -13,6 +13,8 @@ from napari_drcr.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
 from napari_drcr.ensemble import FLIP_MEANING
 from napari_drcr.errors import InputError
 from napari_drcr.io.rgb import read_profile
+from napari_drcr.lazy import places, to_be_shown, unread
+from napari_drcr.widgets.placement import band_axis, band_placement, placement
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,8 +31,9 @@ PIXEL_FACTS = (CLIPPED, FLIP_DISAGREEMENT)
 MAP_KEY = "map"
 """Entry of ``metadata["napari_drcr"]`` of layers that are maps of something: they look like cubes and are none."""
 NANOMETRES_IN = {"nanometer": 1.0, "micrometer": 1000.0}
-EVEN_TOLERANCE = 0.02
-"""How far, in band spacings, a band may lie from an even grid before the axis shows band numbers instead of nm."""
+
+SAMPLED = 8
+"""By how many bands of how many pieces, or a few more, the contrast of a cube is chosen that is not in memory."""
 
 
 def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> LayerData:
@@ -47,12 +50,13 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
     Returns
     -------
     tuple of ndarray, dict, str
-        For ``Layer.create``, ``viewer.add_image`` (the first two), readers and samples. ``metadata["wavelengths"]`` holds
+        For ``Layer.create``, ``viewer.add_image`` (the first two), readers and samples. Values that are not in memory stay where they
+        are (`napari_drcr.lazy.to_be_shown`). ``metadata["wavelengths"]`` holds
         the band centres in nm, ``metadata["clipped"]`` where the image was clipped and ``metadata["flip_disagreement"]`` how far
         its flips and turns disagree, if the cube knows. Evenly spaced bands make an axis in nm; others an axis of band numbers.
     """
     nm = cube["wavelength"].values
-    start, step, unit, label = _band_axis(nm)
+    start, step, unit, label = band_axis(nm)
     provenance = dict(cube.attrs)
     name = cube.name or "cube"
     if source is not None:
@@ -65,15 +69,15 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
         "rgb": False,
         "axis_labels": (label, "y", "x"),
         "colormap": "gray",
-        "contrast_limits": _contrast_limits(cube.values),
+        "contrast_limits": _contrast_limits(to_be_shown(cube)),
         "metadata": metadata,
         "scale": (step, 1.0, 1.0),
         "translate": (start, 0.0, 0.0),
         "units": (unit, "pixel", "pixel"),
     }
     if source is not None:
-        properties |= _band_placement(source, nm)
-    return cube.values, properties, "image"
+        properties |= band_placement(source, nm)
+    return to_be_shown(cube), properties, "image"
 
 
 def flip_disagreement_to_layer_data(cube: xr.DataArray, source: Image) -> LayerData:
@@ -122,72 +126,36 @@ def map_to_layer_data(values: xr.DataArray, source: Image, *, name: str, facts: 
     else:
         nm = values["wavelength"].values
         metadata[WAVELENGTHS_KEY] = [float(band) for band in nm]
-        properties |= {"axis_labels": (_band_axis(nm)[3], "y", "x"), **_band_placement(source, nm)}
+        properties |= {"axis_labels": (band_axis(nm)[3], "y", "x"), **band_placement(source, nm)}
     return values.values, properties | {"metadata": metadata}, "image"
 
 
-def placement(source: Layer) -> dict[str, Any]:
-    """What places a two-dimensional layer exactly over another.
-
-    Parameters
-    ----------
-    source : napari.layers.Layer
-        The other; of one with more axes the last two count.
-
-    Returns
-    -------
-    dict
-        Properties for a new layer.
-    """
-    return {
-        "scale": source.scale[-2:],
-        "translate": source.translate[-2:],
-        "rotate": source.rotate[-2:, -2:],
-        "shear": source.shear[-1:],
-        "units": source.units[-2:],
-        "affine": source.affine.affine_matrix[-3:, -3:],
-    }
-
-
-def _band_axis(nm: npt.NDArray[np.float64]) -> tuple[float, float, str, str]:
-    """Start, step, unit and label of the first axis."""
-    step = float(nm[-1] - nm[0]) / (nm.size - 1) if nm.size > 1 else 1.0
-    if np.allclose(nm, nm[0] + step * np.arange(nm.size), rtol=0, atol=EVEN_TOLERANCE * step):
-        return float(nm[0]), step, "nm", "wavelength"
-    return 0.0, 1.0, "pixel", "band"
-
-
-def _band_placement(source: Layer, nm: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """What places a layer of three axes over another, its first axis being that of the bands."""
-    start, step, unit, _ = _band_axis(nm)
-    flat = placement(source)
-    return {
-        "scale": (step, *flat["scale"]),
-        "translate": (start, *flat["translate"]),
-        "units": (unit, *flat["units"]),
-        "rotate": _with_band_axis(flat["rotate"]),
-        "shear": (0.0, 0.0, *flat["shear"]),
-        "affine": _with_band_axis(flat["affine"]),
-    }
-
-
-def _with_band_axis(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    grown = np.eye(len(matrix) + 1)
-    grown[1:, 1:] = matrix
-    return grown
-
-
-def _contrast_limits(values: npt.NDArray[Any]) -> tuple[float, float]:
+def _contrast_limits(values: Any) -> tuple[float, float]:
     """From 0 to what all but the brightest highlights reach, the same for every band so that bands can be compared."""
     stride = max(1, max(values.shape[-2:]) // 128)
-    sample = values[..., ::stride, ::stride]
+    if isinstance(values, np.ndarray) and not isinstance(values, np.memmap):
+        sample = values[..., ::stride, ::stride]
+    else:
+        sample = _few_values(values, stride)
     finite = sample[np.isfinite(sample)]
     high = float(np.quantile(finite, 0.998)) if finite.size else 0.0
     return 0.0, high if high > 0 else 1.0
 
 
+def _few_values(values: Any, stride: int) -> npt.NDArray[Any]:
+    """Some bands of every `stride`-th pixel in some of the pieces that are read at once."""
+    pieces = places(values)
+    apart, bands = max(1, len(pieces) // SAMPLED), max(1, len(values) // SAMPLED)
+    steps = (bands, stride, stride)
+    chosen = [
+        tuple(slice(part.start, part.stop, step) for part, step in zip(piece, steps, strict=True))
+        for piece in pieces[apart // 2 :: apart]
+    ]
+    return np.concatenate([np.ravel(np.asarray(values[piece])) for piece in chosen])
+
+
 def is_cube_layer(layer: Layer) -> bool:
-    """Whether a layer is a cube, or at least says as much; its values are not read.
+    """Whether a layer is a cube, as `layer_to_cube` takes it; its values are not read.
 
     Parameters
     ----------
@@ -197,17 +165,13 @@ def is_cube_layer(layer: Layer) -> bool:
     Returns
     -------
     bool
-        True for an image of three axes that names its wavelengths, or has an axis in nm or µm, and is no map.
+        False also for maps, which look like cubes.
     """
-    from napari.layers import Image
-
-    if not isinstance(layer, Image) or layer.rgb or layer.multiscale or layer.ndim != 3:
-        return False
     facts = layer.metadata.get(PROVENANCE_KEY)
     if isinstance(facts, Mapping) and MAP_KEY in facts:
         return False
     try:
-        layer_wavelengths(layer)
+        layer_to_cube(layer)
     except InputError:
         return False
     return True
@@ -226,7 +190,8 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
     -------
     xarray.DataArray, shape (bands, y, x)
         With the quantity, scale and illuminant, and all else, that ``metadata["napari_drcr"]`` tells, and the coordinates
-        `clipped` and `flip_disagreement` where the metadata of these names still fit the layer.
+        `clipped` and `flip_disagreement` where the metadata of these names still fit the layer. No values are read or copied: floats
+        are those of the layer, all else becomes a lazy array (`napari_drcr.lazy.unread`).
 
     Raises
     ------
@@ -244,9 +209,27 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
         )
     provenance = {key: value for key, value in provenance.items() if key != "name"}
     labels = {key: provenance.pop(key) for key in ("quantity", "scale", "illuminant") if key in provenance}
-    cube = make_cube(layer.data, layer_wavelengths(layer), name=layer.name, attrs=provenance, **labels)
+    cube = make_cube(unread(layer.data), layer_wavelengths(layer), name=layer.name, attrs=provenance, **labels)
     facts = {key: np.asarray(layer.metadata.get(key)) for key in PIXEL_FACTS}
     return cube.assign_coords({key: (("y", "x"), fact) for key, fact in facts.items() if fact.shape == cube.shape[1:]})
+
+
+def model_of_layer(layer: Layer) -> str | None:
+    """The model that estimated a cube layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any.
+
+    Returns
+    -------
+    str or None
+        Its name; None for a cube that says nothing of a model, and is taken as measured.
+    """
+    facts = layer.metadata.get(PROVENANCE_KEY)
+    model = facts.get("model") if isinstance(facts, Mapping) else None
+    return None if model is None else str(model)
 
 
 def layer_wavelengths(layer: Image) -> npt.NDArray[np.float64]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_drcr.widgets.placement import unit_factor
+
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
@@ -50,24 +52,6 @@ def free_colour(taken: Iterable[str], palette: tuple[str, ...] = PALETTE) -> str
     """
     taken = list(taken)
     return min(palette, key=taken.count)
-
-
-def unit_factor(unit: Any, other: Any) -> float:
-    """How many of another unit one unit is.
-
-    Parameters
-    ----------
-    unit, other : pint.Unit
-        As layers have them.
-
-    Returns
-    -------
-    float
-        1 where they are of different kinds: napari then shows the bare numbers.
-    """
-    if unit == other or not unit.is_compatible_with(other):
-        return 1.0
-    return float((1 * unit).to(other).magnitude)
 
 
 def pixels_of(layer: Layer, points: npt.ArrayLike, host: Image) -> npt.NDArray[np.float64]:

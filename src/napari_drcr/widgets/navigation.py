@@ -6,21 +6,25 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_drcr.widgets.layers import layer_wavelengths
+from napari_drcr.widgets.placement import unit_factor
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from napari.layers import Image
+    from napari.layers import Image, Layer
 
 
-def pixel_at(layer: Image, position: Sequence[float]) -> tuple[int, int] | None:
+def pixel_at(viewer: Viewer, layer: Image, position: Sequence[float]) -> tuple[int, int] | None:
     """The pixel of an image at a place of the world.
 
     Parameters
     ----------
+    viewer : napari.Viewer
+        Whose world.
     layer : napari.layers.Image
-        An RGB image, or a cube.
+        An RGB image, or a cube, of the viewer.
     position : sequence of float
         World coordinates, as mouse events have them, the last two of them y and x.
 
@@ -30,7 +34,7 @@ def pixel_at(layer: Image, position: Sequence[float]) -> tuple[int, int] | None:
         Row and column; None outside the image.
     """
     height, width = layer.data.shape[:2] if layer.rgb else layer.data.shape[-2:]
-    row, column = (int(pixel) for pixel in np.floor(np.asarray(layer.world_to_data(position))[-2:] + 0.5))
+    row, column = (int(pixel) for pixel in np.floor(_data_at(viewer, layer, position)[-2:] + 0.5))
     return (row, column) if 0 <= row < height and 0 <= column < width else None
 
 
@@ -50,7 +54,7 @@ def current_wavelength(viewer: Viewer, layer: Image) -> float | None:
         Band centre in nm; None where the slider is beyond the bands.
     """
     nm = layer_wavelengths(layer)
-    band = round(float(np.asarray(layer.world_to_data(viewer.dims.point))[0]))
+    band = round(float(_data_at(viewer, layer, viewer.dims.point)[0]))
     return float(nm[band]) if 0 <= band < nm.size else None
 
 
@@ -67,7 +71,7 @@ def go_to_wavelength(viewer: Viewer, layer: Image, nanometres: float) -> None:
         Wanted wavelength in nm.
     """
     band = int(np.argmin(np.abs(layer_wavelengths(layer) - nanometres)))
-    viewer.dims.set_point(viewer.dims.ndim - layer.ndim, layer.data_to_world((band, 0, 0))[0])
+    viewer.dims.set_point(viewer.dims.ndim - layer.ndim, _world_at(viewer, layer, (band, 0, 0))[0])
 
 
 def fly_to(viewer: Viewer, layer: Image, y: float, x: float) -> None:
@@ -82,5 +86,23 @@ def fly_to(viewer: Viewer, layer: Image, y: float, x: float) -> None:
     y, x : float
         Where, in pixels.
     """
-    world = layer.data_to_world((*(0,) * (layer.ndim - 2), y, x))
-    viewer.scene.camera.center = tuple(world[-2:])
+    viewer.scene.camera.center = tuple(_world_at(viewer, layer, (*(0,) * (layer.ndim - 2), y, x))[-2:])
+
+
+def _data_at(viewer: Viewer, layer: Layer, position: Sequence[float]) -> npt.NDArray[np.float64]:
+    return np.asarray(layer.world_to_data(np.asarray(position)[-layer.ndim :] / _world_units(viewer, layer)))
+
+
+def _world_at(viewer: Viewer, layer: Layer, place: Sequence[float]) -> npt.NDArray[np.float64]:
+    return np.asarray(layer.data_to_world(place)) * _world_units(viewer, layer)
+
+
+def _world_units(viewer: Viewer, layer: Layer) -> npt.NDArray[np.float64]:
+    """How many units of the world one unit of a layer is, axis by axis.
+
+    napari measures all lengths in the smallest unit among them, beside wavelengths in nm, but a layer reckons in its own.
+    """
+    world = viewer.layers.units
+    if world is None:
+        return np.ones(layer.ndim)
+    return np.array([unit_factor(own, other) for own, other in zip(layer.units, world[-layer.ndim :], strict=True)])

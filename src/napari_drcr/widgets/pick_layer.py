@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtGui import QColor
 
-from napari_drcr.widgets.layers import PROVENANCE_KEY, placement
-from napari_drcr.widgets.marks import PALETTE, free_colour, hex_colours, pixels_of, unit_factor
+from napari_drcr.widgets.layers import PROVENANCE_KEY
+from napari_drcr.widgets.marks import PALETTE, free_colour, hex_colours, pixels_of
+from napari_drcr.widgets.placement import tool_placement, unit_factor
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -77,7 +78,7 @@ def put_over(layer: Points, host: Image) -> None:
 
 
 def _place(layer: Points, host: Image) -> None:
-    for name, value in placement(host).items():
+    for name, value in tool_placement(host).items():
         setattr(layer, name, value)
 
 
@@ -111,7 +112,9 @@ def outline_selected(layer: Points) -> None:
     widths = np.full(len(layer.data), THIN)
     widths[[row for row in layer.selected_data if row < widths.size]] = THICK
     if not np.array_equal(widths, layer.border_width):
-        layer.border_width = widths
+        # Setting the whole property would have napari cut and paint the layer twice.
+        layer.border_width[:] = widths
+        layer.events.border_width()
 
 
 def fit_size(layer: Points, viewer: Viewer) -> None:
@@ -160,6 +163,20 @@ def settle(layer: Points, known: int, *, by_features: bool) -> None:
         layer.features = features.assign(**{NAME: np.array(names, object), COLOUR: np.array(colours, object)})
     if hex_colours(layer.face_color) != colours:
         layer.face_color = colours
+
+
+def prepare(layer: Points) -> None:
+    """Tell napari the name and the colour of the point that is added next, which is faster than to `settle` it afterwards.
+
+    Parameters
+    ----------
+    layer : napari.layers.Points
+        Of picks.
+    """
+    colour = free_colour(hex_colours(layer.face_color))
+    layer.feature_defaults = {NAME: _next_name([text_of(name) for name in layer.features[NAME]]), COLOUR: colour}
+    with layer.block_update_properties():
+        layer.current_face_color = colour
 
 
 def text_of(value: Any) -> str:

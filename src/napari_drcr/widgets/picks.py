@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from napari.layers import Image, Points
-from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.layers import PROVENANCE_KEY, placement
+from napari_drcr.widgets.layers import PROVENANCE_KEY
 from napari_drcr.widgets.marks import hex_colours
 from napari_drcr.widgets.pick_layer import (
     NAME,
@@ -19,10 +19,12 @@ from napari_drcr.widgets.pick_layer import (
     is_marked,
     mark,
     outline_selected,
+    prepare,
     put_over,
     settle,
     text_of,
 )
+from napari_drcr.widgets.placement import tool_placement
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -45,8 +47,8 @@ class Pick(NamedTuple):
 class Picks(QObject):
     """The picked pixels of a viewer.
 
-    They are the points of a layer of two axes, in pixels, and are changed with napari's tools as well as from here. New points get a
-    name and a colour of their own, whoever adds them.
+    They are the points of a layer of two axes, in pixels, and are changed with napari's tools as well as from here. New points
+    get a name and a colour of their own, whoever adds them.
 
     Parameters
     ----------
@@ -58,7 +60,8 @@ class Picks(QObject):
     Attributes
     ----------
     changed : Signal
-        Something that `all` gives, or the layer, is another. Sent in the next turn of the event loop, also while a point is dragged.
+        Something that `all` gives, or the layer, is another. Sent in the next turn of the event loop, also while a point is
+        dragged.
     """
 
     changed = Signal()
@@ -145,6 +148,7 @@ class Picks(QObject):
             layer = self._make(host)
         mark(layer, host)
         put_over(layer, host)
+        prepare(layer)
         layer.add((y, x))
 
     def use(self, layer: Points | None, host: Image | None) -> None:
@@ -153,9 +157,9 @@ class Picks(QObject):
         Parameters
         ----------
         layer : napari.layers.Points or None
-            Of two axes, in the viewer. One that held picks before is taken as it is. Of one from a file, the coordinates are taken as
-            pixels. The points of another stay where they are on the canvas, and their coordinates become pixels. Names and
-            colours are those of the features; missing ones are filled in. None for no picks.
+            Of two axes, in the viewer. One that held picks before is taken as it is. Of one from a file, the coordinates are
+            taken as pixels. The points of another stay where they are on the canvas, and their coordinates become pixels.
+            Names and colours are those of the features; missing ones are filled in. None for no picks.
         host : napari.layers.Image or None
             The cube or image whose pixels are meant; None leaves the coordinates alone until there is one.
 
@@ -213,7 +217,7 @@ class Picks(QObject):
         self._viewer.scene.camera.events.zoom.disconnect(self._zoomed)
 
     def _make(self, host: Image) -> Points:
-        layer = Points(np.empty((0, 2)), name=LAYER_NAME, metadata={PROVENANCE_KEY: {PICKS_KEY: True}}, **placement(host))
+        layer = Points(np.empty((0, 2)), name=LAYER_NAME, metadata={PROVENANCE_KEY: {PICKS_KEY: True}}, **tool_placement(host))
         selected = set(self._viewer.layers.selection)
         self._viewer.add_layer(layer)
         self._viewer.layers.selection = selected

@@ -71,6 +71,7 @@ class Page:
         self.strip_axes = figure.add_axes((0.1, 0.1, 0.8, 0.2), sharex=self.axes) if strip else None
         self.content = Content()
         self.common_range: Limits | None = None
+        self.wavelength: float | None = None
         self.key_height = 0.0
         self._limits = FittingLimits()
         self._curves: list[Artist] = []
@@ -99,6 +100,11 @@ class Page:
     def all_axes(self) -> list[Axes]:
         """The upper axes and, if there is one, the strip."""
         return [self.axes] if self.strip_axes is None else [self.axes, self.strip_axes]
+
+    @property
+    def previewed(self) -> Sequence[Curve]:
+        """The curves previewed in the upper axes."""
+        return self._previewed[0]
 
     def set_colours(self, colours: PlotColours) -> Layer:
         """Draw with other colours from now on; curves keep theirs."""
@@ -140,6 +146,7 @@ class Page:
 
     def set_wavelength(self, nm: float | None) -> Layer:
         """Move the vertical line, or take it away."""
+        self.wavelength = nm
         for marker in self._markers:
             marker.set_xdata([nm, nm] if nm is not None else [])
             marker.set_ydata([0, 1] if nm is not None else [])

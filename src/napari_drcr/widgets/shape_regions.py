@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from napari.layers.base import ActionType
-from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_drcr.widgets.marks import PALETTE, free_colour, hex_colours, pixels_of
 

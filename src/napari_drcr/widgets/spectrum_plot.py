@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QSize, Signal
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
@@ -16,6 +16,7 @@ from napari_drcr.widgets.plot_theme import theme_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["Curve", "LineStyle", "SpectrumPlot"]
 
@@ -67,6 +68,16 @@ class SpectrumPlot(QWidget):
     def strip_axes(self) -> Axes | None:
         """The lower axes, if there are any."""
         return self._page.strip_axes
+
+    @property
+    def wavelength(self) -> float | None:
+        """Where the line is, in nm; None if there is none."""
+        return self._page.wavelength
+
+    @property
+    def previewed(self) -> Sequence[Curve]:
+        """The curves that are previewed in the upper axes."""
+        return self._page.previewed
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """The size at which ten curves are easily read."""
@@ -152,8 +163,18 @@ class SpectrumPlot(QWidget):
         """
         self._canvas.refresh(self._page.set_colours(theme_colours(theme)))
 
+    def on_paper(self) -> Figure:
+        """The plot for paper: on white, as large as on the screen, without preview and wavelength line.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            A copy, which may be written in a thread.
+        """
+        return self._page.on_paper()
+
     def save(self, path: str | Path) -> None:
-        """Write the plot for paper: on white, as large as on the screen, without preview and wavelength line.
+        """Write the plot as `on_paper` draws it.
 
         Parameters
         ----------
@@ -166,13 +187,12 @@ class SpectrumPlot(QWidget):
         InputError
             If the suffix is another or the folder cannot be written to.
         """
-        from napari_drcr.figures._page import check_suffix, save_figure
+        from napari_drcr.figures import save_figure
 
-        path = check_suffix(path)
-        save_figure(path, self._page.on_paper())
+        save_figure(path, self.on_paper())
 
     def copy(self) -> None:
         """Copy the picture that `save` writes as PNG to the clipboard."""
         file = BytesIO()
-        self._page.on_paper().savefig(file, format="png")
+        self.on_paper().savefig(file, format="png")
         QApplication.clipboard().setImage(QImage.fromData(file.getvalue()))

@@ -18,8 +18,9 @@ from napari_drcr.preparation import measure_white
 from napari_drcr.white import Box
 from napari_drcr.widgets.canvas import Click, ClickListener
 from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.layers import placement, profile_of_layer, rgb_from_layer
+from napari_drcr.widgets.layers import profile_of_layer, rgb_from_layer
 from napari_drcr.widgets.navigation import pixel_at
+from napari_drcr.widgets.placement import placement
 
 SIDE = 9
 """Of the box around a click, in pixels of the image."""
@@ -100,7 +101,7 @@ class WhitePatch(QWidget):
         if layer is None:
             self._say("There is no RGB image to pick from.")
             return
-        pixel = pixel_at(layer, position)
+        pixel = pixel_at(self._viewer, layer, position)
         if pixel is None:
             self._say(f"That is outside the image {layer.name!r}; click inside it.")
             return

@@ -1,0 +1,183 @@
+"""Which cubes are drawn together, which of them is the truth, and by what line each is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import napari
+from magicgui.widgets import ComboBox
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+
+from napari_drcr.widgets.controls import offer, wrapped_label
+from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
+from napari_drcr.widgets.plot_curves import LineStyle
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+TRUTH_STYLE: LineStyle = "--"
+STYLES: tuple[LineStyle, ...] = ("-", ":", "-.", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (1, 4)))
+"""Of the cubes that are not the truth, in the order of the list."""
+ROLE = Qt.ItemDataRole.UserRole
+
+
+class CubeChoice(QWidget):
+    """A list of the viewer's cubes with a mark at those that are drawn, and the choice of a truth.
+
+    Cubes that are measured, and of the truth's size, are marked as they come; the first measured one is the truth until another is
+    chosen.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose cubes.
+
+    Attributes
+    ----------
+    truth : magicgui.widgets.ComboBox
+        What the others are compared with; None for nothing.
+    changed : Signal
+        Another choice was made, or a cube came, went or was renamed.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._asked = False
+        self._unmarked: set[Image] = set()
+        self.truth = ComboBox(
+            choices=[("nothing", None)], label="Truth", tooltip="What the other cubes are compared with; drawn dashed."
+        )
+        self._list = QListWidget()
+        self._list.setToolTip("Marked cubes are drawn, each in a line style of its own.")
+        self._note = wrapped_label("")
+        form = QFormLayout()
+        form.addRow("Truth", self.truth.native)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        layout.addWidget(self._list)
+        layout.addWidget(self._note)
+        self.truth.native.activated.connect(self._remember_truth)
+        self.truth.changed.connect(self._show)
+        self._list.itemChanged.connect(self._mark)
+        self.refresh()
+
+    @property
+    def layers(self) -> list[Image]:
+        """The cubes that are drawn: the truth first, if there is one, the others as in the list."""
+        truth = self.truth.value
+        others = [layer for layer in self._cubes() if layer is not truth and layer not in self._unmarked and self._fits(layer)]
+        return [*([] if truth is None else [truth]), *others]
+
+    @property
+    def styles(self) -> dict[Image, LineStyle]:
+        """The line style of each of `layers`."""
+        truth = self.truth.value
+        others = cycle(STYLES)
+        return {layer: TRUTH_STYLE if layer is truth else next(others) for layer in self.layers}
+
+    @property
+    def names(self) -> dict[Image, str]:
+        """What each of `layers` is called where there is little room: an estimate by its model, if no other has the same."""
+        models = {layer: model_of_layer(layer) for layer in self.layers}
+        often = Counter(models.values())
+        return {layer: layer.name if model is None or often[model] > 1 else model for layer, model in models.items()}
+
+    @property
+    def host(self) -> Image | None:
+        """The cube in whose pixels a place on the canvas is understood: the first one drawn that is visible in the viewer."""
+        return next((layer for layer in self.layers if layer.visible), next(iter(self.layers), None))
+
+    @property
+    def note(self) -> str:
+        """Which cubes cannot be drawn, and why."""
+        return self._note.text()
+
+    def mark(self, layer: Image, drawn: bool) -> None:
+        """Draw a cube, or draw it no longer.
+
+        Parameters
+        ----------
+        layer : napari.layers.Image
+            One of the list.
+        drawn : bool
+            Whether it shall be.
+        """
+        (self._unmarked.discard if drawn else self._unmarked.add)(layer)
+        self._show()
+
+    def refresh(self, _event: object = None) -> None:
+        """Look again which cubes there are."""
+        cubes = self._cubes()
+        self._unmarked &= set(cubes)
+        chosen = self.truth.value
+        with self.truth.changed.blocked():
+            offer(self.truth, [("nothing", None), *((layer.name, layer) for layer in cubes)])
+            if not (self._asked and chosen in (None, *cubes)):
+                self._asked = False
+                self.truth.value = next((layer for layer in cubes if model_of_layer(layer) is None), None)
+        self._show()
+
+    def _cubes(self) -> list[Image]:
+        return [layer for layer in self._viewer.layers if is_cube_layer(layer)]
+
+    def _size(self) -> Sequence[int] | None:
+        """Rows and columns that all cubes must have."""
+        first = self.truth.value or next((layer for layer in self._cubes() if layer not in self._unmarked), None)
+        return None if first is None else first.data.shape[1:]
+
+    def _fits(self, layer: Image) -> bool:
+        return layer.data.shape[1:] == self._size()
+
+    def _show(self, _truth: object = None) -> None:
+        styles = self.styles
+        self._list.blockSignals(True)
+        self._list.clear()
+        for layer in self._cubes():
+            item = QListWidgetItem(layer.name)
+            item.setData(ROLE, layer)
+            item.setToolTip(_about(layer))
+            item.setCheckState(Qt.CheckState.Checked if layer in styles else Qt.CheckState.Unchecked)
+            flags = item.flags() | Qt.ItemFlag.ItemIsUserCheckable
+            if layer is self.truth.value or not self._fits(layer):
+                flags &= ~Qt.ItemFlag.ItemIsUserCheckable & ~Qt.ItemFlag.ItemIsEnabled
+            item.setFlags(flags)
+            self._list.addItem(item)
+        self._list.blockSignals(False)
+        rows = min(max(self._list.count(), 2), 6)
+        self._list.setFixedHeight(rows * max(self._list.sizeHintForRow(0), 18) + 6)
+        self._explain()
+        self.changed.emit()
+
+    def _explain(self) -> None:
+        size = self._size()
+        unfit = [layer for layer in self._cubes() if not self._fits(layer)]
+        sentence = ""
+        if unfit and size is not None:
+            names = ", ".join(f"{layer.name!r} ({layer.data.shape[1]} x {layer.data.shape[2]})" for layer in unfit)
+            sentence = (
+                f"Cubes of another size than {size[0]} x {size[1]} pixels cannot be drawn with these: {names}; "
+                "crop them to the same pixels, or choose another truth."
+            )
+        self._note.setText(sentence)
+        self._note.setVisible(bool(sentence))
+
+    def _mark(self, item: QListWidgetItem) -> None:
+        self.mark(item.data(ROLE), item.checkState() == Qt.CheckState.Checked)
+
+    def _remember_truth(self, _row: int) -> None:
+        self._asked = True
+
+
+def _about(layer: Image) -> str:
+    model = model_of_layer(layer)
+    bands, rows, columns = layer.data.shape
+    made = "measured, as far as it says" if model is None else f"estimate by {model}"
+    return f"{layer.name}: {made}; {bands} bands, {rows} x {columns} pixels"

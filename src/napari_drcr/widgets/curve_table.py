@@ -1,0 +1,150 @@
+"""The table of curves: where each was picked, and how far it is from the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor, QKeyEvent, QPixmap
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+
+from napari_drcr.metrics import metric_name
+from napari_drcr.spectra import Comparison
+from napari_drcr.widgets.spectrum_reader import Place
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+ABOUT = (
+    "Scores compare an estimate with the truth, in the values of the cubes, on the bands they share. "
+    "Double-click flies to the pixel, Delete removes the pick."
+)
+
+
+class CurveRow(NamedTuple):
+    """One curve: its place and cube and, beside a truth, how far it is from that."""
+
+    place: Place
+    layer: Image
+    comparison: Comparison | None
+    factor: float | None
+    """What the estimate was multiplied with to match the truth; None if nothing was matched."""
+
+
+class CurveTable(QTableWidget):
+    """Rows of curves.
+
+    Attributes
+    ----------
+    chosen : Signal
+        Another row was selected.
+    visited, removed : Signal
+        A row was double-clicked; Delete was pressed. Both carry the row's `Place`.
+    """
+
+    chosen = Signal()
+    visited = Signal(object)
+    removed = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(0, 0, parent)
+        self._rows: list[CurveRow] = []
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(22)
+        self.setToolTip(ABOUT)
+        self.itemSelectionChanged.connect(self.chosen)
+        self.itemDoubleClicked.connect(lambda item: self.visited.emit(self._rows[item.row()].place))
+
+    @property
+    def selected(self) -> CurveRow | None:
+        """The selected row, or else the only one."""
+        row = self.currentRow() if self.selectedItems() else -1
+        if row < 0 and len(self._rows) == 1:
+            row = 0
+        return self._rows[row] if 0 <= row < len(self._rows) else None
+
+    def show_rows(self, rows: Sequence[CurveRow], names: Mapping[Image, str], *, floor: float | None) -> None:
+        """Replace all rows; the selection stays with its curve.
+
+        Parameters
+        ----------
+        rows : sequence of CurveRow
+            In the order of the table.
+        names : mapping of layer to str
+            What the cubes are called here.
+        floor : float or None
+            Of the MRAE, for its heading.
+        """
+        kept = self.selected if self.selectedItems() else None
+        matched = any(row.factor is not None for row in rows)
+        headings = ["", "Cube", "y", "x", metric_name("mrae", floor), "RMSE", "SAM (°)", *(["Factor"] if matched else [])]
+        self.blockSignals(True)
+        self._rows = list(rows)
+        if self.columnCount() != len(headings):
+            self.setColumnCount(len(headings))
+            self._fit()
+        self.setHorizontalHeaderLabels(headings)
+        self.setRowCount(len(rows))
+        for number, row in enumerate(rows):
+            for column, text in enumerate(_cells(row, names[row.layer], matched)):
+                self._fill(number, column, text, row.layer.name)
+            self.model().setData(self.model().index(number, 0), _swatch(row.place.colour), Qt.ItemDataRole.DecorationRole)
+        again = next(
+            (n for n, row in enumerate(rows) if kept and (row.place.name, row.layer) == (kept.place.name, kept.layer)), -1
+        )
+        self.clearSelection()
+        if again >= 0:
+            self.selectRow(again)
+        self.blockSignals(False)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+        """Remove the selected pick with Delete."""
+        if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self.selected is not None:
+            self.removed.emit(self.selected.place)
+        else:
+            super().keyPressEvent(event)
+
+    def _fill(self, row: int, column: int, text: str, layer: str) -> None:
+        item: QTableWidgetItem | None = self.item(row, column)
+        if item is None:
+            item = QTableWidgetItem()
+            if column > 1:
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            self.setItem(row, column, item)
+        if item.text() != text:
+            item.setText(text)
+            item.setToolTip(layer if column == 1 else "")
+
+    def _fit(self) -> None:
+        header = self.horizontalHeader()
+        for column in range(self.columnCount()):
+            stretched = column == 1
+            header.setSectionResizeMode(
+                column, QHeaderView.ResizeMode.Stretch if stretched else QHeaderView.ResizeMode.ResizeToContents
+            )
+
+
+def _cells(row: CurveRow, cube: str, matched: bool) -> list[str]:
+    place, comparison = row.place, row.comparison
+    where = ["", ""] if place.corners is not None else [str(place.y), str(place.x)]
+    scores = ["", "", ""]
+    if comparison is not None:
+        scores = [_number(comparison.mrae, ".3f"), _number(comparison.rmse, ".4f"), _number(comparison.sam, ".1f")]
+    factor = "" if row.factor is None else f"{row.factor:.3g}"
+    return [place.name, cube, *where, *scores, *([factor] if matched else [])]
+
+
+def _number(value: float, form: str) -> str:
+    """NaN is a pixel too dark to compare."""
+    return "\N{EN DASH}" if math.isnan(value) else format(value, form)
+
+
+def _swatch(colour: str) -> QPixmap:
+    swatch = QPixmap(10, 10)
+    swatch.fill(QColor(colour))
+    return swatch

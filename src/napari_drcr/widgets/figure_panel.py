@@ -1,0 +1,246 @@
+"""The panel Figure: the comparison of models that papers print, in one click."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import napari
+from napari.layers import Image
+from napari.utils.notifications import show_info
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_drcr.errors import InputError
+from napari_drcr.figures import comparison_figure
+from napari_drcr.figures.comparison import MOST_BANDS, MOST_MODELS
+from napari_drcr.widgets.background import Background
+from napari_drcr.widgets.controls import wrapped_label
+from napari_drcr.widgets.estimate_list import EstimateList
+from napari_drcr.widgets.layers import layer_to_cube, rgb_from_layer
+from napari_drcr.widgets.navigation import current_wavelength
+from napari_drcr.widgets.rgb_choice import NO_IMAGE, RGBChoice
+
+NO_TRUTH = "There is no true cube yet. Open one, and choose it."
+NO_ESTIMATE = "No estimate of the true cube's size is marked; reconstruct its image, or mark one."
+KINDS = "PDF (*.pdf);;SVG (*.svg);;PNG (*.png)"
+
+
+class FigurePanel(QWidget):
+    """Write the comparison of estimates with their truth: a row a band, a column a model, one colour scale.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where the images come from.
+    truth : callable
+        Gives the layer of the true cube, or None. Call `refresh` when it, or `estimates`, would give another.
+    estimates : callable
+        Gives the cube layers that can be compared with it.
+    floor : callable
+        Gives the floor of relative errors.
+
+    Attributes
+    ----------
+    image : RGBChoice
+        The image in the first column.
+    estimates : EstimateList
+        Those that are marked get a column; the first ones of the truth's size are marked as they come.
+    bands : QLineEdit
+        Wavelengths in nm, between commas.
+    band_button : QPushButton
+        Takes the band that the slider is at.
+    scale : QDoubleSpinBox
+        Relative error at the upper end of the colour scale; 0 for the 95th percentile of what the maps show.
+    button : QPushButton
+        Asks for a file and starts.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.viewer.Viewer,
+        truth: Callable[[], Image | None],
+        estimates: Callable[[], list[Image]],
+        floor: Callable[[], float],
+    ) -> None:
+        super().__init__()
+        self._viewer, self._truth, self._estimates, self._floor = viewer, truth, estimates, floor
+        self._background = Background(self, self._say, show_info, task="The figure", remedy="choose fewer bands or estimates")
+        self.image = RGBChoice(self, viewer, self._first)
+        self.estimates = EstimateList(MOST_MODELS)
+        self.bands = QLineEdit("450, 550, 650")
+        self.bands.setToolTip(f"1 to {MOST_BANDS} wavelengths in nm, between commas: a row each.")
+        self.band_button = QPushButton("Current band")
+        self.band_button.setToolTip("Take the band that the slider is at.")
+        self.scale = QDoubleSpinBox(maximum=9.99, singleStep=0.05)
+        self.scale.setSpecialValueText("95th percentile")
+        self.scale.setToolTip(
+            "Relative error where the colour scale of all maps ends; at 0 the 95th percentile of what they show."
+        )
+        self.button = QPushButton("Write figure\N{HORIZONTAL ELLIPSIS}")
+        self._said = wrapped_label("")
+        self._lay_out()
+        self.band_button.clicked.connect(self._take_current_band)
+        self.image.refreshed.connect(self._update)
+        self.button.clicked.connect(self._ask_for_file)
+        self._background.finished.connect(self._update)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        bands = QHBoxLayout()
+        bands.addWidget(self.bands, 1)
+        bands.addWidget(self.band_button)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow(self.image.box.label, self.image.box.native)
+        form.addRow("Estimates", self.estimates)
+        form.addRow("Bands (nm)", bands)
+        form.addRow("Scale up to", self.scale)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.button)
+        layout.addWidget(self._said)
+        layout.addStretch()
+
+    @property
+    def said(self) -> str:
+        """Where the figure is, or why there is none."""
+        return self._said.text()
+
+    @property
+    def running(self) -> bool:
+        """Whether a figure is being written."""
+        return self._background.running
+
+    def refresh(self) -> None:
+        """Look again which truth and estimates there are."""
+        self.image.refresh()
+
+    def write(self, path: str | Path) -> None:
+        """Write the figure, in a thread.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ``.pdf``, ``.svg`` or ``.png``; a file that is already there is replaced.
+        """
+        path = Path(path)
+        try:
+            truth, bands = self._check()
+        except InputError as error:
+            self._say(str(error))
+            return
+        choices = {"bands": bands, "floor": self._floor(), "scale": self.scale.value() or None}
+        self._background.run(
+            partial(_write, path, self.image.box.value, truth, self.estimates.marked, **choices),
+            done=partial(self._say, f"Written to {path.absolute()}."),
+        )
+        self._say(f"Writing {path.name}\N{HORIZONTAL ELLIPSIS}")
+        self._update()
+
+    def let_go(self) -> None:
+        """Leave no callback behind; a figure that is being written is finished."""
+        self._background.let_go()
+        self.image.let_go()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Look again which truth and estimates there are."""
+        self.refresh()
+        super().showEvent(event)
+
+    def _fitting(self) -> list[Image]:
+        """The estimates of the truth's size."""
+        truth = self._truth()
+        if truth is None:
+            return []
+        return [layer for layer in self._estimates() if layer is not truth and layer.data.shape[1:] == truth.data.shape[1:]]
+
+    def _first(self) -> Image | None:
+        """The cube that knows best which image the figure is about."""
+        return next(iter(self._fitting()), self._truth())
+
+    def _update(self) -> None:
+        truth, fitting = self._truth(), self._fitting()
+        self.estimates.show_layers([layer for layer in self._estimates() if layer is not truth], fitting)
+        missing = NO_TRUTH if truth is None else NO_IMAGE if self.image.box.value is None else "" if fitting else NO_ESTIMATE
+        self.band_button.setDisabled(truth is None)
+        self.button.setDisabled(self.running or bool(missing))
+        if missing or self.said in (NO_TRUTH, NO_IMAGE, NO_ESTIMATE):
+            self._say(missing)
+
+    def _take_current_band(self) -> None:
+        truth = self._truth()
+        nm = None if truth is None else current_wavelength(self._viewer, truth)
+        if nm is None:
+            self._say("The slider is at no band of the true cube; move it there first.")
+        else:
+            self.bands.setText(f"{nm:g}")
+            self._say("")
+
+    def _check(self) -> tuple[Image, list[float]]:
+        """The truth and the bands, if all choices are such that a figure can be made of them."""
+        truth = self._truth()
+        if truth is None or self.image.box.value is None:
+            raise InputError(NO_TRUTH if truth is None else NO_IMAGE)
+        if not self.estimates.marked:
+            raise InputError(NO_ESTIMATE)
+        if len(self.estimates.marked) > MOST_MODELS:
+            raise InputError(
+                f"The figure has room for {MOST_MODELS} estimates, but {len(self.estimates.marked)} are marked; take the mark off some."
+            )
+        return truth, _read_bands(self.bands.text())
+
+    def _ask_for_file(self) -> None:
+        try:
+            self._check()
+        except InputError as error:
+            self._say(str(error))
+            return
+        name, kind = QFileDialog.getSaveFileName(self, "Write figure", "comparison.pdf", KINDS)
+        if not name:
+            return
+        path = Path(name)
+        if not path.suffix:
+            path = path.with_name(path.name + kind.partition("*")[2].rstrip(")"))
+            if path.exists():
+                # The dialog asked about the name without a suffix.
+                self._say(f"{path.name} is there already; give its whole name to replace it.")
+                return
+        self.write(path)
+
+    def _say(self, sentence: str, _result: object = None) -> None:
+        self._said.setText(sentence)
+        self._said.setVisible(bool(sentence))
+
+
+def _read_bands(text: str) -> list[float]:
+    """Wavelengths in nm, with commas, semicolons or spaces between them."""
+    words = text.replace(",", " ").replace(";", " ").replace("nm", " ").split()
+    try:
+        bands = [float(word) for word in words]
+    except ValueError:
+        raise InputError(f"The bands are wavelengths in nm such as 450, 550, 650, not {text.strip()!r}.") from None
+    if not 1 <= len(bands) <= MOST_BANDS:
+        raise InputError(f"The figure shows 1 to {MOST_BANDS} bands, not {len(bands)}; name them in nm, such as 450, 550, 650.")
+    return bands
+
+
+def _write(path: Path, image: Image, truth: Image, estimates: Sequence[Image], **choices: Any) -> None:
+    """Run in a thread."""
+    cubes = [layer_to_cube(layer) for layer in estimates]
+    names = [str(cube.attrs.get("model", cube.name)) for cube in cubes]
+    if len(set(names)) < len(names):
+        names = [layer.name for layer in estimates]
+    rgb = rgb_from_layer(image)[..., :3]
+    comparison_figure(path, rgb, layer_to_cube(truth), dict(zip(names, cubes, strict=True)), **choices)

@@ -1,0 +1,150 @@
+"""Where spectra are taken: the points of one layer, and the shapes of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import napari
+from magicgui.widgets import ComboBox
+from napari.layers import Shapes
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
+
+from napari_drcr.regions import Statistic
+from napari_drcr.widgets.controls import offer
+from napari_drcr.widgets.picks import Picks
+from napari_drcr.widgets.placement import tool_placement
+from napari_drcr.widgets.shape_regions import RegionWatch, regions_of, tell_apart
+from napari_drcr.widgets.spectrum_reader import Place
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Points
+
+
+class PlaceChoice(QWidget):
+    """Choose a Points layer for pixels and a Shapes layer for regions.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose layers.
+    host : callable
+        Returns the cube layer in whose pixels places are understood, or None.
+
+    Attributes
+    ----------
+    picks : Picks
+        The picked pixels.
+    points, shapes : magicgui.widgets.ComboBox
+        The layers.
+    statistic : magicgui.widgets.ComboBox
+        Mean or median of a region.
+    changed : Signal
+        A place came, went, moved, or changed colour; or another statistic was chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: napari.viewer.Viewer, host: Callable[[], Image | None], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer, self._host = viewer, host
+        self._watch = RegionWatch(self)
+        self.picks = Picks(viewer, self)
+        self.points = ComboBox(
+            choices=[("made by the first click", None)],
+            label="Pixels",
+            tooltip="The points whose spectra are drawn. Saved as CSV and opened again, they are chosen here.",
+        )
+        self.shapes = ComboBox(
+            choices=[("none", None)], label="Regions", tooltip="Rectangles, ellipses and polygons whose spectra are drawn."
+        )
+        self.statistic = ComboBox(
+            choices=[("mean \N{PLUS-MINUS SIGN} standard deviation", "mean"), ("median and quartiles", "median")],
+            label="Of a region",
+        )
+        self.draw_button = QPushButton("Draw a region")
+        self.draw_button.setToolTip("Adds a Shapes layer over the cube, ready to draw polygons; press Escape to end one.")
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        for chooser in (self.points, self.shapes, self.statistic):
+            form.addRow(chooser.label, chooser.native)
+        form.addRow("", self.draw_button)
+        self.points.changed.connect(self._use_points)
+        self.shapes.changed.connect(self._use_shapes)
+        self.statistic.changed.connect(lambda _: self.changed.emit())
+        self.draw_button.clicked.connect(self.draw_region)
+        self.picks.changed.connect(self._picks_changed)
+        self._watch.changed.connect(self._regions_changed)
+        self.refresh()
+        if (found := Picks.find(viewer)) is not None:
+            self.points.value = found
+
+    @property
+    def places(self) -> list[Place]:
+        """The pixels, then the regions, inside the image or not."""
+        places = [Place(pick.name, pick.colour, pick.y, pick.x) for pick in self.picks.all()]
+        host, shapes = self._host(), self.shapes.value
+        if shapes is not None and host is not None:
+            places += [Place(region.name, region.colour, corners=region.corners) for region in regions_of(shapes, host)]
+        return places
+
+    @property
+    def spread(self) -> Statistic:
+        """What is drawn of a region."""
+        return self.statistic.value
+
+    def pick(self, host: Image, y: int, x: int) -> None:
+        """Add a pixel.
+
+        Parameters
+        ----------
+        host : napari.layers.Image
+            The layer whose pixel it is.
+        y, x : int
+            Which.
+        """
+        self.picks.add(host, y, x)
+
+    def draw_region(self) -> None:
+        """Make the Shapes layer that is chosen, or a new one, ready to draw polygons in."""
+        host, shapes = self._host(), self.shapes.value
+        if shapes is None:
+            if host is None:
+                return
+            shapes = Shapes(name="regions", ndim=2, edge_width=1, face_color="transparent", **tool_placement(host))
+            self._viewer.add_layer(shapes)
+            self.shapes.value = shapes
+        self._viewer.layers.selection.active = shapes
+        shapes.mode = "add_polygon"
+
+    def refresh(self, _event: object = None) -> None:
+        """Look again which layers there are."""
+        points = [(layer.name, layer) for layer in Picks.candidates(self._viewer)]
+        offer(self.points, [("made by the first click", None), *points])
+        shapes = [(layer.name, layer) for layer in self._viewer.layers if isinstance(layer, Shapes)]
+        offer(self.shapes, [("none", None), *shapes])
+
+    def let_go(self) -> None:
+        """Leave no callback at any layer; the layers stay."""
+        self.picks.let_go()
+        self._watch.let_go()
+
+    def _use_points(self, layer: Points | None) -> None:
+        if layer is not self.picks.layer:
+            self.picks.use(layer, self._host())
+
+    def _use_shapes(self, layer: Shapes | None) -> None:
+        self._watch.watch(layer)
+        self._regions_changed()
+
+    def _picks_changed(self) -> None:
+        if self.picks.layer is not self.points.value:
+            self.refresh()
+            self.points.value = self.picks.layer
+        self.changed.emit()
+
+    def _regions_changed(self) -> None:
+        if self.shapes.value is not None:
+            tell_apart(self.shapes.value)
+        self.changed.emit()

@@ -1,0 +1,209 @@
+"""The panel Plausibility: an estimate projected back through its camera, beside the image that it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import napari
+from magicgui.widgets import ComboBox
+from napari.layers import Image
+from napari.utils.notifications import show_info
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_drcr.camera import CAMERAS
+from napari_drcr.plausibility import MEANING, Plausibility, assess_plausibility
+from napari_drcr.widgets.background import Background
+from napari_drcr.widgets.controls import offer, wrapped_label
+from napari_drcr.widgets.layers import (
+    MAP_KEY,
+    PROVENANCE_KEY,
+    layer_to_cube,
+    map_to_layer_data,
+    profile_of_layer,
+    rgb_from_layer,
+)
+from napari_drcr.widgets.placement import placement
+from napari_drcr.widgets.rgb_choice import NO_CUBE, NO_IMAGE, RGBChoice, facts_of, make_shrinkable
+
+CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
+ASSUMED = "assumes CIE 1931"
+RESIDUAL = "RGB residual"
+
+
+class PlausibilityPanel(QWidget):
+    """Say how far an estimate, seen through a camera, is from its image, and map it; no ground truth is needed.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where the images come from and the map goes.
+    estimate : callable
+        Gives the cube layer in question, or None. Call `refresh` when it would give another.
+
+    Attributes
+    ----------
+    image : RGBChoice
+        The image that the estimate came from.
+    camera : magicgui.widgets.ComboBox
+        None for what the cube says, the name of a camera, or the path of a CSV file of responses.
+    button : QPushButton
+        Starts.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer, estimate: Callable[[], Image | None]) -> None:
+        super().__init__()
+        self._viewer, self._estimate = viewer, estimate
+        self._background = Background(self, self._say, show_info, task="The projection")
+        self._about: tuple[Image | None, ...] | None = None
+        self.image = RGBChoice(self, viewer, estimate)
+        self.camera = ComboBox(
+            choices=[(ASSUMED, None), *((name, name) for name in CAMERAS), (CHOOSE_FILE, CHOOSE_FILE)],
+            label="Camera",
+            tooltip="Whose response and light the cube is seen through; a CSV file has the columns wavelength, r, g and b.",
+        )
+        make_shrinkable(self.camera)
+        self.button = QPushButton("Project back")
+        self.button.setToolTip("Adds a map of the difference to the image, in linear light.")
+        self._said = wrapped_label("")
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for chooser in (self.image.box, self.camera):
+            form.addRow(chooser.label, chooser.native)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.button)
+        layout.addWidget(self._said)
+        layout.addWidget(wrapped_label(MEANING))
+        layout.addStretch()
+        self._last_camera = self.camera.value
+        self.camera.changed.connect(self._change_camera)
+        self.camera.native.activated.connect(self._pick_camera)
+        self.image.refreshed.connect(self._update)
+        self.button.clicked.connect(self.run)
+        self._background.finished.connect(self._update)
+        self.refresh()
+
+    @property
+    def said(self) -> str:
+        """The last result, or why there is none."""
+        return self._said.text()
+
+    @property
+    def running(self) -> bool:
+        """Whether a projection is under way."""
+        return self._background.running
+
+    def refresh(self) -> None:
+        """Look again which estimate there is."""
+        self.image.refresh()
+
+    def run(self) -> None:
+        """Project the estimate back, in a thread."""
+        estimate, image = self._estimate(), self.image.box.value
+        if estimate is None or image is None:
+            self._say(NO_CUBE if estimate is None else NO_IMAGE)
+            return
+        self._about = estimate, image
+        self._background.run(_assess, estimate, image, self.camera.value, done=partial(self._show, estimate, image))
+        self._say("Projecting back\N{HORIZONTAL ELLIPSIS}")
+        self._update()
+
+    def add_camera(self, path: str | Path) -> None:
+        """Offer a camera with the responses of a file among the cameras, and choose it.
+
+        Parameters
+        ----------
+        path : str or Path
+            A CSV file for `napari_drcr.camera.find_camera`; it is read when the projection starts.
+        """
+        path = Path(path)
+        box = self.camera.native
+        offered = {box.itemText(row): box.itemData(row) for row in range(box.count() - 1)}
+        offer(self.camera, [*(offered | {path.name: path}).items(), (CHOOSE_FILE, CHOOSE_FILE)])
+        self.camera.value = path
+
+    def let_go(self) -> None:
+        """Leave no callback behind; the map stays."""
+        self._background.let_go()
+        self.image.let_go()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Look again which estimate there is."""
+        self.refresh()
+        super().showEvent(event)
+
+    def _update(self) -> None:
+        estimate, image = self._estimate(), self.image.box.value
+        self.button.setDisabled(self.running or estimate is None or image is None)
+        self.camera.native.setItemText(0, ASSUMED if estimate is None else _said_by(estimate))
+        if self._about != (estimate, image):
+            # What was said was about others.
+            self._about = estimate, image
+            self._background.cancel()
+            self._say(NO_CUBE if estimate is None else NO_IMAGE if image is None else "")
+
+    def _change_camera(self, camera: str | Path | None) -> None:
+        if camera != CHOOSE_FILE:
+            self._last_camera = camera
+            self.camera.native.setToolTip(str(camera) if isinstance(camera, Path) else self.camera.tooltip)
+
+    def _pick_camera(self, _row: int) -> None:
+        if self.camera.value == CHOOSE_FILE:
+            path, _ = QFileDialog.getOpenFileName(self, "Choose a camera's responses", "", "Tables (*.csv);;All files (*)")
+            if path:
+                self.add_camera(path)
+            else:
+                self.camera.value = self._last_camera
+
+    def _show(self, estimate: Image, image: Image, found: Plausibility) -> None:
+        facts = {
+            "estimate": estimate.name,
+            "assumption": found.assumption,
+            "exposure": found.exposure,
+            "residual": found.residual,
+            "clipped_share": found.clipped_share,
+            "meaning": MEANING,
+        }
+        name = f"{image.name} ({facts_of(estimate).get('model', estimate.name)} {RESIDUAL})"
+        values, properties, _ = map_to_layer_data(found.residuals, image, name=name, facts=facts)
+        layer = self._find_map(properties["metadata"][PROVENANCE_KEY])
+        if layer is None:
+            self._viewer.add_image(values, **properties)
+        else:
+            layer.data = values
+            for key in ("metadata", "contrast_limits", *placement(image)):
+                setattr(layer, key, properties[key])
+        exposure = "" if found.exposure == 1 else f" Exposure: times {found.exposure:.3g}."
+        self._say(
+            f"RMS residual {found.residual:.4f} of white, in linear light; {found.clipped_share:.1%} clipped and left out.{exposure}\n"
+            f"{found.assumption[0].upper()}{found.assumption[1:]}."
+        )
+
+    def _find_map(self, facts: dict[str, Any]) -> Image | None:
+        """The map of this estimate and image that is there already."""
+        same = (MAP_KEY, "estimate", "source_layer")
+        for layer in self._viewer.layers:
+            if isinstance(layer, Image) and all(facts_of(layer).get(key) == facts[key] for key in same):
+                return layer
+        return None
+
+    def _say(self, sentence: str) -> None:
+        self._said.setText(sentence)
+        self._said.setVisible(bool(sentence))
+
+
+def _said_by(estimate: Image) -> str:
+    """What the projection goes by where no camera is chosen."""
+    facts = facts_of(estimate)
+    if facts.get("camera"):
+        return f"as the cube says: {facts['camera']}"
+    return ASSUMED if facts.get("quantity") == "radiance" else f"{ASSUMED} under D65"
+
+
+def _assess(estimate: Image, image: Image, camera: str | Path | None) -> Plausibility:
+    """Run in a thread."""
+    return assess_plausibility(layer_to_cube(estimate), rgb_from_layer(image), camera, profile=profile_of_layer(image))

@@ -1,0 +1,109 @@
+"""The spectrum under the pointer, drawn while it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject
+
+from napari_drcr.widgets.canvas import PointerListener
+from napari_drcr.widgets.cube_choice import CubeChoice
+from napari_drcr.widgets.navigation import pixel_at
+from napari_drcr.widgets.spectrum_curves import CurveMaker, Settings
+from napari_drcr.widgets.spectrum_plot import SpectrumPlot
+from napari_drcr.widgets.spectrum_reader import Place, SpectrumReader
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+COLOUR = "#ff9f1c"
+
+
+class PointerPreview(QObject):
+    """Draws, over all else, the spectrum of the pixel under the pointer while Shift is held, or always.
+
+    Of a cube on disk only the newest pixel is read: what the pointer has left meanwhile is given up.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose canvas.
+    cubes : CubeChoice
+        The cubes that are drawn.
+    plot : SpectrumPlot
+        Where.
+    settings : callable
+        Returns the `Settings` of the moment.
+    failed : callable
+        Takes the sentence that says why a spectrum cannot be read.
+    parent : QObject
+        Whose preview this is.
+
+    Attributes
+    ----------
+    always : bool
+        Whether no key is needed.
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        cubes: CubeChoice,
+        plot: SpectrumPlot,
+        settings: Callable[[], Settings],
+        failed: Callable[[str], object],
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._cubes, self._plot, self._settings = viewer, cubes, plot, settings
+        self._maker = CurveMaker()
+        self._place: Place | None = None
+        self._reader = SpectrumReader(self, failed, lambda _: None)
+        self._reader.arrived.connect(self._show)
+        self._pointer = PointerListener(viewer, self._move)
+
+    @property
+    def always(self) -> bool:
+        """Whether no key is needed."""
+        return self._pointer.always
+
+    @always.setter
+    def always(self, wanted: bool) -> None:
+        self._pointer.always = wanted
+
+    def start(self) -> None:
+        """Follow the pointer."""
+        self._pointer.start()
+
+    def stop(self) -> None:
+        """Follow it no longer, and take the preview away."""
+        self._pointer.stop()
+        self._move(None)
+
+    def use_cubes(self) -> None:
+        """Read from the cubes that are chosen now."""
+        self._reader.use(self._cubes.layers)
+
+    def let_go(self) -> None:
+        """Leave no callback behind."""
+        self._pointer.stop()
+        self._reader.let_go()
+
+    def _move(self, position: tuple[float, ...] | None) -> None:
+        host = self._cubes.host
+        pixel = None if position is None or host is None else pixel_at(self._viewer, host, position)
+        place = None if pixel is None else Place("pointer", COLOUR, *pixel)
+        if place != self._place:
+            self._place = place
+            self._reader.forget()
+            self._show()
+
+    def _show(self) -> None:
+        place = self._place
+        if place is None:
+            self._plot.preview([])
+            return
+        readings = self._reader.read_all(self._cubes.layers, [place])
+        drawing = self._maker.draw([place], readings, self._cubes.styles, self._cubes.truth.value, self._settings())
+        self._plot.preview(drawing.curves, drawing.errors)

@@ -1,0 +1,220 @@
+"""Reference spectra: a library to overlay, and which of its spectra are nearest to a curve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from magicgui.widgets import ComboBox
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor, QPixmap
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+
+from napari_drcr.io import read_library
+from napari_drcr.io.library import Library, colorchecker
+from napari_drcr.spectra import nearest
+from napari_drcr.widgets.background import Background
+from napari_drcr.widgets.controls import offer, wrapped_label
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
+COLORCHECKER = "ColorChecker (24 patches)"
+COLOURS = ("#b07aa1", "#9c755f", "#7f9f3f", "#5f9ea0", "#d4a017", "#c06c84", "#8c8c8c", "#6b8fd6")
+"""Of the spectra overlaid, by their place in the library; muted, so that picks stand out."""
+ROLE = Qt.ItemDataRole.UserRole
+PROMPT = "Mark spectra to overlay them. Selecting a curve in the table sorts them by spectral angle to it."
+
+
+class Overlay(NamedTuple):
+    """A reference spectrum that is to be drawn."""
+
+    name: str
+    colour: str
+    spectrum: xr.DataArray
+
+
+class ReferenceChoice(QWidget):
+    """Choose a library and some of its spectra; sort them by their angle to a curve.
+
+    Attributes
+    ----------
+    chooser : magicgui.widgets.ComboBox
+        Nothing, the ColorChecker, or files that were chosen.
+    changed : Signal
+        Other spectra are to be drawn.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.library: Library | None = None
+        self._curve: tuple[str, xr.DataArray] | None = None
+        self._marked: set[str] = set()
+        self._before: str | Path | None = None
+        self._reading = Background(self, self._say, self._say, task="Reading the library")
+        # Those that cannot be compared are missing in the list, which is seen.
+        self._ranking = Background(self, self._say, lambda _: None, task="Looking up the nearest spectra")
+        self.chooser = ComboBox(
+            choices=[("none", None), (COLORCHECKER, COLORCHECKER), (CHOOSE_FILE, CHOOSE_FILE)],
+            label="Library",
+            tooltip="Reference spectra: the ColorChecker, or a CSV file or ENVI library (.sli) of your own.",
+        )
+        self._list = QListWidget()
+        self._note = wrapped_label("")
+        form = QFormLayout()
+        form.addRow("Library", self.chooser.native)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        layout.addWidget(self._list)
+        layout.addWidget(self._note)
+        self._say("")
+        self.chooser.native.activated.connect(self._pick_file)
+        self.chooser.changed.connect(self._load)
+        self._list.itemChanged.connect(self._mark)
+
+    @property
+    def overlays(self) -> list[Overlay]:
+        """The spectra that are marked."""
+        if self.library is None:
+            return []
+        return [
+            Overlay(name, COLOURS[place % len(COLOURS)], self.library.spectrum(name))
+            for place, name in enumerate(self.library.names)
+            if name in self._marked
+        ]
+
+    @property
+    def said(self) -> str:
+        """What the line under the list says."""
+        return self._note.text()
+
+    @property
+    def listed(self) -> list[str]:
+        """The list as it is shown."""
+        return [self._list.item(row).text() for row in range(self._list.count())]
+
+    def add_file(self, path: str | Path) -> None:
+        """Offer a library, and choose it.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that `napari_drcr.io.read_library` reads; it is read in a thread.
+        """
+        path = Path(path)
+        files = [choice for choice in self.chooser.choices if isinstance(choice, Path) and choice != path]
+        names = [(file.name, file) for file in (*files, path)]
+        offer(self.chooser, [("none", None), (COLORCHECKER, COLORCHECKER), *names, (CHOOSE_FILE, CHOOSE_FILE)])
+        self.chooser.value = path
+
+    def mark(self, name: str, drawn: bool = True) -> None:
+        """Overlay a spectrum of the library, or do so no longer.
+
+        Parameters
+        ----------
+        name : str
+            Which.
+        drawn : bool
+            Whether it shall be.
+        """
+        for row in range(self._list.count()):
+            item = self._list.item(row)
+            if item.data(ROLE) == name:
+                item.setCheckState(Qt.CheckState.Checked if drawn else Qt.CheckState.Unchecked)
+
+    def rank(self, name: str, spectrum: xr.DataArray | None) -> None:
+        """Sort the list by spectral angle to a curve.
+
+        Parameters
+        ----------
+        name : str
+            Of the curve.
+        spectrum : xarray.DataArray, shape (bands,), or None
+            None for the library's own order.
+        """
+        self._curve = None if spectrum is None else (name, spectrum)
+        self._rank()
+
+    def let_go(self) -> None:
+        """Stop what is running."""
+        self._reading.let_go()
+        self._ranking.let_go()
+
+    def _pick_file(self, _row: int) -> None:
+        if self.chooser.value == CHOOSE_FILE:
+            kinds = "Spectral libraries (*.csv *.txt *.sli *.hdr);;All files (*)"
+            path, _ = QFileDialog.getOpenFileName(self, "Choose a library of reference spectra", "", kinds)
+            if path:
+                self.add_file(path)
+            else:
+                self.chooser.value = self._before
+
+    def _load(self, choice: str | Path | None) -> None:
+        if choice == CHOOSE_FILE:
+            return
+        self._before = choice
+        self._take(None)
+        if choice is not None:
+            self._say("Reading\N{HORIZONTAL ELLIPSIS}")
+            self._reading.run(_read, choice, done=self._take)
+
+    def _take(self, library: Library | None) -> None:
+        self._ranking.cancel()
+        self.library = library
+        self._marked.clear()
+        self._fill([] if library is None else [(name, None) for name in library.names])
+        self._say("" if library is None else PROMPT)
+        self.changed.emit()
+        self._rank()
+
+    def _rank(self) -> None:
+        if self.library is None:
+            return
+        if self._curve is None:
+            self._ranking.cancel()
+            self._fill([(name, None) for name in self.library.names])
+            self._say(PROMPT)
+        else:
+            self._ranking.run(_nearest, self.library, *self._curve, done=self._show_ranks)
+
+    def _show_ranks(self, ranks: tuple[str, list[tuple[str, float]]]) -> None:
+        name, found = ranks
+        self._fill(list(found))
+        self._say(f"Nearest to {name} by spectral angle, over the range of both; brightness makes no difference.")
+
+    def _fill(self, names: list[tuple[str, float | None]]) -> None:
+        assert self.library is not None or not names
+        places = {} if self.library is None else {name: place for place, name in enumerate(self.library.names)}
+        self._list.blockSignals(True)
+        self._list.clear()
+        for name, angle in names:
+            item = QListWidgetItem(name if angle is None else f"{name}  {angle:.1f}\N{DEGREE SIGN}")
+            item.setData(ROLE, name)
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+            item.setCheckState(Qt.CheckState.Checked if name in self._marked else Qt.CheckState.Unchecked)
+            swatch = QPixmap(10, 10)
+            swatch.fill(QColor(COLOURS[places[name] % len(COLOURS)]))
+            item.setData(Qt.ItemDataRole.DecorationRole, swatch)
+            self._list.addItem(item)
+        self._list.blockSignals(False)
+
+    def _mark(self, item: QListWidgetItem) -> None:
+        marked = item.checkState() == Qt.CheckState.Checked
+        (self._marked.add if marked else self._marked.discard)(item.data(ROLE))
+        self.changed.emit()
+
+    def _say(self, sentence: str) -> None:
+        self._note.setText(sentence)
+        self._note.setVisible(bool(sentence))
+
+
+def _read(choice: str | Path) -> Library:
+    return colorchecker() if choice == COLORCHECKER else read_library(choice)
+
+
+def _nearest(library: Library, name: str, spectrum: xr.DataArray) -> tuple[str, list[tuple[str, float]]]:
+    return name, nearest(library, spectrum, count=len(library.names))

@@ -1,0 +1,114 @@
+"""A chooser of the RGB image that belongs to a cube."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import napari
+from magicgui.widgets import ComboBox
+from napari.layers import Image, Layer
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QSizePolicy
+
+from napari_drcr.widgets.controls import offer
+from napari_drcr.widgets.layers import PROVENANCE_KEY
+
+NO_CUBE = "There is no cube yet. Reconstruct an image, or open one."
+NO_IMAGE = "There is no RGB image yet. Open the one that the cube belongs to."
+
+
+class RGBChoice(QObject):
+    """Offers the RGB images of a viewer, that of a cube preselected as long as nobody chooses another.
+
+    It offers nothing before `refresh`, which is to come after the laying out: magicgui empties a chooser that gets a parent.
+
+    Parameters
+    ----------
+    parent : QObject
+        Whose chooser this is.
+    viewer : napari.viewer.Viewer
+        Whose layers are offered.
+    cube : callable
+        Gives the layer of the cube, or None.
+
+    Attributes
+    ----------
+    box : magicgui.widgets.ComboBox
+        The chooser.
+    refreshed : Signal
+        The layers, the cube, or the choice may be others now.
+    """
+
+    refreshed = Signal()
+
+    def __init__(self, parent: QObject, viewer: napari.viewer.Viewer, cube: Callable[[], Image | None]) -> None:
+        super().__init__(parent)
+        self._viewer, self._cube = viewer, cube
+        self._suggested_for: Image | None = None
+        self._chosen = False
+        self.box = ComboBox(choices=[], label="Image", tooltip="RGB image layers of this viewer.")
+        make_shrinkable(self.box)
+        self.box.native.activated.connect(self._remember)
+        events = viewer.layers.events
+        self._emitters = [events.inserted, events.removed, events.reordered, events.renamed]
+        for emitter in self._emitters:
+            emitter.connect(self.refresh)
+
+    def refresh(self, _event: Any = None) -> None:
+        """Offer the images that there are now, and the one that belongs to the present cube first."""
+        images = [layer for layer in self._viewer.layers if isinstance(layer, Image) and layer.rgb]
+        offer(self.box, [(layer.name, layer) for layer in images])
+        cube = self._cube()
+        if cube is not self._suggested_for or self.box.value is None:
+            self._suggested_for, self._chosen = cube, False
+        if images and cube is not None and not self._chosen:
+            # The newest of the likeliest.
+            self.box.value = max(reversed(images), key=lambda image: _likelihood(image, cube))
+        self.refreshed.emit()
+
+    def let_go(self) -> None:
+        """Leave no callback behind."""
+        while self._emitters:
+            self._emitters.pop().disconnect(self.refresh)
+
+    def _remember(self, _row: int) -> None:
+        self._chosen = True
+        self.refreshed.emit()
+
+
+def facts_of(layer: Layer) -> Mapping[str, Any]:
+    """What a layer of this plugin says about itself.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any.
+
+    Returns
+    -------
+    mapping
+        Its ``metadata["napari_drcr"]``; empty where it has none.
+    """
+    facts = layer.metadata.get(PROVENANCE_KEY)
+    return facts if isinstance(facts, Mapping) else {}
+
+
+def make_shrinkable(chooser: ComboBox) -> None:
+    """Let a chooser of long names be as narrow as its dock; the list that opens still shows them whole.
+
+    Parameters
+    ----------
+    chooser : magicgui.widgets.ComboBox
+        The chooser.
+    """
+    box = chooser.native
+    box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(12)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+
+def _likelihood(image: Image, cube: Image) -> tuple[bool, bool, bool]:
+    """Of the cube's size, its source by name, and no rendering of a cube itself."""
+    same_size = image.ndim == 2 and not image.multiscale and image.data.shape[:2] == cube.data.shape[1:]
+    return same_size, image.name == facts_of(cube).get("source_layer"), not facts_of(image)

@@ -1,0 +1,90 @@
+"""A button with what can be taken away: the spectra as a table, the plot as a file or on the clipboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
+
+from napari_drcr.figures import save_figure
+from napari_drcr.spectra import write_spectra_csv
+from napari_drcr.widgets.background import Background
+from napari_drcr.widgets.spectrum_plot import SpectrumPlot
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class SaveMenu(QPushButton):
+    """Save the spectra that are drawn, or the plot.
+
+    Parameters
+    ----------
+    plot : SpectrumPlot
+        The plot.
+    spectra : callable
+        Returns names and spectra, in the values of the cubes.
+    failed, said : callable
+        Take the sentence that says why nothing was saved, or what was.
+    """
+
+    def __init__(
+        self,
+        plot: SpectrumPlot,
+        spectra: Callable[[], Iterable[tuple[str, xr.DataArray]]],
+        failed: Callable[[str], object],
+        said: Callable[[str], object],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__("Save", parent)
+        self._plot, self._spectra, self._said = plot, spectra, said
+        self._saving = Background(self, failed, said, task="Saving", remedy="try another folder")
+        self.setToolTip("The table holds the values of the cubes, whatever the plot divides them by.")
+        menu = QMenu(self)
+        menu.addAction("Spectra as CSV\N{HORIZONTAL ELLIPSIS}", self._ask_for_csv)
+        menu.addAction("Plot as PDF, SVG or PNG\N{HORIZONTAL ELLIPSIS}", self._ask_for_plot)
+        menu.addAction("Copy the plot", self._copy)
+        self.setMenu(menu)
+
+    def save_spectra(self, path: str | Path) -> None:
+        """Write what is drawn as a table.
+
+        Parameters
+        ----------
+        path : str or Path
+            See `napari_drcr.spectra.write_spectra_csv`.
+        """
+        self._save(write_spectra_csv, path, list(self._spectra()))
+
+    def save_plot(self, path: str | Path) -> None:
+        """Write the plot.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ``.pdf``, ``.svg`` or ``.png``.
+        """
+        self._save(save_figure, path, self._plot.on_paper())
+
+    def _ask_for_csv(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the spectra", "spectra.csv", "Table (*.csv)")
+        if path:
+            self.save_spectra(path)
+
+    def _ask_for_plot(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the plot", "spectra.pdf", "PDF (*.pdf);;SVG (*.svg);;PNG (*.png)")
+        if path:
+            self.save_plot(path)
+
+    def _copy(self) -> None:
+        self._plot.copy()
+        self._said("The plot is on the clipboard.")
+
+    def let_go(self) -> None:
+        """Say nothing any more."""
+        self._saving.let_go()
+
+    def _save(self, write: Callable[[str | Path, Any], None], path: str | Path, what: Any) -> None:
+        self._saving.run(write, path, what, done=lambda _: self._said(f"Saved {Path(path).name}."))

@@ -1,0 +1,344 @@
+"""The dock widget Spectrum: spectra of picked pixels and regions, beside the truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import napari
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QHBoxLayout,
+    QPushButton,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_drcr.cube import explain_difference
+from napari_drcr.errors import InputError
+from napari_drcr.reconstruction import ESTIMATE
+from napari_drcr.widgets.canvas import Click, ClickListener
+from napari_drcr.widgets.controls import wrapped_label
+from napari_drcr.widgets.cube_choice import CubeChoice
+from napari_drcr.widgets.curve_table import CurveTable
+from napari_drcr.widgets.dock import Dock
+from napari_drcr.widgets.layers import model_of_layer
+from napari_drcr.widgets.navigation import current_wavelength, fly_to, go_to_wavelength, pixel_at
+from napari_drcr.widgets.place_choice import PlaceChoice
+from napari_drcr.widgets.pointer_preview import PointerPreview
+from napari_drcr.widgets.reference_choice import ReferenceChoice
+from napari_drcr.widgets.save_menu import SaveMenu
+from napari_drcr.widgets.similar_pixels import SimilarPixels
+from napari_drcr.widgets.spectrum_curves import REFERENCE_STYLE, CurveMaker, Drawing, Settings, reference_curves, value_label
+from napari_drcr.widgets.spectrum_plot import SpectrumPlot
+from napari_drcr.widgets.spectrum_reader import Place, SpectrumReader
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from napari.layers import Image
+
+NO_CUBE = "There is no cube yet. Open one, or reconstruct one from a photo."
+NO_PLACE = "Click a pixel on the canvas."
+MATCHED = (
+    "Each estimate is multiplied by the factor that fits the truth best (least squares), curve by curve: "
+    "errors of brightness are hidden."
+)
+
+
+class Spectrum(Dock):
+    """Draw the spectra of picked pixels and regions of several cubes, and compare them with a truth.
+
+    A click on the canvas picks a pixel as long as the dock is seen and `pick_button` is down. The picks are a Points layer; their
+    colours are those of the curves, whose line style tells the cube.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose layers.
+
+    Attributes
+    ----------
+    plot : SpectrumPlot
+        Curves, and under them the relative error of each band.
+    cubes, places, references : CubeChoice, PlaceChoice, ReferenceChoice
+        What is drawn.
+    table : CurveTable
+        Where, and how good.
+    pick_button, preview_button : QPushButton
+        Whether clicks pick, and whether the spectrum under the pointer is drawn without a key.
+    scaling, floor, match : magicgui.widgets.ComboBox, FloatSpinBox, CheckBox
+        How curves are drawn and compared.
+    drawing : Drawing
+        What is shown.
+    """
+
+    TITLE = "Spectrum"
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.drawing = Drawing()
+        self._maker = CurveMaker()
+        self._notes: list[str] = []
+        self.plot = SpectrumPlot()
+        self.cubes = CubeChoice(viewer)
+        self.places = PlaceChoice(viewer, lambda: self.cubes.host)
+        self.references = ReferenceChoice()
+        self.table = CurveTable()
+        self._reader = SpectrumReader(self, self._fail, self._note)
+        self._preview = PointerPreview(viewer, self.cubes, self.plot, lambda: self._settings, self._fail, self)
+        self._clicks = ClickListener(viewer, self._click)
+        self.pick_button = QPushButton("Pick")
+        self.pick_button.setCheckable(True)
+        self.pick_button.setChecked(True)
+        self.pick_button.setToolTip("While this is down, a click on the canvas picks a pixel. A drag still moves the view.")
+        self.preview_button = QPushButton("Preview")
+        self.preview_button.setCheckable(True)
+        self.preview_button.setToolTip("Draws the spectrum under the pointer as it moves; so does holding Shift.")
+        self.scaling = ComboBox(
+            choices=[("values as they are", "raw"), ("divided by maximum", "maximum"), ("divided by area", "area")],
+            label="Values",
+            tooltip="How curves are drawn. Scores always compare the values of the cubes.",
+        )
+        self.floor = FloatSpinBox(
+            value=0.01,
+            min=0.0001,
+            max=1.0,
+            step=0.01,
+            label="Floor",
+            tooltip="Bands whose truth is below do not count in MRAE.",
+        )
+        self.match = CheckBox(text="match the scale of estimates", tooltip=MATCHED)
+        self.save_menu = SaveMenu(self.plot, lambda: self.drawing.spectra, self._fail, self._say)
+        self.similar = SimilarPixels(viewer, self._selected_curves, self._fail, self._note)
+        self.status = wrapped_label("")
+        self._refreshing = QTimer(self, singleShot=True, interval=0)
+        self._lay_out()
+        self._connect()
+        self._change_theme()
+        self._change_cubes()
+
+    def _lay_out(self) -> None:
+        tools = QHBoxLayout()
+        for part in (self.pick_button, self.preview_button, self.scaling.native, self.save_menu):
+            tools.addWidget(part)
+        below = QHBoxLayout()
+        self._remove_button, self._clear_button = QPushButton("Remove"), QPushButton("Clear")
+        self._remove_button.setToolTip("Removes the selected pick.")
+        self._clear_button.setToolTip("Removes all picks.")
+        for button in (self.similar, self._remove_button, self._clear_button):
+            below.addWidget(button)
+        curves = QVBoxLayout()
+        curves.addWidget(self.table)
+        curves.addLayout(below)
+        cubes = QVBoxLayout()
+        cubes.addWidget(self.cubes)
+        compared = QFormLayout()
+        compared.addRow("Floor of MRAE", self.floor.native)
+        compared.addRow("", self.match.native)
+        cubes.addLayout(compared)
+        cubes.addStretch()
+        where = QVBoxLayout()
+        where.addWidget(self.places)
+        where.addStretch()
+        reference = QVBoxLayout()
+        reference.addWidget(self.references)
+        self._tabs = QTabWidget()
+        for title, page in {"Curves": curves, "Cubes": cubes, "Places": where, "References": reference}.items():
+            widget = QWidget()
+            widget.setLayout(page)
+            self._tabs.addTab(widget, title)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.plot, 3)
+        layout.addLayout(tools)
+        layout.addWidget(self._tabs, 2)
+        layout.addWidget(self.status)
+
+    def _connect(self) -> None:
+        dims = self._viewer.dims.events
+        self.follow_layers(self._layers_changed)
+        self.follow(dims.point, self._move_line)
+        self.follow(self._viewer.events.theme, self._change_theme)
+        self.cubes.changed.connect(self._change_cubes)
+        self.places.changed.connect(self.update_curves)
+        self.references.changed.connect(self.update_curves)
+        self._reader.arrived.connect(self._refreshing.start)
+        self._refreshing.timeout.connect(self.update_curves)
+        for setting in (self.scaling, self.floor, self.match):
+            setting.changed.connect(self.update_curves)
+        self.plot.wavelength_clicked.connect(self._go_to)
+        self.table.chosen.connect(self._choose)
+        self.table.visited.connect(self._fly)
+        self.table.removed.connect(self._remove)
+        self.pick_button.toggled.connect(self._listen)
+        self.preview_button.toggled.connect(self._listen)
+        self._remove_button.clicked.connect(lambda: self._remove(self.table.selected.place if self.table.selected else None))
+        self._clear_button.clicked.connect(self.places.picks.clear)
+
+    def let_go(self) -> None:
+        """Leave no callback behind; the layers stay."""
+        self._clicks.stop()
+        self._preview.let_go()
+        self.places.let_go()
+        self.references.let_go()
+        self._reader.let_go()
+        self.similar.let_go()
+        self.save_menu.let_go()
+        super().let_go()
+
+    def pick(self, layer: Image, y: int, x: int) -> None:
+        """Pick a pixel.
+
+        Parameters
+        ----------
+        layer : napari.layers.Image
+            An image of the same size as the cubes.
+        y, x : int
+            Which.
+        """
+        self.places.pick(layer, y, x)
+
+    def update_curves(self, _event: object = None) -> None:
+        """Draw anew what has been read, and read what has not."""
+        layers = self.cubes.layers
+        places = self.places.places
+        readings = self._reader.read_all(layers, places, self.places.spread)
+        chosen = self.table.selected if self.table.selectedItems() else None
+        self.drawing = self._maker.draw(
+            places, readings, self.cubes.styles, self.cubes.truth.value, self._settings, chosen.place.name if chosen else None
+        )
+        self._show()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Take clicks where it is seen that they are taken."""
+        super().showEvent(event)
+        self._listen()
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
+        """Leave clicks to others where nobody would see what they do."""
+        super().hideEvent(event)
+        self._listen()
+
+    @property
+    def _settings(self) -> Settings:
+        return Settings(self.scaling.value, self.floor.value, self.match.value)
+
+    def _show(self) -> None:
+        drawing, cubes = self.drawing, self.cubes.layers
+        references, complaints = reference_curves(self.references.overlays, self.scaling.value)
+        drawing.complaints += complaints
+        key = [(self.cubes.names[layer], style) for layer, style in self.cubes.styles.items()]
+        if references and self.references.library is not None:
+            key.append((self.references.library.name, REFERENCE_STYLE))
+        hint = "" if drawing.curves or references else (NO_PLACE if cubes else NO_CUBE)
+        self.plot.show_curves(
+            [*references, *drawing.curves],
+            drawing.errors,
+            value_label=value_label([self._reader.cube(layer) for layer in cubes], self.scaling.value),
+            error_label="relative error",
+            key=key,
+            hint=hint,
+        )
+        self.plot.set_common_range(drawing.common_range)
+        self.table.show_rows(drawing.rows, self.cubes.names, floor=self.floor.value)
+        self.similar.setEnabled(bool(drawing.rows))
+        self._remove_button.setEnabled(bool(self.places.picks.all()))
+        self._clear_button.setEnabled(bool(self.places.picks.all()))
+        self._explain()
+
+    def _explain(self) -> None:
+        """Say what has to be known to read the curves."""
+        cubes, truth = self.cubes.layers, self.cubes.truth.value
+        sentences = [self.cubes.note, *self.drawing.complaints[:1], *self._notes]
+        if truth is not None:
+            exact = self._reader.cube(truth)
+            sentences += [explain_difference(exact, self._reader.cube(layer)) for layer in cubes if layer is not truth]
+        if self.match.value and self.drawing.errors:
+            sentences.append(MATCHED)
+        if any(model_of_layer(layer) is not None for layer in cubes):
+            sentences.append(ESTIMATE)
+        self._say(" ".join(dict.fromkeys(sentence for sentence in sentences if sentence)))
+
+    def _layers_changed(self, event: object) -> None:
+        self.cubes.refresh(event)
+        self.places.refresh(event)
+
+    def _change_cubes(self) -> None:
+        layers = self.cubes.layers
+        self._notes.clear()
+        try:
+            self._reader.use(layers)
+            self._preview.use_cubes()
+        except InputError as error:
+            self._fail(str(error))
+            return
+        self._move_line()
+        self.update_curves()
+
+    def _change_theme(self, _event: object = None) -> None:
+        self.plot.set_theme(self._viewer.theme)
+
+    def _listen(self, _pressed: bool = False) -> None:
+        seen = self.isVisible()
+        (self._clicks.start if seen and self.pick_button.isChecked() else self._clicks.stop)()
+        self._preview.always = self.preview_button.isChecked()
+        (self._preview.start if seen else self._preview.stop)()
+
+    def _click(self, click: Click) -> None:
+        host = self.cubes.host
+        if host is None:
+            return
+        if not click.flat:
+            self._say("A pixel can only be picked in the flat view; switch the canvas back from 3-D.")
+            return
+        pixel = pixel_at(self._viewer, host, click.position)
+        if pixel is not None:
+            self.places.pick(host, *pixel)
+
+    def _move_line(self, _event: object = None) -> None:
+        host = self.cubes.host
+        self.plot.set_wavelength(None if host is None else current_wavelength(self._viewer, host))
+
+    def _go_to(self, nanometres: float) -> None:
+        if self.cubes.host is not None:
+            go_to_wavelength(self._viewer, self.cubes.host, nanometres)
+
+    def _choose(self) -> None:
+        row = self.table.selected
+        picks = [pick.name for pick in self.places.picks.all()]
+        self.places.picks.select(picks.index(row.place.name) if row is not None and row.place.name in picks else None)
+        reading = None if row is None else self._reader.read(row.layer, row.place, self.places.spread)
+        self.references.rank(f"{row.place.name}, {row.layer.name}" if row else "", reading.centre if reading else None)
+        self.update_curves()
+
+    def _fly(self, place: Place) -> None:
+        if self.cubes.host is not None:
+            y, x = (place.y, place.x) if place.corners is None else place.corners.mean(axis=0)
+            fly_to(self._viewer, self.cubes.host, y, x)
+
+    def _remove(self, place: Place | None) -> None:
+        picks = [pick.name for pick in self.places.picks.all()]
+        if place is not None and place.corners is None and place.name in picks:
+            self.places.picks.remove(picks.index(place.name))
+
+    def _selected_curves(self) -> list[tuple[str, Image, xr.DataArray, xr.DataArray]]:
+        row = self.table.selected
+        if row is None:
+            return []
+        readings = self._reader.read_all(self.cubes.layers, [row.place], self.places.spread)
+        return [(row.place.name, layer, self._reader.cube(layer), found.centre) for (layer, _), found in readings.items()]
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self._notes:
+            self._notes.append(sentence)
+
+    def _fail(self, sentence: str) -> None:
+        self._say(sentence)
+        show_error(sentence)
+
+    def _say(self, sentence: str) -> None:
+        self.status.setText(sentence)
+        self.status.setVisible(bool(sentence))
