@@ -70,6 +70,32 @@ def region_spectrum(cube: xr.DataArray, region: npt.ArrayLike, statistic: Statis
     )
 
 
+def region_mask(region: npt.ArrayLike, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Which pixels of an image belong to a region.
+
+    Parameters
+    ----------
+    region : array_like
+        As for `region_spectrum`.
+    shape : tuple of (int, int)
+        Height and width of the image in pixels.
+
+    Returns
+    -------
+    ndarray of bool, shape (y, x)
+        True for at least one pixel.
+
+    Raises
+    ------
+    InputError
+        If the region holds no pixel of the image.
+    """
+    top, left, kept = _rectangle(np.asarray(region), shape)
+    mask = np.zeros(shape, dtype=bool)
+    mask[top : top + kept.shape[0], left : left + kept.shape[1]] = kept
+    return mask
+
+
 def _spread(values: npt.NDArray[Any], statistic: Statistic) -> npt.NDArray[Any]:
     """Centre, low and high of (bands, pixels), along pixels."""
     if statistic == "median":

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from napari_drcr.metrics.per_band import ENTRY_METRICS, error_cube, mean_map
+from napari_drcr.metrics.per_band import ENTRY_METRICS, error_cube, mean_curve, mean_map
+from napari_drcr.metrics.scores import Scores, scores
 from napari_drcr.metrics.totals import METRICS, counts_for_mrae, error_curve, error_map, metric_name, mrae, psnr, rmse, sam
+from napari_drcr.metrics.worst import WorstPixel, worst_pixels
 
 __all__ = [
     "ENTRY_METRICS",
     "METRICS",
+    "Scores",
+    "WorstPixel",
     "counts_for_mrae",
     "error_cube",
     "error_curve",
     "error_map",
+    "mean_curve",
     "mean_map",
     "metric_name",
     "mrae",
     "psnr",
     "rmse",
     "sam",
+    "scores",
+    "worst_pixels",
 ]

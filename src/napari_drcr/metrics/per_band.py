@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from functools import partial
 
 import numpy as np
@@ -33,6 +34,7 @@ def error_cube(
     floor: float | None = None,
     *,
     clipped: npt.ArrayLike | None = None,
+    check: Callable[[], None] | None = None,
 ) -> xr.DataArray:
     """One error per band and pixel: a map for each band.
 
@@ -46,6 +48,9 @@ def error_cube(
         As for `mrae`, for relative errors only.
     clipped : array_like, shape (y, x), bool, optional
         Pixels to leave out, such as the coordinate `clipped` of a reconstruction.
+    check : callable, optional
+        Called before each band, of a lazy cube before each band of a piece and from any thread; raises
+        `napari_drcr.errors.Cancelled` to stop.
 
     Returns
     -------
@@ -73,7 +78,7 @@ def error_cube(
     first, second = (now.compute() if now is not given else now for now, given in ((first, truth), (second, estimate)))
     # Compared by place: `align` has made sure of the bands, and nothing else about the coordinates matters.
     bare = [xr.DataArray(cube.variable) for cube in (first, second)]
-    entries = partial(_entries, metric=metric, floor=floor)
+    entries = partial(_entries, metric=metric, floor=floor, check=check)
     errors = xr.apply_ufunc(entries, *bare, dask="parallelized", output_dtypes=[np.float32]).values
     if metric == "relative":
         tell_of_the_uncounted(int(np.count_nonzero(~np.isnan(errors))), errors.size, floor)
@@ -101,21 +106,50 @@ def mean_map(errors: xr.DataArray) -> xr.DataArray:
         mean square, which is `error_map` of "rmse"; of differences the mean, negative where the estimate is too low. NaN where no
         band counts; ``attrs["left_out"]`` says in how many pixels.
     """
+    means = _mean(errors, errors.dims[:1])
+    means.attrs["left_out"] = int(np.isnan(means.values).sum())
+    return means
+
+
+def mean_curve(errors: xr.DataArray) -> xr.DataArray:
+    """One error per band of the maps for each band.
+
+    Parameters
+    ----------
+    errors : xarray.DataArray, shape (bands, y, x)
+        From `error_cube`.
+
+    Returns
+    -------
+    xarray.DataArray, shape (bands,)
+        Named and averaged as by `mean_map`, over the pixels that count. NaN in bands where none does.
+    """
+    return _mean(errors, errors.dims[1:])
+
+
+def _mean(errors: xr.DataArray, over: tuple[Hashable, ...]) -> xr.DataArray:
+    """The mean of errors along some axes; of absolute ones, the root of the mean square."""
     metric, floor = errors.attrs["metric"], errors.attrs["floor"]
+    axes = tuple(errors.dims.index(dim) for dim in over)
     values = np.square(errors.values) if metric == "absolute" else errors.values
-    totals = np.asarray(np.nansum(values, axis=0, dtype=np.float64))
-    means = finish("rmse" if metric == "absolute" else "mrae", totals, np.sum(~np.isnan(values), axis=0))
+    totals = np.asarray(np.nansum(values, axis=axes, dtype=np.float64))
+    means = finish("rmse" if metric == "absolute" else "mrae", totals, np.sum(~np.isnan(values), axis=axes))
     name = "mean difference" if metric == "difference" else metric_name("rmse" if metric == "absolute" else "mrae", floor)
-    attrs = {"units": "1", "left_out": int(np.isnan(means).sum())}
-    return xr.DataArray(means, dims=("y", "x"), name=name, attrs=attrs)
+    rest = [dim for dim in errors.dims if dim not in over]
+    coords = {dim: errors[dim] for dim in rest if dim in errors.coords}
+    return xr.DataArray(means, dims=rest, coords=coords, name=name, attrs={"units": "1"})
 
 
-def _entries(truth: FloatArray, estimate: FloatArray, *, metric: str, floor: float | None) -> npt.NDArray[np.float32]:
+def _entries(
+    truth: FloatArray, estimate: FloatArray, *, metric: str, floor: float | None, check: Callable[[], None] | None
+) -> npt.NDArray[np.float32]:
     """The errors of a piece of a cube, band by band, so that what is computed on the way stays small."""
     check_finite(truth, "truth")
     check_finite(estimate, "estimate")
     errors = np.empty(truth.shape, dtype=np.float32)
     for exact, guess, error in zip(truth, estimate, errors, strict=True):
+        if check is not None:
+            check()
         np.subtract(guess, exact, out=error, casting="same_kind")
         if metric != "difference":
             np.abs(error, out=error)

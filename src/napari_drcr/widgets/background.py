@@ -75,21 +75,21 @@ class Background(QObject):
         function: Callable[..., Any],
         *args: Any,
         done: Callable[[Any], object],
-        progress: Callable[[int, int], object] | None = None,
+        progress: Callable[..., object] | None = None,
     ) -> None:
         """Start a run, in place of one that is under way.
 
         Parameters
         ----------
         function : callable
-            Works in the thread, and touches no widget or layer list. A generator function yields (done, total) after each of its steps,
+            Works in the thread, and touches no widget or layer list. A generator function yields a tuple, such as (done, total), after each of its steps,
             between which it can be cancelled; any other runs to its end.
         *args
             What it takes.
         done : callable
             Takes what the function returns.
         progress : callable, optional
-            Takes what a generator yields.
+            Takes what a generator yields, unpacked.
         """
         worker = _Worker(partial(function, *args), done, progress or (lambda *_: None), self._told, self._fail)
         self._cancelled = False
@@ -160,7 +160,7 @@ class _Worker(WorkerBase[Any]):
         self,
         function: Callable[[], Any],
         done: Callable[[Any], object],
-        progress: Callable[[int, int], object],
+        progress: Callable[..., object],
         told: Callable[[str], object],
         failed: Callable[[Exception], object],
     ) -> None:

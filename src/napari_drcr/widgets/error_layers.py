@@ -1,0 +1,310 @@
+"""Error maps as layers: found by what they are, replaced in place, on one colour scale, with one colour bar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from napari.experimental import link_layers, unlink_layers
+from napari.layers import Image, Layer
+from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
+
+from napari_drcr.metrics import metric_name
+from napari_drcr.widgets.layers import MAP_KEY, PROVENANCE_KEY, WAVELENGTHS_KEY, layer_wavelengths, map_to_layer_data
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from napari.viewer import Viewer
+
+COLORMAPS = {"difference": "coolwarm"}
+"""Of metrics with a sign, by name; the others get `SEQUENTIAL`. All of them are even steps for the eye."""
+SEQUENTIAL = "magma"
+LINKED = ("contrast_limits", "gamma", "colormap")
+SAMPLE = 400_000
+"""How many values of all maps a percentile is taken of."""
+
+
+class Measure(NamedTuple):
+    """What is mapped: "relative", "absolute", "sam" or "difference", and the floor of relative errors."""
+
+    metric: str
+    floor: float | None
+
+    @property
+    def band_name(self) -> str:
+        """Of the map of each band."""
+        if self.metric == "difference":
+            return "difference by band"
+        return f"{self.metric} error{f' (floor {self.floor:g})' if self.metric == 'relative' and self.floor else ''} by band"
+
+    @property
+    def mean_name(self) -> str:
+        """Of the map over all bands."""
+        if self.metric == "difference":
+            return "mean difference"
+        return metric_name({"relative": "mrae", "absolute": "rmse", "sam": "sam"}[self.metric], self.floor)
+
+
+def map_facts(layer: Layer) -> Mapping[str, Any] | None:
+    """What an error map says about itself.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any.
+
+    Returns
+    -------
+    mapping or None
+        Its ``metadata["napari_drcr"]``, with ``metric``, ``floor``, ``truth``, ``estimate``, ``model`` and ``left_out_share``; None of a
+        layer that is no error map.
+    """
+    facts = layer.metadata.get(PROVENANCE_KEY)
+    if isinstance(layer, Image) and isinstance(facts, dict) and {MAP_KEY, "metric", "floor", "truth", "estimate"} <= set(facts):
+        return facts
+    return None
+
+
+class ErrorLayers(QObject):
+    """The error maps of a viewer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose.
+
+    Attributes
+    ----------
+    rescaled : Signal(float)
+        Somebody else has changed the colour scale: its new upper end.
+    """
+
+    rescaled = Signal(float)
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._own_change = False
+        # A bar takes as long to make as a layer, so it gets a turn of its own.
+        self._bar_timer = QTimer(self, singleShot=True, interval=0)
+        self._bar_timer.timeout.connect(self._show_bar)
+        self._linked: list[Image] = []
+        self._names: dict[Layer, str] = {}
+        self._with_bar: Image | None = None
+
+    def all(self, estimate: Layer | None = None) -> list[Image]:
+        """The maps, the lowest first.
+
+        Parameters
+        ----------
+        estimate : napari.layers.Layer, optional
+            Only those of this one.
+
+        Returns
+        -------
+        list of napari.layers.Image
+        """
+        found = [(layer, map_facts(layer)) for layer in self._viewer.layers]
+        return [
+            layer for layer, facts in found if facts is not None and (estimate is None or facts["estimate"] == estimate.name)
+        ]
+
+    def put(
+        self,
+        values: xr.DataArray,
+        estimate: Image,
+        facts: Mapping[str, Any],
+        limits: tuple[float, float],
+        *,
+        visible: bool,
+        select: bool,
+    ) -> Image:
+        """Show a map, in place of the one that its estimate has already or as a new layer.
+
+        Parameters
+        ----------
+        values : xarray.DataArray, shape (y, x) or (bands, y, x)
+            The map.
+        estimate : napari.layers.Image
+            Over which it lies.
+        facts : mapping
+            For its metadata; see `map_facts`.
+        limits : tuple of (float, float)
+            Of the colour scale, if there are no maps of the metric yet.
+        visible, select : bool
+            Whether a new layer is seen, and selected in the list; one that is there stays as it is.
+
+        Returns
+        -------
+        napari.layers.Image
+            The layer.
+        """
+        measure = Measure(facts["metric"], facts["floor"])
+        name = f"{measure.band_name if values.ndim == 3 else measure.mean_name}: {estimate.name}"
+        old = next((layer for layer in self.all(estimate) if layer.ndim == values.ndim), None)
+        data, properties, _ = map_to_layer_data(values, estimate, name=name, facts=facts)
+        properties |= {"colormap": COLORMAPS.get(measure.metric, SEQUENTIAL), "contrast_limits": limits}
+        if values.ndim == 3:
+            properties = _on_the_axis_of(estimate, properties)
+        if old is not None and old.data.shape == data.shape and _same_bands(old, properties):
+            changed = map_facts(old)["metric"] != measure.metric  # type: ignore[index]
+            if changed:
+                self.unlink()
+            old.data = data
+            old.metadata = properties["metadata"]
+            if changed:
+                # Its callbacks are gone for the moment, so nobody takes this for a change by hand.
+                old.colormap = properties["colormap"]
+                old.contrast_limits = limits
+            if old.name != name:
+                old.name = name
+            layer = old
+        else:
+            beside = self.all(estimate)
+            place = self._viewer.layers.index(beside[0]) if beside else len(self._viewer.layers)
+            place += bool(beside) and values.ndim == 2
+            if old is not None:
+                self._viewer.layers.remove(old)
+            selected = set(self._viewer.layers.selection)
+            # Made here, since napari hands plugins a stand-in of what its own add_image makes, and that is not the layer itself.
+            layer = Image(data, **properties, visible=visible)
+            self._viewer.layers.insert(place, layer)
+            if not select:
+                self._viewer.layers.selection = selected
+        self.link()
+        return layer
+
+    def drop(self, estimate: Image, ndim: int) -> None:
+        """Remove the maps of an estimate that have so many axes."""
+        for layer in self.all(estimate):
+            if layer.ndim == ndim:
+                self._viewer.layers.remove(layer)
+
+    def show(self, estimate: Image, ndim: int) -> None:
+        """Show the map of an estimate that has so many axes, and hide the others, which would shine through its gaps.
+
+        In the grid, where nothing lies over another, such maps of all estimates are shown.
+
+        Parameters
+        ----------
+        estimate : napari.layers.Image
+            Whose map; nothing happens if it has none.
+        ndim : int
+            How many; the other map is shown if there is none.
+        """
+        together = self._viewer.canvas.grid.enabled
+        own = self.all(estimate)
+        if not own:
+            return
+        shown = next((layer for layer in own if layer.ndim == ndim), own[0])
+        for layer in self.all():
+            layer.visible = layer is shown or (together and layer.ndim == shown.ndim)
+
+    def link(self) -> None:
+        """Link colours and limits of all maps of the same metric, and show one colour bar."""
+        maps = self.all()
+        if maps != self._linked:
+            self.unlink()
+        groups: dict[str, list[Image]] = {}
+        for layer in maps:
+            groups.setdefault(map_facts(layer)["metric"], []).append(layer)  # type: ignore[index]
+        for group in groups.values():
+            first = group[0]
+            for layer in group[1:]:
+                for attribute in LINKED:
+                    if getattr(layer, attribute) != getattr(first, attribute):
+                        setattr(layer, attribute, getattr(first, attribute))
+            if len(group) > 1:
+                link_layers(group, LINKED)
+        for layer in maps if maps != self._linked else []:
+            layer.events.visible.connect(self.show_bar)
+            layer.events.contrast_limits.connect(self._tell_scale)
+        self._linked = maps
+        self.show_bar()
+
+    def unlink(self) -> None:
+        """Let every map have colours and limits of its own."""
+        self._bar_timer.stop()
+        for layer in self._linked:
+            unlink_layers([layer], LINKED)
+            layer.events.visible.disconnect(self.show_bar)
+            layer.events.contrast_limits.disconnect(self._tell_scale)
+        self._linked = []
+
+    def show_bar(self, _event: Any = None) -> None:
+        """Show the colour bar at the next turn of the event loop."""
+        self._bar_timer.start()
+
+    def _show_bar(self) -> None:
+        """Show the colour bar of the uppermost map that is seen, and no other; whoever hides it finds it hidden."""
+        seen = [layer for layer in self.all() if layer.visible]
+        if not seen or seen[-1] is self._with_bar:
+            return
+        wanted = self._with_bar is None or self._with_bar.colorbar.visible
+        for layer in self.all():
+            layer.colorbar.visible = wanted and layer is seen[-1]
+        self._with_bar = seen[-1]
+
+    def set_limits(self, metric: str, limits: tuple[float, float]) -> None:
+        """Set the colour scale of all maps of a metric; being linked, they all follow the first."""
+        self._own_change = True
+        for layer in self.all():
+            if map_facts(layer)["metric"] == metric and tuple(layer.contrast_limits) != limits:  # type: ignore[index]
+                layer.contrast_limits = limits
+        self._own_change = False
+
+    def follow_names(self) -> None:
+        """Write a cube's new name where its maps name it."""
+        present = {layer: layer.name for layer in self._viewer.layers}
+        renamed = {self._names[layer]: name for layer, name in present.items() if self._names.get(layer, name) != name}
+        self._names = present
+        for layer in self.all() if renamed else []:
+            facts = dict(map_facts(layer) or {})
+            estimate = facts["estimate"]
+            for key in ("estimate", "truth", "source_layer"):
+                facts[key] = renamed.get(facts[key], facts[key])
+            layer.metadata = {**layer.metadata, PROVENANCE_KEY: facts}
+            if facts["estimate"] != estimate and layer.name.endswith(f": {estimate}"):
+                layer.name = layer.name.removesuffix(estimate) + facts["estimate"]
+
+    def _tell_scale(self, event: Any) -> None:
+        if not self._own_change:
+            self.rescaled.emit(float(event.source.contrast_limits[1]))
+
+
+def percentile(maps: Sequence[npt.NDArray[Any]], share: float = 95.0) -> float:
+    """What so many percent of the errors in all maps stay below, whatever their sign.
+
+    Parameters
+    ----------
+    maps : sequence of ndarray
+        NaN do not count. Of large maps every so many pixel is taken.
+    share : float
+        In percent.
+
+    Returns
+    -------
+    float
+        Above 0, also where there is no error.
+    """
+    step = max(1, int(np.ceil(np.sqrt(sum(values.size for values in maps) / SAMPLE))))
+    sample = np.concatenate([np.abs(values[..., ::step, ::step]).ravel() for values in maps] or [np.zeros(1)])
+    known = sample[np.isfinite(sample)]
+    return max(1e-6, float(np.percentile(known, share))) if known.size else 1.0
+
+
+def _same_bands(layer: Image, properties: dict[str, Any]) -> bool:
+    return bool(np.array_equal(layer.metadata.get(WAVELENGTHS_KEY), properties["metadata"].get(WAVELENGTHS_KEY)))
+
+
+def _on_the_axis_of(estimate: Image, properties: dict[str, Any]) -> dict[str, Any]:
+    """Where bands are numbered because they are uneven, give the common ones the numbers that they have in the estimate."""
+    if properties["axis_labels"][0] == "wavelength":
+        return properties
+    common, all_bands = properties["metadata"][WAVELENGTHS_KEY], layer_wavelengths(estimate).tolist()
+    first = all_bands.index(common[0]) if common[0] in all_bands else 0
+    if all_bands[first : first + len(common)] != list(common):
+        return properties
+    return properties | {"translate": (first, *properties["translate"][1:])}

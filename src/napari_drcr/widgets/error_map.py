@@ -1,0 +1,332 @@
+"""The dock widget Error map: where, and in which bands, an estimate is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import napari
+import numpy.typing as npt
+import xarray as xr
+from napari.layers import Image, Shapes
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+
+from napari_drcr.widgets.controls import offer, wrapped_label
+from napari_drcr.widgets.dock import Dock
+from napari_drcr.widgets.error_layers import ErrorLayers, Measure, map_facts
+from napari_drcr.widgets.error_map_panel import BANDS, MEAN, MapPanel
+from napari_drcr.widgets.error_pairs import Pair, Pairs, Summary
+from napari_drcr.widgets.error_runs import ErrorRuns
+from napari_drcr.widgets.error_tables import WorstTable
+from napari_drcr.widgets.error_work import News
+from napari_drcr.widgets.likely_pairs import model_of, unfit
+from napari_drcr.widgets.navigation import current_wavelength, fly_to, go_to_wavelength
+from napari_drcr.widgets.shape_regions import Region, RegionWatch, regions_of
+from napari_drcr.widgets.truth_choice import PairChoice
+
+CALM = 300
+"""How long, in ms, nothing must have changed before maps that are there are made anew."""
+
+
+class ErrorMap(Dock):
+    """Map how far estimates are from their truth, band by band, and list where they are furthest.
+
+    Maps are made in a thread. Those that are there follow metric and floor, so that all maps always show the same; the maps of
+    several estimates share one colour scale. Closing the dock leaves the maps, and reopening finds them again.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where the cubes come from and the maps go.
+
+    Attributes
+    ----------
+    choice : PairChoice
+        The estimate and its truth.
+    panel : MapPanel
+        The other controls, and what they show.
+    worst : WorstTable
+        The worst pixels of the chosen estimate.
+    tabs : QTabWidget
+        What is below the choosers.
+    maps : ErrorLayers
+        The layers.
+    pixel_chosen : Signal(object, int, int)
+        The layer of the truth, and row and column of one of the worst pixels, whose spectrum is asked for.
+    """
+
+    TITLE = "Error map"
+    pixel_chosen = Signal(object, int, int)
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self._fresh: Pair | None = None
+        self._sentence = ""
+        self.maps = ErrorLayers(viewer)
+        self._pairs = Pairs(self.maps)
+        self.choice = PairChoice(viewer, self._pairs.truth_of)
+        self.panel = MapPanel()
+        self.worst = WorstTable()
+        self._worst_of = wrapped_label("")
+        self._later = QTimer(self, singleShot=True, interval=CALM)
+        self._watch = RegionWatch(self)
+        self._runs = ErrorRuns(self, lambda: (self.panel.measure, self.panel.score_floor), self._regions, self._refuse)
+        self._lay_out()
+        self._connect()
+        self._reopen()
+        self._refresh()
+
+    def _lay_out(self) -> None:
+        worst = QWidget()
+        column = QVBoxLayout(worst)
+        column.addWidget(self._worst_of)
+        column.addWidget(self.worst)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self.panel, "Map")
+        self.tabs.addTab(worst, "Worst pixels")
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.choice)
+        layout.addWidget(self.tabs, 1)
+        self.panel.plot.set_theme(self._viewer.theme)
+        self._show_pairs()
+
+    def _connect(self) -> None:
+        panel = self.panel
+        self.choice.changed.connect(self._change_pair)
+        self.choice.said.connect(self._say)
+        self.choice.failed.connect(self._refuse)
+        panel.metric_choice.changed.connect(self._change_metric)
+        panel.floor.valueChanged.connect(self._change_measure)
+        panel.kind.changed.connect(self._show_maps)
+        panel.scale.changed.connect(self._rescale)
+        panel.regions.changed.connect(self._change_regions)
+        panel.button.clicked.connect(self._toggle)
+        panel.plot.wavelength_clicked.connect(self._go_to)
+        self.maps.rescaled.connect(panel.scale.take)
+        self.worst.chosen.connect(self._fly_to)
+        self._later.timeout.connect(self._map_again)
+        self._watch.changed.connect(self._score_again)
+        self._runs.made.connect(self._take)
+        self._runs.ended.connect(self._end)
+        self.follow_layers(self._refresh)
+        self.follow(self._viewer.dims.events.point, self._mark_wavelength)
+        self.follow(self._viewer.canvas.grid.events.enabled, self._show_maps)
+        self.follow(self._viewer.events.theme, self._change_theme)
+
+    @property
+    def truth(self) -> Image | None:
+        """The chosen truth."""
+        return self.choice.truth.value
+
+    @property
+    def estimates(self) -> list[Image]:
+        """The estimates that are mapped; if there are none, the chosen one."""
+        chosen = self.choice.estimate.value
+        return [pair.estimate for pair in self._pairs] or ([] if chosen is None else [chosen])
+
+    @property
+    def running(self) -> bool:
+        """Whether errors are being mapped or scored."""
+        return self._runs.running
+
+    def run(self) -> None:
+        """Map the errors of the chosen pair."""
+        estimate, truth = self.choice.pair
+        if sentence := unfit(estimate, truth):
+            self._say(sentence)
+            return
+        self._fresh = self._pairs.of(estimate, truth)
+        self._start([self._fresh])
+
+    def cancel(self) -> None:
+        """End the work at its next band; what is shown already stays."""
+        self._later.stop()
+        self._runs.cancel()
+        if self.running:
+            self.panel.button.setEnabled(False)
+            self._say("Cancelling\N{HORIZONTAL ELLIPSIS}")
+
+    def let_go(self) -> None:
+        """Cancel the work, give the colours of the maps free, and leave no callback behind."""
+        self._later.stop()
+        self._runs.let_go()
+        self.choice.let_go()
+        self._watch.let_go()
+        self.maps.unlink()
+        super().let_go()
+
+    def _toggle(self) -> None:
+        if self.running:
+            self.cancel()
+        else:
+            self.run()
+
+    def _start(self, to_map: Iterable[Pair] = (), to_score: Iterable[Pair] = ()) -> None:
+        self._runs.start(to_map, to_score)
+        if self.running:
+            self.panel.show_running(True)
+            self._say("")
+
+    def _take(self, pair: Pair, what: News) -> None:
+        if pair not in self._pairs:
+            return
+        if isinstance(what, xr.DataArray):
+            self._put(pair, what)
+            return
+        if isinstance(what, Summary):
+            pair.summary = what
+        else:
+            pair.rows = what
+        self._show_pairs()
+
+    def _put(self, pair: Pair, values: xr.DataArray) -> None:
+        measure, estimate, fresh = self.panel.measure, pair.estimate, pair is self._fresh
+        before = self.maps.all(estimate)
+        kind = MEAN if measure.metric == "sam" else self.panel.kind.value
+        visible = values.ndim == kind and (fresh or any(layer.visible for layer in before))
+        if measure.metric == "sam":
+            self.maps.drop(estimate, BANDS)
+        facts = {
+            **measure._asdict(),
+            "truth": pair.truth.name,
+            "estimate": estimate.name,
+            "model": model_of(estimate),
+            "left_out_share": values.attrs["left_out_share"],
+        }
+        limits = self.panel.scale.limits(self._values() or [values.values])
+        self.maps.put(values, estimate, facts, limits, visible=visible, select=fresh and visible)
+        if visible and (fresh or self.maps.all(estimate) != before):
+            self.maps.show(estimate, kind)
+        if values.ndim == BANDS or measure.metric == "sam":
+            self._rescale()
+
+    def _values(self) -> list[npt.NDArray[Any]]:
+        """Of the maps of the present metric: those of each band, and where there are none, those over all."""
+        maps = [layer for layer in self.maps.all() if (map_facts(layer) or {})["metric"] == self.panel.metric_choice.value]
+        return [layer.data for layer in maps if layer.ndim == BANDS] or [layer.data for layer in maps]
+
+    def _rescale(self) -> None:
+        self.maps.set_limits(self.panel.metric_choice.value, self.panel.scale.limits(self._values()))
+
+    def _show_maps(self, _event: Any = None) -> None:
+        if self.choice.estimate.value is not None:
+            self.maps.show(self.choice.estimate.value, self.panel.kind.value)
+
+    def _show_pairs(self) -> None:
+        """Show what is known about the mapped pairs, and more about the chosen one."""
+        pairs = [pair for pair in self._pairs if pair.summary is not None]
+        chosen = self._pairs.get(self.choice.estimate.value)
+        self.panel.show_pairs(pairs, chosen)
+        summary = None if chosen is None else chosen.summary
+        name = "error" if summary is None else summary.measure.mean_name
+        self.worst.show_pixels(() if summary is None else summary.worst, name)
+        self._worst_of.setText(
+            "Map the errors of a pair to see where they are largest."
+            if chosen is None or summary is None
+            else f"Where the {name} of {chosen.estimate.name} is largest, one pixel for each place. Click one to go there."
+        )
+
+    def _change_metric(self) -> None:
+        self.panel.scale.set_metric(self.panel.metric_choice.value)
+        self._change_measure()
+
+    def _change_measure(self) -> None:
+        self.panel.enable()
+        if self.running:
+            self._map_again()
+        elif any(self._pairs):
+            self._later.start()
+
+    def _map_again(self) -> None:
+        self._start(self._pairs)
+
+    def _change_pair(self) -> None:
+        estimate, truth = self.choice.pair
+        known = self._pairs.truth_of(estimate)
+        if known is not None and known is not truth and not unfit(estimate, truth):
+            self._pairs.of(estimate, truth)
+            self._later.start()
+        self._show_maps()
+        self._show_pairs()
+        self._mark_wavelength()
+        self._update_button()
+
+    def _refresh(self, _event: Any = None) -> None:
+        """Follow the list of layers."""
+        layers = self._viewer.layers
+        self.maps.follow_names()
+        for pair in self._pairs.drop_gone(layers):
+            self._runs.forget(pair)
+        self.maps.link()
+        shapes = [(layer.name, layer) for layer in layers if isinstance(layer, Shapes)]
+        offer(self.panel.regions, [("none", None), *shapes])
+        self.choice.refresh()
+        self._show_pairs()
+        self._mark_wavelength()
+        self._update_button()
+
+    def _reopen(self) -> None:
+        """Find the maps that are there, from before the dock was closed, and what they show."""
+        maps = self.maps.all()
+        if maps:
+            shown = next((layer for layer in reversed(maps) if layer.visible), maps[-1])
+            facts = map_facts(shown) or {}
+            self.panel.restore(Measure(facts["metric"], facts["floor"]), shown.ndim, shown.contrast_limits[1])
+            self._pairs.find(self._viewer.layers)
+            self._start(self._pairs)
+
+    def _change_regions(self) -> None:
+        self._watch.watch(self.panel.regions.value)
+        self._score_again()
+
+    def _score_again(self) -> None:
+        self._start(to_score=self._pairs)
+
+    def _regions(self, pair: Pair) -> list[Region]:
+        shapes = self.panel.regions.value
+        return [] if shapes is None else regions_of(shapes, pair.estimate)
+
+    def _go_to(self, nanometres: float) -> None:
+        if self.choice.estimate.value is not None:
+            go_to_wavelength(self._viewer, self.choice.estimate.value, nanometres)
+
+    def _mark_wavelength(self, _event: Any = None) -> None:
+        layer = self.choice.estimate.value
+        self.panel.plot.set_wavelength(None if layer is None else current_wavelength(self._viewer, layer))
+
+    def _fly_to(self, y: int, x: int) -> None:
+        pair = self._pairs.get(self.choice.estimate.value)
+        if pair is not None:
+            fly_to(self._viewer, pair.estimate, y, x)
+            self.pixel_chosen.emit(pair.truth, y, x)
+
+    def _change_theme(self, _event: Any = None) -> None:
+        self.panel.plot.set_theme(self._viewer.theme)
+
+    def _refuse(self, sentence: str) -> None:
+        self._say(sentence)
+        show_error(sentence)
+
+    def _say(self, sentence: str) -> None:
+        self.panel.say(self.panel.status, sentence)
+
+    def _update_button(self) -> None:
+        if self.running:
+            return
+        sentence = unfit(*self.choice.pair)
+        self.panel.button.setDisabled(bool(sentence))
+        self.panel.button.setToolTip(sentence)
+        if sentence or self.panel.status.text() == self._sentence:
+            self._say(sentence)
+        self._sentence = sentence
+
+    def _end(self) -> None:
+        self.panel.show_running(False)
+        self.panel.say(self.panel.notice, " ".join(self._runs.notices))
+        if self._runs.cancelled:
+            self._say("Cancelled.")
+        self._fresh = None
+        self._pairs.drop_unmapped()
+        self._update_button()

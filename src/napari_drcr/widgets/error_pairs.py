@@ -1,0 +1,127 @@
+"""The pairs of estimate and truth that the dock Error map maps, and what is known about each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_drcr.metrics import WorstPixel
+from napari_drcr.widgets.error_layers import ErrorLayers, Measure, map_facts
+from napari_drcr.widgets.error_tables import ScoreRow
+from napari_drcr.widgets.layers import is_cube_layer
+from napari_drcr.widgets.marks import PALETTE, free_colour
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from napari.layers import Image, Layer
+
+
+@dataclass(eq=False)
+class Pair:
+    """An estimate, its truth, and what is known about their difference."""
+
+    estimate: Image
+    truth: Image
+    colour: str
+    summary: Summary | None = None
+    rows: list[ScoreRow] = field(default_factory=list)
+
+
+class Summary(NamedTuple):
+    """What the dock shows beside the maps."""
+
+    measure: Measure
+    wavelengths: npt.NDArray[np.float64]
+    """Of the bands that both cubes have, in nm."""
+    curve: xr.DataArray | None
+    """One error per band, except of spectral angles."""
+    worst: list[WorstPixel]
+    left_out: float
+    """Share of the entries, of spectral angles that of the pixels; `clipped` is a part of it."""
+    clipped: float
+
+    def describe(self) -> str:
+        """Say what was compared, and what was left out."""
+        nm = self.wavelengths
+        bands = "1 band" if nm.size == 1 else f"{nm.size} bands"
+        said = f"Compared over {nm[0]:g}\N{EN DASH}{nm[-1]:g} nm, {bands}."
+        if self.left_out:
+            kind = "without an angle" if self.measure.metric == "sam" else _below(self.measure.floor)
+            parts = ((self.left_out - self.clipped, kind), (self.clipped, "clipped"))
+            why = ", ".join(f"{_percent(share)} {reason}" for share, reason in parts if share > 1e-9)
+            share = _percent(self.left_out)
+            said += f" {share[0].upper()}{share[1:]} left out: {why}."
+        return said
+
+
+def _percent(share: float) -> str:
+    return (f"{100 * share:.1f} %" if share >= 0.0005 else "under 0.1 %").replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _below(floor: float | None) -> str:
+    return f"below the floor {floor:g}" if floor else "not above 0"
+
+
+class Pairs:
+    """One pair for each mapped estimate, in the order in which they were first mapped.
+
+    Parameters
+    ----------
+    maps : ErrorLayers
+        Their layers.
+    """
+
+    def __init__(self, maps: ErrorLayers) -> None:
+        self._maps = maps
+        self._pairs: dict[Image, Pair] = {}
+
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(list(self._pairs.values()))
+
+    def __contains__(self, pair: Pair) -> bool:
+        return self._pairs.get(pair.estimate) is pair
+
+    def get(self, estimate: Image | None) -> Pair | None:
+        """The pair of an estimate, if it has one."""
+        return None if estimate is None else self._pairs.get(estimate)
+
+    def truth_of(self, estimate: Image | None) -> Image | None:
+        """The truth that an estimate is compared with, if it is."""
+        pair = self.get(estimate)
+        return None if pair is None else pair.truth
+
+    def of(self, estimate: Image, truth: Image) -> Pair:
+        """The pair of an estimate and a truth, in place of one with another truth."""
+        known = self.get(estimate)
+        if known is None or known.truth is not truth:
+            colour = free_colour([pair.colour for pair in self], PALETTE) if known is None else known.colour
+            self._pairs[estimate] = known = Pair(estimate, truth, colour)
+        return known
+
+    def drop_gone(self, layers: Sequence[Layer]) -> list[Pair]:
+        """Forget and return the pairs one of whose cubes is gone, or all of whose maps."""
+        gone = [
+            pair
+            for pair in self
+            if pair.estimate not in layers
+            or pair.truth not in layers
+            or (pair.summary is not None and not self._maps.all(pair.estimate))
+        ]
+        for pair in gone:
+            del self._pairs[pair.estimate]
+        return gone
+
+    def drop_unmapped(self) -> None:
+        """Forget the pairs that have no map, since their work was cancelled or failed."""
+        self._pairs = {estimate: pair for estimate, pair in self._pairs.items() if self._maps.all(estimate)}
+
+    def find(self, layers: Sequence[Layer]) -> None:
+        """Take up the pairs whose maps and cubes are there already."""
+        cubes = {layer.name: layer for layer in layers if is_cube_layer(layer)}
+        for facts in filter(None, map(map_facts, self._maps.all())):
+            if facts["estimate"] in cubes and facts["truth"] in cubes:
+                self.of(cubes[facts["estimate"]], cubes[facts["truth"]])

@@ -1,0 +1,138 @@
+"""The tables of the dock Error map: scores of images and regions, and the worst pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from qtpy.QtCore import QSize, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem
+
+from napari_drcr.metrics import Scores, WorstPixel, metric_name
+
+SWATCH = 10
+"""Side of the square that shows a curve's colour, in pixels of the screen."""
+MOST_ROWS = 8
+"""Of the table of scores, before it scrolls."""
+
+
+class ScoreRow(NamedTuple):
+    """Scores of an estimate somewhere, or why there are none."""
+
+    estimate: str
+    colour: str
+    floor: float | None
+    """Of the MRAE."""
+    where: str
+    scores: Scores | None
+    reason: str = ""
+
+
+def _cell(text: str, tooltip: str = "", *, number: bool = True) -> QTableWidgetItem:
+    item = QTableWidgetItem(text)
+    item.setToolTip(tooltip)
+    if number:
+        item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    return item
+
+
+def _swatch(colour: str) -> QIcon:
+    square = QPixmap(SWATCH, SWATCH)
+    square.fill(QColor(colour))
+    return QIcon(square)
+
+
+class _Table(QTableWidget):
+    """A table to read, as wide as its dock."""
+
+    def __init__(self, columns: int) -> None:
+        super().__init__(0, columns)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(22)
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.horizontalHeader().setHighlightSections(False)
+        self.setIconSize(QSize(SWATCH, SWATCH))
+
+
+class ScoreTable(_Table):
+    """MRAE, RMSE and SAM of every mapped estimate, over the image and each region."""
+
+    def __init__(self) -> None:
+        super().__init__(4)
+        header = self.horizontalHeader()
+        for column in (1, 2, 3):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.show_scores([])
+
+    def show_scores(self, rows: Sequence[ScoreRow]) -> None:
+        """Show these scores in place of the others.
+
+        Parameters
+        ----------
+        rows : sequence of ScoreRow
+            In this order; those whose MRAE has not the floor of the last are left out, being about to be made anew.
+        """
+        floor = rows[-1].floor if rows else None
+        rows = [row for row in rows if row.floor == floor]
+        self.setHorizontalHeaderLabels(["Where", metric_name("mrae", floor), "RMSE", "SAM"])
+        self.setRowCount(len(rows))
+        for number, row in enumerate(rows):
+            tooltip = f"{row.where}, {row.estimate}"
+            tooltip += f": {row.reason}" if row.scores is None else f": {row.scores.pixels} pixels"
+            where = _cell(row.where, tooltip, number=False)
+            where.setIcon(_swatch(row.colour))
+            self.setItem(number, 0, where)
+            values = (np.nan,) * 3 if row.scores is None else row.scores[:3]
+            for column, (value, unit) in enumerate(zip(values, ("", "", "°"), strict=True), start=1):
+                text = "\N{EN DASH}" if np.isnan(value) else f"{value:.4f}" if not unit else f"{value:.2f}{unit}"
+                self.setItem(number, column, _cell(text, tooltip))
+        shown = min(max(len(rows), 1), MOST_ROWS)
+        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + shown * 22 + 4)
+
+
+class WorstTable(_Table):
+    """The worst pixels of a map.
+
+    Attributes
+    ----------
+    chosen : Signal(int, int)
+        Row and column of the pixel that was clicked, or entered with the keyboard.
+    """
+
+    chosen = Signal(int, int)
+
+    def __init__(self) -> None:
+        super().__init__(3)
+        self._pixels: Sequence[WorstPixel] = ()
+        self.cellClicked.connect(self._choose)
+        self.cellActivated.connect(self._choose)
+        self.show_pixels((), "error")
+
+    def show_pixels(self, pixels: Sequence[WorstPixel], error: str) -> None:
+        """Show these pixels in place of the others.
+
+        Parameters
+        ----------
+        pixels : sequence of WorstPixel
+            The worst first.
+        error : str
+            What kind of error theirs is.
+        """
+        self._pixels = tuple(pixels)
+        self.setHorizontalHeaderLabels(["y", "x", error])
+        self.clearSelection()
+        self.setRowCount(len(pixels))
+        for number, pixel in enumerate(pixels):
+            for column, text in enumerate((str(pixel.y), str(pixel.x), f"{pixel.error:.4g}")):
+                self.setItem(number, column, _cell(text, "Click to go there and to see the spectrum."))
+
+    def _choose(self, row: int, _column: int) -> None:
+        if row < len(self._pixels):
+            self.chosen.emit(self._pixels[row].y, self._pixels[row].x)

@@ -1,0 +1,192 @@
+"""Which estimate is compared with which truth: two choosers, the likeliest pair first, and a file button."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import napari
+from magicgui.widgets import ComboBox
+from napari.layers import Image
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+
+from napari_drcr.io import CUBE_SUFFIXES, read_cube
+from napari_drcr.widgets.background import Background
+from napari_drcr.widgets.controls import offer
+from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer, show_wavelength
+from napari_drcr.widgets.likely_pairs import likeliest_pair, likeliest_truth, model_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+NOTHING = "none"
+"""What a chooser says as long as there is nothing likely to choose."""
+
+
+class PairChoice(QWidget):
+    """Choosers of an estimate and of its truth.
+
+    As long as nobody has chosen, the likeliest pair is; whoever chooses an estimate gets its likeliest truth with it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose layers are offered, and where a file is added.
+    known_truth : callable
+        Gives the truth that an estimate is already compared with, or None.
+
+    Attributes
+    ----------
+    estimate, truth : magicgui.widgets.ComboBox
+        None, and all cube layers, estimates first in the one, last in the other.
+    file_button : QPushButton
+        Opens a file as the truth.
+    changed : Signal()
+        Another pair is chosen.
+    said : Signal(str)
+        How the opening of a file goes.
+    failed : Signal(str)
+        Why a file was not opened.
+    """
+
+    changed = Signal()
+    said = Signal(str)
+    failed = Signal(str)
+
+    def __init__(self, viewer: napari.viewer.Viewer, known_truth: Callable[[Image], Image | None]) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._known_truth = known_truth
+        self._background = Background(self, self.failed.emit, self._note, task="Reading the file")
+        self._notices: list[str] = []
+        self._chosen = False
+        self.estimate = ComboBox(choices=[], label="Reconstruction", tooltip="The cube whose errors are looked for.")
+        self.truth = ComboBox(choices=[], label="Ground truth", tooltip="The cube that is taken as right.")
+        self.file_button = QPushButton("File\N{HORIZONTAL ELLIPSIS}")
+        self.file_button.setToolTip(f"Open a true cube: {', '.join(CUBE_SUFFIXES)}")
+        self.file_button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        row = QHBoxLayout()
+        row.addWidget(self.truth.native)
+        row.addWidget(self.file_button)
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow(self.estimate.label, self.estimate.native)
+        form.addRow(self.truth.label, row)
+        for chooser in (self.estimate, self.truth):
+            box = chooser.native
+            box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(10)
+            box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.estimate.native.activated.connect(self._choose_estimate)
+        self.truth.native.activated.connect(self._choose_truth)
+        for chooser in (self.estimate, self.truth):
+            chooser.changed.connect(self._tell)
+        self.file_button.clicked.connect(self._ask_for_file)
+        self.refresh()
+
+    @property
+    def pair(self) -> tuple[Image | None, Image | None]:
+        """The chosen estimate and truth."""
+        return self.estimate.value, self.truth.value
+
+    def refresh(self) -> None:
+        """Offer the cube layers that there are now."""
+        layers = self._viewer.layers
+        cubes = [layer for layer in reversed(layers) if is_cube_layer(layer)]
+        before = self.pair
+        blockers = [chooser.changed.blocked() for chooser in (self.estimate, self.truth)]
+        with blockers[0], blockers[1]:
+            for chooser, last in ((self.estimate, False), (self.truth, True)):
+                ordered = sorted(cubes, key=lambda layer: (model_of(layer) is None) is not last)
+                offer(chooser, [(NOTHING, None), *((layer.name, layer) for layer in ordered)])
+            gone = any(layer is not None and layer not in cubes for layer in before)
+            if not self._chosen or gone:
+                self._chosen = False
+                self._set(*likeliest_pair(layers))
+            self._tell_names()
+        if self.pair != before:
+            self.changed.emit()
+
+    def choose(self, estimate: Image, truth: Image | None = None) -> None:
+        """Choose a pair.
+
+        Parameters
+        ----------
+        estimate : napari.layers.Image
+            A cube layer of the viewer.
+        truth : napari.layers.Image, optional
+            Its truth; by default the one it is compared with already, else the likeliest.
+        """
+        before = self.pair
+        self._chosen = True
+        with self.estimate.changed.blocked(), self.truth.changed.blocked():
+            self._set(estimate, truth or self._known_truth(estimate) or likeliest_truth(estimate, self._viewer.layers))
+        if self.pair != before:
+            self.changed.emit()
+
+    def open_truth(self, path: str | Path) -> None:
+        """Read a file in a thread, add it as a layer and choose it as the truth.
+
+        Parameters
+        ----------
+        path : str or Path
+            What `napari_drcr.io.read_cube` reads.
+        """
+        self.said.emit(f"Reading {Path(path).name}\N{HORIZONTAL ELLIPSIS}")
+        self._notices = []
+        self._background.run(read_cube, Path(path), done=self._add_truth)
+
+    @property
+    def reading(self) -> bool:
+        """Whether a file is being read."""
+        return self._background.running
+
+    def let_go(self) -> None:
+        """Add no file that is still being read."""
+        self._background.let_go()
+
+    def _set(self, estimate: Image | None, truth: Image | None) -> None:
+        for chooser, layer in ((self.estimate, estimate), (self.truth, truth)):
+            if layer in chooser.choices:
+                chooser.value = layer
+        self._tell_names()
+
+    def _tell_names(self) -> None:
+        for chooser in (self.estimate, self.truth):
+            chooser.native.setToolTip(chooser.tooltip if chooser.value is None else chooser.value.name)
+
+    def _tell(self) -> None:
+        self.changed.emit()
+
+    def _choose_estimate(self, _row: int) -> None:
+        if self.estimate.value is not None:
+            self.choose(self.estimate.value)
+
+    def _choose_truth(self, _row: int) -> None:
+        self._chosen = True
+        self._tell_names()
+
+    def _ask_for_file(self) -> None:
+        kinds = f"Cubes ({' '.join('*' + suffix for suffix in CUBE_SUFFIXES)});;All files (*)"
+        path, _ = QFileDialog.getOpenFileName(self, "Open the true cube", "", kinds)
+        if path:
+            self.open_truth(path)
+
+    def _add_truth(self, cube: xr.DataArray) -> None:
+        values, properties, _ = cube_to_layer_data(cube)
+        layer = Image(values, **properties)
+        selected = set(self._viewer.layers.selection)
+        self._viewer.add_layer(layer)
+        self._viewer.layers.selection = selected or {layer}
+        show_wavelength(self._viewer)
+        self.said.emit(" ".join(self._notices))
+        if self.estimate.value is not None:
+            self.choose(self.estimate.value, layer)
+
+    def _note(self, notice: str) -> None:
+        if notice not in self._notices:
+            self._notices.append(notice)
