@@ -141,11 +141,7 @@ def _inside(corners: npt.NDArray[Any], y: npt.NDArray[Any], x: npt.NDArray[Any])
 
 
 def _band_blocks(cube: xr.DataArray) -> Iterator[slice]:
-    """Bands to be read at once: as a lazy cube is cut into chunks, else a few at a time."""
-    bands = cube.shape[0]
+    """Bands to be read at once, so many that memory stays bounded however large the region."""
     step = max(1, BLOCK_VALUES // (cube.shape[1] * cube.shape[2]))
-    sizes = cube.chunks[0] if cube.chunks else [min(step, bands - first) for first in range(0, bands, step)]
-    first = 0
-    for size in sizes:
-        yield slice(first, first + size)
-        first += size
+    for first in range(0, cube.shape[0], step):
+        yield slice(first, first + step)
