@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from napari.experimental import link_layers, unlink_layers
 from napari.layers import Image, Layer
-from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_drcr.metrics import metric_name
 from napari_drcr.widgets.layers import MAP_KEY, PROVENANCE_KEY, WAVELENGTHS_KEY, layer_wavelengths, map_to_layer_data

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 from napari.layers import Image, Shapes
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_drcr.widgets.controls import offer, wrapped_label
@@ -21,7 +21,8 @@ from napari_drcr.widgets.error_pairs import Pair, Pairs, Summary
 from napari_drcr.widgets.error_runs import ErrorRuns
 from napari_drcr.widgets.error_tables import WorstTable
 from napari_drcr.widgets.error_work import News
-from napari_drcr.widgets.likely_pairs import model_of, unfit
+from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
+from napari_drcr.widgets.likely_pairs import unfit
 from napari_drcr.widgets.navigation import current_wavelength, fly_to, go_to_wavelength
 from napari_drcr.widgets.shape_regions import Region, RegionWatch, regions_of
 from napari_drcr.widgets.truth_choice import PairChoice
@@ -55,10 +56,13 @@ class ErrorMap(Dock):
         The layers.
     pixel_chosen : Signal(object, int, int)
         The layer of the truth, and row and column of one of the worst pixels, whose spectrum is asked for.
+    changed : Signal()
+        Another pair is chosen, or the list of layers has changed.
     """
 
     TITLE = "Error map"
     pixel_chosen = Signal(object, int, int)
+    changed = Signal()
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
@@ -116,15 +120,30 @@ class ErrorMap(Dock):
         self.follow(self._viewer.events.theme, self._change_theme)
 
     @property
+    def estimate(self) -> Image | None:
+        """The chosen estimate."""
+        return self.choice.estimate.value
+
+    @property
     def truth(self) -> Image | None:
         """The chosen truth."""
         return self.choice.truth.value
 
     @property
     def estimates(self) -> list[Image]:
-        """The estimates that are mapped; if there are none, the chosen one."""
-        chosen = self.choice.estimate.value
-        return [pair.estimate for pair in self._pairs] or ([] if chosen is None else [chosen])
+        """The cube layers that can be compared with the chosen truth: the chosen one, and those that a model made."""
+        return [
+            layer
+            for layer in self._viewer.layers
+            if is_cube_layer(layer)
+            and (layer is self.choice.estimate.value or model_of_layer(layer) is not None)
+            and layer is not self.truth
+        ]
+
+    @property
+    def floor(self) -> float:
+        """Of relative errors; 0 for none."""
+        return self.panel.floor.value()
 
     @property
     def running(self) -> bool:
@@ -192,7 +211,7 @@ class ErrorMap(Dock):
             **measure._asdict(),
             "truth": pair.truth.name,
             "estimate": estimate.name,
-            "model": model_of(estimate),
+            "model": model_of_layer(estimate),
             "left_out_share": values.attrs["left_out_share"],
         }
         limits = self.panel.scale.limits(self._values() or [values.values])
@@ -252,6 +271,7 @@ class ErrorMap(Dock):
         self._show_pairs()
         self._mark_wavelength()
         self._update_button()
+        self.changed.emit()
 
     def _refresh(self, _event: Any = None) -> None:
         """Follow the list of layers."""
@@ -266,6 +286,7 @@ class ErrorMap(Dock):
         self._show_pairs()
         self._mark_wavelength()
         self._update_button()
+        self.changed.emit()
 
     def _reopen(self) -> None:
         """Find the maps that are there, from before the dock was closed, and what they show."""
@@ -294,7 +315,9 @@ class ErrorMap(Dock):
 
     def _mark_wavelength(self, _event: Any = None) -> None:
         layer = self.choice.estimate.value
-        self.panel.plot.set_wavelength(None if layer is None else current_wavelength(self._viewer, layer))
+        # The slider is told of a removal before the dock is.
+        known = layer is not None and layer in self._viewer.layers
+        self.panel.plot.set_wavelength(current_wavelength(self._viewer, layer) if known else None)
 
     def _fly_to(self, y: int, x: int) -> None:
         pair = self._pairs.get(self.choice.estimate.value)
