@@ -11,15 +11,16 @@ import xarray as xr
 from napari.layers import Image, Shapes
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout
 
-from napari_drcr.widgets.controls import offer, wrapped_label
+from napari_drcr.widgets.controls import offer
 from napari_drcr.widgets.dock import Dock
-from napari_drcr.widgets.error_layers import ErrorLayers, Measure, map_facts
+from napari_drcr.widgets.error_layers import ErrorLayers
 from napari_drcr.widgets.error_map_panel import BANDS, MEAN, MapPanel
+from napari_drcr.widgets.error_measure import Measure, map_facts
 from napari_drcr.widgets.error_pairs import Pair, Pairs, Summary
 from napari_drcr.widgets.error_runs import ErrorRuns
-from napari_drcr.widgets.error_tables import WorstTable
+from napari_drcr.widgets.error_tables import WorstPanel
 from napari_drcr.widgets.error_work import News
 from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
 from napari_drcr.widgets.likely_pairs import unfit
@@ -72,8 +73,8 @@ class ErrorMap(Dock):
         self._pairs = Pairs(self.maps)
         self.choice = PairChoice(viewer, self._pairs.truth_of)
         self.panel = MapPanel()
-        self.worst = WorstTable()
-        self._worst_of = wrapped_label("")
+        self._worst_panel = WorstPanel()
+        self.worst = self._worst_panel.table
         self._later = QTimer(self, singleShot=True, interval=CALM)
         self._watch = RegionWatch(self)
         self._runs = ErrorRuns(self, lambda: (self.panel.measure, self.panel.score_floor), self._regions, self._refuse)
@@ -83,13 +84,9 @@ class ErrorMap(Dock):
         self._refresh()
 
     def _lay_out(self) -> None:
-        worst = QWidget()
-        column = QVBoxLayout(worst)
-        column.addWidget(self._worst_of)
-        column.addWidget(self.worst)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.panel, "Map")
-        self.tabs.addTab(worst, "Worst pixels")
+        self.tabs.addTab(self._worst_panel, "Worst pixels")
         layout = QVBoxLayout(self)
         layout.addWidget(self.choice)
         layout.addWidget(self.tabs, 1)
@@ -207,13 +204,7 @@ class ErrorMap(Dock):
         visible = values.ndim == kind and (fresh or any(layer.visible for layer in before))
         if measure.metric == "sam":
             self.maps.drop(estimate, BANDS)
-        facts = {
-            **measure._asdict(),
-            "truth": pair.truth.name,
-            "estimate": estimate.name,
-            "model": model_of_layer(estimate),
-            "left_out_share": values.attrs["left_out_share"],
-        }
+        facts = pair.facts(measure, values.attrs["left_out_share"])
         limits = self.panel.scale.limits(self._values() or [values.values])
         self.maps.put(values, estimate, facts, limits, visible=visible, select=fresh and visible)
         if visible and (fresh or self.maps.all(estimate) != before):
@@ -239,13 +230,10 @@ class ErrorMap(Dock):
         chosen = self._pairs.get(self.choice.estimate.value)
         self.panel.show_pairs(pairs, chosen)
         summary = None if chosen is None else chosen.summary
-        name = "error" if summary is None else summary.measure.mean_name
-        self.worst.show_pixels(() if summary is None else summary.worst, name)
-        self._worst_of.setText(
-            "Map the errors of a pair to see where they are largest."
-            if chosen is None or summary is None
-            else f"Where the {name} of {chosen.estimate.name} is largest, one pixel for each place. Click one to go there."
-        )
+        if chosen is None or summary is None:
+            self._worst_panel.show_pixels((), "error", "")
+        else:
+            self._worst_panel.show_pixels(summary.worst, summary.measure.mean_name, chosen.estimate.name)
 
     def _change_metric(self) -> None:
         self.panel.scale.set_metric(self.panel.metric_choice.value)

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_drcr.widgets.colour_scale import ColourScale
 from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.error_layers import Measure
+from napari_drcr.widgets.error_measure import Measure
 from napari_drcr.widgets.error_pairs import Pair
 from napari_drcr.widgets.error_tables import ScoreTable
 from napari_drcr.widgets.layers import model_of_layer
