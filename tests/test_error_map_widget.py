@@ -511,6 +511,12 @@ def test_a_new_name_is_followed(two: ErrorMap, viewer: napari.Viewer, qtbot: QtB
     assert two.maps.all()[1].name == "MRAE@0.1: mine"
 
 
+def test_a_name_given_to_a_map_stays(mapped: ErrorMap, qtbot: QtBot) -> None:
+    mapped.maps.all()[1].name = "for the talk"
+    choose(mapped, "absolute", qtbot)
+    assert [layer.name for layer in mapped.maps.all()] == ["absolute error by band: scene (photo estimate)", "for the talk"]
+
+
 # Beside the maps
 
 

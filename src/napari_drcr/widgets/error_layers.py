@@ -98,14 +98,16 @@ class ErrorLayers(QObject):
             The layer.
         """
         measure = Measure(facts["metric"], facts["floor"])
-        name = f"{measure.band_name if values.ndim == 3 else measure.mean_name}: {estimate.name}"
+        name = _name(measure, values.ndim, estimate)
         old = next((layer for layer in self.all(estimate) if layer.ndim == values.ndim), None)
         data, properties, _ = map_to_layer_data(values, estimate, name=name, facts=facts)
         properties |= {"colormap": COLORMAPS.get(measure.metric, SEQUENTIAL), "contrast_limits": limits}
         if values.ndim == 3:
             properties = _on_the_axis_of(estimate, properties)
         if old is not None and old.data.shape == data.shape and _same_bands(old, properties):
-            changed = map_facts(old)["metric"] != measure.metric  # type: ignore[index]
+            former = map_facts(old) or {}
+            changed = former["metric"] != measure.metric
+            named_by_hand = old.name != _name(Measure(former["metric"], former["floor"]), values.ndim, estimate)
             if changed:
                 self.unlink()
             old.data = data
@@ -114,7 +116,7 @@ class ErrorLayers(QObject):
                 # Its callbacks are gone for the moment, so nobody takes this for a change by hand.
                 old.colormap = properties["colormap"]
                 old.contrast_limits = limits
-            if old.name != name:
+            if old.name != name and not named_by_hand:
                 old.name = name
             layer = old
         else:
@@ -228,6 +230,10 @@ class ErrorLayers(QObject):
     def _tell_scale(self, event: Any) -> None:
         if not self._own_change:
             self.rescaled.emit(float(event.source.contrast_limits[1]))
+
+
+def _name(measure: Measure, ndim: int, estimate: Layer) -> str:
+    return f"{measure.band_name if ndim == 3 else measure.mean_name}: {estimate.name}"
 
 
 def _same_bands(layer: Image, properties: dict[str, Any]) -> bool:
