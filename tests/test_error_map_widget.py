@@ -17,9 +17,9 @@ from qtpy.QtWidgets import QFileDialog
 import napari_drcr as nd
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.metrics import error_cube, mean_map
-from napari_drcr.widgets.error_layers import map_facts, percentile
 from napari_drcr.widgets.error_map import ErrorMap
 from napari_drcr.widgets.error_map_panel import BANDS, MEAN
+from napari_drcr.widgets.error_measure import map_facts, percentile
 from napari_drcr.widgets.layers import cube_to_layer_data
 from napari_drcr.widgets.likely_pairs import NO_ESTIMATE, NO_TRUTH, likeliest_pair
 from napari_drcr.widgets.truth_choice import PairChoice
@@ -509,6 +509,12 @@ def test_a_new_name_is_followed(two: ErrorMap, viewer: napari.Viewer, qtbot: QtB
     settled(two, qtbot)
     assert len(two.maps.all()) == 4
     assert two.maps.all()[1].name == "MRAE@0.1: mine"
+
+
+def test_a_name_given_to_a_map_stays(mapped: ErrorMap, qtbot: QtBot) -> None:
+    mapped.maps.all()[1].name = "for the talk"
+    choose(mapped, "absolute", qtbot)
+    assert [layer.name for layer in mapped.maps.all()] == ["absolute error by band: scene (photo estimate)", "for the talk"]
 
 
 # Beside the maps

@@ -76,6 +76,8 @@ def error_cube(
     first, second = aligned(truth, estimate)
     # Resampled lazily, each of the few bands would read the whole cube anew.
     first, second = (now.compute() if now is not given else now for now, given in ((first, truth), (second, estimate)))
+    if first.chunks and second.chunks:
+        second = second.chunk(first.chunksizes)
     # Compared by place: `align` has made sure of the bands, and nothing else about the coordinates matters.
     bare = [xr.DataArray(cube.variable) for cube in (first, second)]
     entries = partial(_entries, metric=metric, floor=floor, check=check)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy.typing as npt
 from magicgui.widgets import ComboBox
-from qtpy.QtCore import QSignalBlocker, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QSizePolicy, QWidget
 
 from napari_drcr.widgets.controls import offer
-from napari_drcr.widgets.error_layers import percentile
+from napari_drcr.widgets.error_measure import percentile
 
 UNIT, PERCENTILE, FIXED = "unit", "percentile", "fixed"
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from napari.experimental import link_layers, unlink_layers
 from napari.layers import Image, Layer
-from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_drcr.metrics import metric_name
-from napari_drcr.widgets.layers import MAP_KEY, PROVENANCE_KEY, WAVELENGTHS_KEY, layer_wavelengths, map_to_layer_data
+from napari_drcr.widgets.error_measure import Measure, map_facts
+from napari_drcr.widgets.layers import PROVENANCE_KEY, WAVELENGTHS_KEY, layer_wavelengths, map_to_layer_data
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,49 +21,6 @@ COLORMAPS = {"difference": "coolwarm"}
 """Of metrics with a sign, by name; the others get `SEQUENTIAL`. All of them are even steps for the eye."""
 SEQUENTIAL = "magma"
 LINKED = ("contrast_limits", "gamma", "colormap")
-SAMPLE = 400_000
-"""How many values of all maps a percentile is taken of."""
-
-
-class Measure(NamedTuple):
-    """What is mapped: "relative", "absolute", "sam" or "difference", and the floor of relative errors."""
-
-    metric: str
-    floor: float | None
-
-    @property
-    def band_name(self) -> str:
-        """Of the map of each band."""
-        if self.metric == "difference":
-            return "difference by band"
-        return f"{self.metric} error{f' (floor {self.floor:g})' if self.metric == 'relative' and self.floor else ''} by band"
-
-    @property
-    def mean_name(self) -> str:
-        """Of the map over all bands."""
-        if self.metric == "difference":
-            return "mean difference"
-        return metric_name({"relative": "mrae", "absolute": "rmse", "sam": "sam"}[self.metric], self.floor)
-
-
-def map_facts(layer: Layer) -> Mapping[str, Any] | None:
-    """What an error map says about itself.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any.
-
-    Returns
-    -------
-    mapping or None
-        Its ``metadata["napari_drcr"]``, with ``metric``, ``floor``, ``truth``, ``estimate``, ``model`` and ``left_out_share``; None of a
-        layer that is no error map.
-    """
-    facts = layer.metadata.get(PROVENANCE_KEY)
-    if isinstance(layer, Image) and isinstance(facts, dict) and {MAP_KEY, "metric", "floor", "truth", "estimate"} <= set(facts):
-        return facts
-    return None
 
 
 class ErrorLayers(QObject):
@@ -142,14 +98,16 @@ class ErrorLayers(QObject):
             The layer.
         """
         measure = Measure(facts["metric"], facts["floor"])
-        name = f"{measure.band_name if values.ndim == 3 else measure.mean_name}: {estimate.name}"
+        name = _name(measure, values.ndim, estimate)
         old = next((layer for layer in self.all(estimate) if layer.ndim == values.ndim), None)
         data, properties, _ = map_to_layer_data(values, estimate, name=name, facts=facts)
         properties |= {"colormap": COLORMAPS.get(measure.metric, SEQUENTIAL), "contrast_limits": limits}
         if values.ndim == 3:
             properties = _on_the_axis_of(estimate, properties)
         if old is not None and old.data.shape == data.shape and _same_bands(old, properties):
-            changed = map_facts(old)["metric"] != measure.metric  # type: ignore[index]
+            former = map_facts(old) or {}
+            changed = former["metric"] != measure.metric
+            named_by_hand = old.name != _name(Measure(former["metric"], former["floor"]), values.ndim, estimate)
             if changed:
                 self.unlink()
             old.data = data
@@ -158,7 +116,7 @@ class ErrorLayers(QObject):
                 # Its callbacks are gone for the moment, so nobody takes this for a change by hand.
                 old.colormap = properties["colormap"]
                 old.contrast_limits = limits
-            if old.name != name:
+            if old.name != name and not named_by_hand:
                 old.name = name
             layer = old
         else:
@@ -274,25 +232,8 @@ class ErrorLayers(QObject):
             self.rescaled.emit(float(event.source.contrast_limits[1]))
 
 
-def percentile(maps: Sequence[npt.NDArray[Any]], share: float = 95.0) -> float:
-    """What so many percent of the errors in all maps stay below, whatever their sign.
-
-    Parameters
-    ----------
-    maps : sequence of ndarray
-        NaN do not count. Of large maps every so many pixel is taken.
-    share : float
-        In percent.
-
-    Returns
-    -------
-    float
-        Above 0, also where there is no error.
-    """
-    step = max(1, int(np.ceil(np.sqrt(sum(values.size for values in maps) / SAMPLE))))
-    sample = np.concatenate([np.abs(values[..., ::step, ::step]).ravel() for values in maps] or [np.zeros(1)])
-    known = sample[np.isfinite(sample)]
-    return max(1e-6, float(np.percentile(known, share))) if known.size else 1.0
+def _name(measure: Measure, ndim: int, estimate: Layer) -> str:
+    return f"{measure.band_name if ndim == 3 else measure.mean_name}: {estimate.name}"
 
 
 def _same_bands(layer: Image, properties: dict[str, Any]) -> bool:

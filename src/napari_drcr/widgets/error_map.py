@@ -10,18 +10,20 @@ import numpy.typing as npt
 import xarray as xr
 from napari.layers import Image, Shapes
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QTimer, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout
 
-from napari_drcr.widgets.controls import offer, wrapped_label
+from napari_drcr.widgets.controls import offer
 from napari_drcr.widgets.dock import Dock
-from napari_drcr.widgets.error_layers import ErrorLayers, Measure, map_facts
+from napari_drcr.widgets.error_layers import ErrorLayers
 from napari_drcr.widgets.error_map_panel import BANDS, MEAN, MapPanel
+from napari_drcr.widgets.error_measure import Measure, map_facts
 from napari_drcr.widgets.error_pairs import Pair, Pairs, Summary
 from napari_drcr.widgets.error_runs import ErrorRuns
-from napari_drcr.widgets.error_tables import WorstTable
+from napari_drcr.widgets.error_tables import WorstPanel
 from napari_drcr.widgets.error_work import News
-from napari_drcr.widgets.likely_pairs import model_of, unfit
+from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
+from napari_drcr.widgets.likely_pairs import unfit
 from napari_drcr.widgets.navigation import current_wavelength, fly_to, go_to_wavelength
 from napari_drcr.widgets.shape_regions import Region, RegionWatch, regions_of
 from napari_drcr.widgets.truth_choice import PairChoice
@@ -55,10 +57,13 @@ class ErrorMap(Dock):
         The layers.
     pixel_chosen : Signal(object, int, int)
         The layer of the truth, and row and column of one of the worst pixels, whose spectrum is asked for.
+    changed : Signal()
+        Another pair is chosen, or the list of layers has changed.
     """
 
     TITLE = "Error map"
     pixel_chosen = Signal(object, int, int)
+    changed = Signal()
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
@@ -68,8 +73,8 @@ class ErrorMap(Dock):
         self._pairs = Pairs(self.maps)
         self.choice = PairChoice(viewer, self._pairs.truth_of)
         self.panel = MapPanel()
-        self.worst = WorstTable()
-        self._worst_of = wrapped_label("")
+        self._worst_panel = WorstPanel()
+        self.worst = self._worst_panel.table
         self._later = QTimer(self, singleShot=True, interval=CALM)
         self._watch = RegionWatch(self)
         self._runs = ErrorRuns(self, lambda: (self.panel.measure, self.panel.score_floor), self._regions, self._refuse)
@@ -79,13 +84,9 @@ class ErrorMap(Dock):
         self._refresh()
 
     def _lay_out(self) -> None:
-        worst = QWidget()
-        column = QVBoxLayout(worst)
-        column.addWidget(self._worst_of)
-        column.addWidget(self.worst)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.panel, "Map")
-        self.tabs.addTab(worst, "Worst pixels")
+        self.tabs.addTab(self._worst_panel, "Worst pixels")
         layout = QVBoxLayout(self)
         layout.addWidget(self.choice)
         layout.addWidget(self.tabs, 1)
@@ -116,15 +117,30 @@ class ErrorMap(Dock):
         self.follow(self._viewer.events.theme, self._change_theme)
 
     @property
+    def estimate(self) -> Image | None:
+        """The chosen estimate."""
+        return self.choice.estimate.value
+
+    @property
     def truth(self) -> Image | None:
         """The chosen truth."""
         return self.choice.truth.value
 
     @property
     def estimates(self) -> list[Image]:
-        """The estimates that are mapped; if there are none, the chosen one."""
-        chosen = self.choice.estimate.value
-        return [pair.estimate for pair in self._pairs] or ([] if chosen is None else [chosen])
+        """The cube layers that can be compared with the chosen truth: the chosen one, and those that a model made."""
+        return [
+            layer
+            for layer in self._viewer.layers
+            if is_cube_layer(layer)
+            and (layer is self.choice.estimate.value or model_of_layer(layer) is not None)
+            and layer is not self.truth
+        ]
+
+    @property
+    def floor(self) -> float:
+        """Of relative errors; 0 for none."""
+        return self.panel.floor.value()
 
     @property
     def running(self) -> bool:
@@ -188,13 +204,7 @@ class ErrorMap(Dock):
         visible = values.ndim == kind and (fresh or any(layer.visible for layer in before))
         if measure.metric == "sam":
             self.maps.drop(estimate, BANDS)
-        facts = {
-            **measure._asdict(),
-            "truth": pair.truth.name,
-            "estimate": estimate.name,
-            "model": model_of(estimate),
-            "left_out_share": values.attrs["left_out_share"],
-        }
+        facts = pair.facts(measure, values.attrs["left_out_share"])
         limits = self.panel.scale.limits(self._values() or [values.values])
         self.maps.put(values, estimate, facts, limits, visible=visible, select=fresh and visible)
         if visible and (fresh or self.maps.all(estimate) != before):
@@ -220,13 +230,10 @@ class ErrorMap(Dock):
         chosen = self._pairs.get(self.choice.estimate.value)
         self.panel.show_pairs(pairs, chosen)
         summary = None if chosen is None else chosen.summary
-        name = "error" if summary is None else summary.measure.mean_name
-        self.worst.show_pixels(() if summary is None else summary.worst, name)
-        self._worst_of.setText(
-            "Map the errors of a pair to see where they are largest."
-            if chosen is None or summary is None
-            else f"Where the {name} of {chosen.estimate.name} is largest, one pixel for each place. Click one to go there."
-        )
+        if chosen is None or summary is None:
+            self._worst_panel.show_pixels((), "error", "")
+        else:
+            self._worst_panel.show_pixels(summary.worst, summary.measure.mean_name, chosen.estimate.name)
 
     def _change_metric(self) -> None:
         self.panel.scale.set_metric(self.panel.metric_choice.value)
@@ -252,6 +259,7 @@ class ErrorMap(Dock):
         self._show_pairs()
         self._mark_wavelength()
         self._update_button()
+        self.changed.emit()
 
     def _refresh(self, _event: Any = None) -> None:
         """Follow the list of layers."""
@@ -266,6 +274,7 @@ class ErrorMap(Dock):
         self._show_pairs()
         self._mark_wavelength()
         self._update_button()
+        self.changed.emit()
 
     def _reopen(self) -> None:
         """Find the maps that are there, from before the dock was closed, and what they show."""
@@ -294,7 +303,9 @@ class ErrorMap(Dock):
 
     def _mark_wavelength(self, _event: Any = None) -> None:
         layer = self.choice.estimate.value
-        self.panel.plot.set_wavelength(None if layer is None else current_wavelength(self._viewer, layer))
+        # The slider is told of a removal before the dock is.
+        known = layer is not None and layer in self._viewer.layers
+        self.panel.plot.set_wavelength(current_wavelength(self._viewer, layer) if known else None)
 
     def _fly_to(self, y: int, x: int) -> None:
         pair = self._pairs.get(self.choice.estimate.value)

@@ -16,17 +16,17 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_drcr.widgets.colour_scale import ColourScale
 from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.error_layers import Measure
+from napari_drcr.widgets.error_measure import Measure
 from napari_drcr.widgets.error_pairs import Pair
 from napari_drcr.widgets.error_tables import ScoreTable
-from napari_drcr.widgets.likely_pairs import model_of
+from napari_drcr.widgets.layers import model_of_layer
+from napari_drcr.widgets.rgb_choice import make_shrinkable
 from napari_drcr.widgets.spectrum_plot import Curve, SpectrumPlot
 
 METRICS = (
@@ -141,7 +141,7 @@ class MapPanel(QWidget):
         summaries = [(pair, pair.summary) for pair in pairs if pair.summary is not None]
         measure = summaries[-1][1].measure if summaries else self.measure
         self.say(self.facts, chosen.summary.describe() if chosen is not None and chosen.summary is not None else "")
-        models = [model_of(pair.estimate) or pair.estimate.name for pair in pairs]
+        models = [model_of_layer(pair.estimate) or pair.estimate.name for pair in pairs]
         names = [pair.estimate.name if models.count(model) > 1 else model for pair, model in zip(pairs, models, strict=True)]
         entries = (
             f'<span style="color: {pair.colour}">\N{BLACK SQUARE}</span>&nbsp;{escape(name)}'
@@ -177,10 +177,7 @@ class MapPanel(QWidget):
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for chooser in (self.metric_choice, self.kind, self.scale.preset, self.regions):
-            box = chooser.native
-            box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(8)
-            box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            make_shrinkable(chooser)
         form.addRow("Metric", self.metric_choice.native)
         form.addRow("Floor", self.floor)
         form.addRow("Show", self.kind.native)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_drcr.metrics import WorstPixel
-from napari_drcr.widgets.error_layers import ErrorLayers, Measure, map_facts
+from napari_drcr.widgets.error_layers import ErrorLayers
+from napari_drcr.widgets.error_measure import Measure, map_facts
 from napari_drcr.widgets.error_tables import ScoreRow
-from napari_drcr.widgets.layers import is_cube_layer
+from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
 from napari_drcr.widgets.marks import PALETTE, free_colour
 
 if TYPE_CHECKING:
@@ -29,6 +30,16 @@ class Pair:
     colour: str
     summary: Summary | None = None
     rows: list[ScoreRow] = field(default_factory=list)
+
+    def facts(self, measure: Measure, left_out_share: float) -> dict[str, Any]:
+        """What a map of it says about itself; see `map_facts`."""
+        return {
+            **measure._asdict(),
+            "truth": self.truth.name,
+            "estimate": self.estimate.name,
+            "model": model_of_layer(self.estimate),
+            "left_out_share": left_out_share,
+        }
 
 
 class Summary(NamedTuple):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from threading import Event
 
-from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, Signal
 
 from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.error_layers import Measure
+from napari_drcr.widgets.error_measure import Measure
 from napari_drcr.widgets.error_pairs import Pair, Summary
 from napari_drcr.widgets.error_work import News, work
 from napari_drcr.widgets.shape_regions import Region

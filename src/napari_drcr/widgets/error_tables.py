@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from qtpy.QtCore import QSize, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from napari_drcr.metrics import Scores, WorstPixel, metric_name
+from napari_drcr.widgets.controls import wrapped_label
 
 SWATCH = 10
 """Side of the square that shows a curve's colour, in pixels of the screen."""
@@ -136,3 +137,40 @@ class WorstTable(_Table):
     def _choose(self, row: int, _column: int) -> None:
         if row < len(self._pixels):
             self.chosen.emit(self._pixels[row].y, self._pixels[row].x)
+
+
+class WorstPanel(QWidget):
+    """The tab Worst pixels: what the table shows, and the table.
+
+    Attributes
+    ----------
+    table : WorstTable
+        The pixels.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = WorstTable()
+        self._label = wrapped_label("")
+        column = QVBoxLayout(self)
+        column.addWidget(self._label)
+        column.addWidget(self.table)
+
+    def show_pixels(self, pixels: Sequence[WorstPixel], error: str, estimate: str) -> None:
+        """Show the worst pixels of an estimate.
+
+        Parameters
+        ----------
+        pixels : sequence of WorstPixel
+            The worst first.
+        error : str
+            What kind of error theirs is.
+        estimate : str
+            Its name; empty as long as nothing is mapped.
+        """
+        self.table.show_pixels(pixels, error)
+        self._label.setText(
+            f"Where the {error} of {estimate} is largest, one pixel for each place. Click one to go there."
+            if estimate
+            else "Map the errors of a pair to see where they are largest."
+        )

@@ -11,28 +11,10 @@ from napari.layers import Image, Layer
 from napari_drcr.cube import common_bands
 from napari_drcr.errors import InputError
 from napari_drcr.io import CUBE_SUFFIXES, IMAGE_SUFFIXES
-from napari_drcr.widgets.layers import PROVENANCE_KEY, is_cube_layer, layer_to_cube
+from napari_drcr.widgets.layers import PROVENANCE_KEY, is_cube_layer, layer_to_cube, model_of_layer
 
 NO_ESTIMATE = "There is no cube to compare yet. Reconstruct an image, or open a cube."
 NO_TRUTH = "There is no true cube yet. Open one with the button beside Ground truth."
-
-
-def model_of(layer: Layer) -> str | None:
-    """The model that estimated a cube layer.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any.
-
-    Returns
-    -------
-    str or None
-        Its name, from the layer's metadata; None of what is no estimate.
-    """
-    facts = layer.metadata.get(PROVENANCE_KEY)
-    model = facts.get("model") if isinstance(facts, dict) else None
-    return None if model is None else str(model)
 
 
 def likeliest_truth(estimate: Layer | None, layers: Sequence[Layer]) -> Image | None:
@@ -56,7 +38,7 @@ def likeliest_truth(estimate: Layer | None, layers: Sequence[Layer]) -> Image | 
     fitting = [
         layer
         for layer in layers
-        if layer is not estimate and is_cube_layer(layer) and model_of(layer) is None and _same_size(layer, estimate)
+        if layer is not estimate and is_cube_layer(layer) and model_of_layer(layer) is None and _same_size(layer, estimate)
     ]
     return max(enumerate(fitting), key=lambda found: (_same_scene(estimate, found[1], layers), found[0]), default=(0, None))[1]
 
@@ -74,7 +56,7 @@ def likeliest_pair(layers: Sequence[Layer]) -> tuple[Image | None, Image | None]
     tuple of (napari.layers.Image or None, napari.layers.Image or None)
         Of the estimates, one whose truth is of the same scene, else one that has a truth, else any; of several the newest.
     """
-    estimates = [layer for layer in layers if is_cube_layer(layer) and model_of(layer) is not None]
+    estimates = [layer for layer in layers if is_cube_layer(layer) and model_of_layer(layer) is not None]
     pairs = [(estimate, likeliest_truth(estimate, layers)) for estimate in estimates]
 
     def likelihood(found: tuple[int, tuple[Image, Image | None]]) -> tuple[bool, bool, int]:

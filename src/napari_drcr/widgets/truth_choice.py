@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from napari_drcr.io import CUBE_SUFFIXES, read_cube
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import offer
-from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer, show_wavelength
-from napari_drcr.widgets.likely_pairs import likeliest_pair, likeliest_truth, model_of
+from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer, model_of_layer, show_wavelength
+from napari_drcr.widgets.likely_pairs import likeliest_pair, likeliest_truth
+from napari_drcr.widgets.rgb_choice import make_shrinkable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,11 +77,8 @@ class PairChoice(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.estimate.label, self.estimate.native)
         form.addRow(self.truth.label, row)
-        for chooser in (self.estimate, self.truth):
-            box = chooser.native
-            box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(10)
-            box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        make_shrinkable(self.estimate)
+        make_shrinkable(self.truth)
         self.estimate.native.activated.connect(self._choose_estimate)
         self.truth.native.activated.connect(self._choose_truth)
         for chooser in (self.estimate, self.truth):
@@ -101,7 +99,7 @@ class PairChoice(QWidget):
         blockers = [chooser.changed.blocked() for chooser in (self.estimate, self.truth)]
         with blockers[0], blockers[1]:
             for chooser, last in ((self.estimate, False), (self.truth, True)):
-                ordered = sorted(cubes, key=lambda layer: (model_of(layer) is None) is not last)
+                ordered = sorted(cubes, key=lambda layer: (model_of_layer(layer) is None) is not last)
                 offer(chooser, [(NOTHING, None), *((layer.name, layer) for layer in ordered)])
             gone = any(layer is not None and layer not in cubes for layer in before)
             if not self._chosen or gone:
