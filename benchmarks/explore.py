@@ -57,7 +57,7 @@ def main() -> None:
     report("move to painted preview", moves, whole, "drawing the whole figure")
     print(f"{'':28s} {1 / median(moves):7.0f} frames a second")
 
-    spectrum.parent().hide()
+    spectrum.parentWidget().hide()
     errors = show_dock(ErrorMap, viewer)
     pause(500)
     plain = median(timed(lambda: relative_error(truth.data, estimate.data)) for _ in range(REPETITIONS))
