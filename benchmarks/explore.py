@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +30,11 @@ SHAPE = (31, 482, 512)
 def main() -> None:
     """Measure, and print a table."""
     import napari
-    from napari_drcr.widgets.error_map import ErrorMap
+    from napari_drcr.widgets.error_map.dock import ErrorMap
     from qtpy.QtCore import Qt
 
     from napari_drcr.widgets.dock import show_dock
-    from napari_drcr.widgets.spectrum import Spectrum
+    from napari_drcr.widgets.spectrum.dock import Spectrum
 
     viewer = napari.Viewer(show=False, show_welcome_screen=False)
     window = viewer.window._qt_window
@@ -57,7 +58,7 @@ def main() -> None:
     report("move to painted preview", moves, whole, "drawing the whole figure")
     print(f"{'':28s} {1 / median(moves):7.0f} frames a second")
 
-    spectrum.parentWidget().hide()
+    spectrum.hide()
     errors = show_dock(ErrorMap, viewer)
     pause(500)
     plain = median(timed(lambda: relative_error(truth.data, estimate.data)) for _ in range(REPETITIONS))
@@ -67,7 +68,7 @@ def main() -> None:
     viewer.close()
 
 
-def add_cubes(viewer):  # type: ignore[no-untyped-def]
+def add_cubes(viewer: Any) -> tuple[Any, Any]:
     """A truth, and an estimate of it, as layers."""
     from napari_drcr.cube import WAVELENGTHS, make_cube
     from napari_drcr.widgets.layers import cube_to_layer_data
@@ -81,12 +82,12 @@ def add_cubes(viewer):  # type: ignore[no-untyped-def]
     return viewer.layers["truth"], viewer.layers["estimate"]
 
 
-def relative_error(truth, estimate):  # type: ignore[no-untyped-def]
+def relative_error(truth: Any, estimate: Any) -> Any:
     """What the error map shows, without floor, layers, mean or scale."""
     return np.abs(estimate - truth) / truth
 
 
-def time_click(viewer, spectrum, layer, number: int) -> float:  # type: ignore[no-untyped-def]
+def time_click(viewer: Any, spectrum: Any, layer: Any, number: int) -> float:
     """Seconds from a click until its curve is painted; the pick is taken away again."""
     from qtpy.QtCore import Qt
     from qtpy.QtTest import QTest
@@ -105,7 +106,7 @@ def time_click(viewer, spectrum, layer, number: int) -> float:  # type: ignore[n
     return seconds
 
 
-def time_move(viewer, spectrum, layer, number: int) -> float:  # type: ignore[no-untyped-def]
+def time_move(viewer: Any, spectrum: Any, layer: Any, number: int) -> float:
     """Seconds from a move of the pointer until the preview is painted."""
     from qtpy.QtCore import QEvent, QPointF, Qt
     from qtpy.QtGui import QMouseEvent
@@ -124,7 +125,7 @@ def time_move(viewer, spectrum, layer, number: int) -> float:  # type: ignore[no
     return painted.times[0] - start
 
 
-def time_map(viewer, errors) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+def time_map(viewer: Any, errors: Any) -> tuple[float, float]:
     """Seconds from a click on the button until both layers are there and new, and the longest gap between two turns of Qt."""
     from qtpy.QtCore import QTimer
 
@@ -150,7 +151,7 @@ def time_map(viewer, errors) -> tuple[float, float]:  # type: ignore[no-untyped-
 class Heard:
     """Whether, and when, a signal was first sent while something was so."""
 
-    def __init__(self, signal, condition: Callable[[], bool] = lambda: True) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, signal: Any, condition: Callable[[], bool] = lambda: True) -> None:
         self._condition = condition
         self.times: list[float] = []
         signal.connect(self._hear)
@@ -164,7 +165,7 @@ class Heard:
             self.times.append(time.perf_counter())
 
 
-def on_canvas(viewer, layer, row: int, column: int):  # type: ignore[no-untyped-def]
+def on_canvas(viewer: Any, layer: Any, row: int, column: int) -> Any:
     """Where on the canvas a pixel is."""
     from qtpy.QtCore import QPoint
 

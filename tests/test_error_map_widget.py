@@ -17,12 +17,12 @@ from qtpy.QtWidgets import QFileDialog
 import napari_drcr as nd
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.metrics import error_cube, mean_map
-from napari_drcr.widgets.error_map import ErrorMap
-from napari_drcr.widgets.error_map_panel import BANDS, MEAN
-from napari_drcr.widgets.error_measure import map_facts, percentile
+from napari_drcr.widgets.error_map.dock import ErrorMap
+from napari_drcr.widgets.error_map.likely_pairs import NO_ESTIMATE, NO_TRUTH, likeliest_pair
+from napari_drcr.widgets.error_map.measure import map_facts, percentile
+from napari_drcr.widgets.error_map.panel import BANDS, MEAN
+from napari_drcr.widgets.error_map.truth_choice import PairChoice
 from napari_drcr.widgets.layers import cube_to_layer_data
-from napari_drcr.widgets.likely_pairs import NO_ESTIMATE, NO_TRUTH, likeliest_pair
-from napari_drcr.widgets.truth_choice import PairChoice
 
 MakeViewer = Callable[..., napari.Viewer]
 SHAPE = (31, 24, 32)

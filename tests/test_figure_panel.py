@@ -16,9 +16,9 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_drcr.figures import comparison_figure
 from napari_drcr.sample import synthetic_pair
-from napari_drcr.widgets.figure_panel import NO_ESTIMATE, NO_TRUTH, FigurePanel
+from napari_drcr.widgets.error_map.figure_panel import NO_ESTIMATE, NO_TRUTH, FigurePanel
+from napari_drcr.widgets.error_map.rgb_choice import NO_IMAGE
 from napari_drcr.widgets.layers import cube_to_layer_data
-from napari_drcr.widgets.rgb_choice import NO_IMAGE
 
 RGB, TRUTH = synthetic_pair(48, 64)
 MakeViewer = Callable[..., napari.Viewer]

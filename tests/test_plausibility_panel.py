@@ -18,9 +18,9 @@ from napari_drcr.errors import Notice
 from napari_drcr.plausibility import MEANING, assess_plausibility
 from napari_drcr.reconstruction import reconstruct
 from napari_drcr.sample import synthetic_pair
+from napari_drcr.widgets.error_map.plausibility_panel import CHOOSE_FILE, PlausibilityPanel
+from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, NO_IMAGE
 from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube
-from napari_drcr.widgets.plausibility_panel import CHOOSE_FILE, PlausibilityPanel
-from napari_drcr.widgets.rgb_choice import NO_CUBE, NO_IMAGE
 
 RGB, TRUTH = synthetic_pair(48, 64)
 ESTIMATE = reconstruct(RGB, "polynomial")

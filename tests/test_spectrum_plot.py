@@ -19,12 +19,12 @@ from qtpy.QtGui import QColor, QHelpEvent, QImage
 from qtpy.QtWidgets import QApplication, QToolTip
 
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.plot_curves import Content
-from napari_drcr.widgets.plot_limits import error_limits, suit, value_limits, wavelength_limits
-from napari_drcr.widgets.plot_page import Page
-from napari_drcr.widgets.plot_text import fitted, shared_out, text_width
-from napari_drcr.widgets.plot_theme import PAPER, contrast, printable, theme_colours
-from napari_drcr.widgets.spectrum_plot import Curve, SpectrumPlot
+from napari_drcr.widgets.plot import Curve, SpectrumPlot
+from napari_drcr.widgets.plot.curves import Content
+from napari_drcr.widgets.plot.limits import error_limits, suit, value_limits, wavelength_limits
+from napari_drcr.widgets.plot.page import Page
+from napari_drcr.widgets.plot.text import fitted, shared_out, text_width
+from napari_drcr.widgets.plot.theme import PAPER, contrast, printable, theme_colours
 
 NM = np.linspace(400.0, 700.0, 31)
 RED, BLUE = "#d55e00", "#0072b2"
@@ -488,5 +488,5 @@ def test_paper_colours() -> None:
 
 
 def test_importing_the_plot_does_not_import_matplotlib() -> None:
-    script = "import sys, napari_drcr.widgets.spectrum_plot; sys.exit('matplotlib' in sys.modules)"
+    script = "import sys, napari_drcr.widgets.plot.widget; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -23,8 +23,8 @@ from napari_drcr.reconstruction import ESTIMATE
 from napari_drcr.regions import region_spectrum
 from napari_drcr.spectra import compare, spectral_angle_map, spectrum_at
 from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube
-from napari_drcr.widgets.plot_curves import Curve
-from napari_drcr.widgets.spectrum import MATCHED, NO_CUBE, NO_PLACE, Spectrum
+from napari_drcr.widgets.plot import Curve
+from napari_drcr.widgets.spectrum.dock import MATCHED, NO_CUBE, NO_PLACE, Spectrum
 from viewer_tools import click, drag, move, world_of
 
 PLACED = {"scale": (10, 0.5, 0.25), "translate": (400, 30, 40), "units": ("nm", "um", "um")}

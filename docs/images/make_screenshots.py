@@ -27,9 +27,9 @@ def main() -> None:
     import napari
 
     from napari_drcr.widgets.dock import show_dock
-    from napari_drcr.widgets.error_map import ErrorMap
+    from napari_drcr.widgets.error_map.dock import ErrorMap
     from napari_drcr.widgets.reconstruct import Reconstruct
-    from napari_drcr.widgets.spectrum import Spectrum
+    from napari_drcr.widgets.spectrum.dock import Spectrum
 
     viewer = napari.Viewer(show=False, show_welcome_screen=False)
     viewer.window.show()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import QObject, QTimer
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QLabel, QSizePolicy
 
 
 class Hardware(NamedTuple):
@@ -120,3 +120,17 @@ def wrapped_label(text: str) -> QLabel:
     label = QLabel(text)
     label.setWordWrap(True)
     return label
+
+
+def make_shrinkable(chooser: ComboBox) -> None:
+    """Let a chooser of long names be as narrow as its dock; the list that opens still shows them whole.
+
+    Parameters
+    ----------
+    chooser : magicgui.widgets.ComboBox
+        The chooser.
+    """
+    box = chooser.native
+    box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(12)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

@@ -103,7 +103,7 @@ def show_dock(dock: type[SomeDock], viewer: napari.viewer.Viewer | None = None) 
     widget = viewer.window.dock_widgets.get(name)
     if widget is None:
         widget = dock(viewer)
-        viewer.window.add_dock_widget(widget, name=name, area="right")
+        viewer.window.add_dock_widget(widget, name=name, area="right", tabify=True)
     frame = widget.parent()
     frame.show()
     frame.raise_()

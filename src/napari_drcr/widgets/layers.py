@@ -167,8 +167,7 @@ def is_cube_layer(layer: Layer) -> bool:
     bool
         False also for maps, which look like cubes.
     """
-    facts = layer.metadata.get(PROVENANCE_KEY)
-    if isinstance(facts, Mapping) and MAP_KEY in facts:
+    if MAP_KEY in facts_of_layer(layer):
         return False
     try:
         layer_to_cube(layer)
@@ -214,6 +213,23 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
     return cube.assign_coords({key: (("y", "x"), fact) for key, fact in facts.items() if fact.shape == cube.shape[1:]})
 
 
+def facts_of_layer(layer: Layer) -> Mapping[str, Any]:
+    """What made a layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any.
+
+    Returns
+    -------
+    mapping
+        Its ``metadata["napari_drcr"]``; empty if there is none.
+    """
+    facts = layer.metadata.get(PROVENANCE_KEY)
+    return facts if isinstance(facts, Mapping) else {}
+
+
 def model_of_layer(layer: Layer) -> str | None:
     """The model that estimated a cube layer.
 
@@ -227,8 +243,7 @@ def model_of_layer(layer: Layer) -> str | None:
     str or None
         Its name; None for a cube that says nothing of a model, and is taken as measured.
     """
-    facts = layer.metadata.get(PROVENANCE_KEY)
-    model = facts.get("model") if isinstance(facts, Mapping) else None
+    model = facts_of_layer(layer).get("model")
     return None if model is None else str(model)
 
 

@@ -11,7 +11,7 @@ import napari
 from magicgui.widgets import CheckBox, ComboBox
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QProgressBar, QPushButton, QVBoxLayout
 
 from napari_drcr.cube import FLIP_DISAGREEMENT
 from napari_drcr.ensemble import FLIP_MEANING
@@ -19,7 +19,7 @@ from napari_drcr.preparation import WHITE_LEVELS
 from napari_drcr.reconstruction import ESTIMATE, iter_reconstruct
 from napari_drcr.weights import shipped_models
 from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import HardwareChoice, offer, wrapped_label
+from napari_drcr.widgets.controls import HardwareChoice, make_shrinkable, offer, wrapped_label
 from napari_drcr.widgets.dock import Dock, show_dock
 from napari_drcr.widgets.layers import (
     cube_to_layer_data,
@@ -110,12 +110,8 @@ class Reconstruct(Dock):
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for chooser in (self.layer, self.model, self.device, self.precision, self.encoding, self.white_level):
-            box = chooser.native
-            # The names of processors are long; the list that opens still shows them whole.
-            box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(12)
-            box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            form.addRow(chooser.label, box)
+            make_shrinkable(chooser)
+            form.addRow(chooser.label, chooser.native)
         form.addRow("White patch", self.white_patch)
         form.addRow("How sure", self.ensemble.native)
         self.progress.hide()

@@ -17,17 +17,18 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QPushButton, QVBoxLayout, Q
 from napari_drcr.camera import CAMERAS
 from napari_drcr.plausibility import MEANING, Plausibility, assess_plausibility
 from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import offer, wrapped_label
+from napari_drcr.widgets.controls import make_shrinkable, offer, wrapped_label
+from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, NO_IMAGE, RGBChoice
 from napari_drcr.widgets.layers import (
     MAP_KEY,
     PROVENANCE_KEY,
+    facts_of_layer,
     layer_to_cube,
     map_to_layer_data,
     profile_of_layer,
     rgb_from_layer,
 )
 from napari_drcr.widgets.placement import placement
-from napari_drcr.widgets.rgb_choice import NO_CUBE, NO_IMAGE, RGBChoice, facts_of, make_shrinkable
 
 CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
 ASSUMED = "assumes CIE 1931"
@@ -168,7 +169,7 @@ class PlausibilityPanel(QWidget):
             "clipped_share": found.clipped_share,
             "meaning": MEANING,
         }
-        name = f"{image.name} ({facts_of(estimate).get('model', estimate.name)} {RESIDUAL})"
+        name = f"{image.name} ({facts_of_layer(estimate).get('model', estimate.name)} {RESIDUAL})"
         values, properties, _ = map_to_layer_data(found.residuals, image, name=name, facts=facts)
         layer = self._find_map(properties["metadata"][PROVENANCE_KEY])
         if layer is None:
@@ -187,7 +188,7 @@ class PlausibilityPanel(QWidget):
         """The map of this estimate and image that is there already."""
         same = (MAP_KEY, "estimate", "source_layer")
         for layer in self._viewer.layers:
-            if isinstance(layer, Image) and all(facts_of(layer).get(key) == facts[key] for key in same):
+            if isinstance(layer, Image) and all(facts_of_layer(layer).get(key) == facts[key] for key in same):
                 return layer
         return None
 
@@ -198,7 +199,7 @@ class PlausibilityPanel(QWidget):
 
 def _said_by(estimate: Image) -> str:
     """What the projection goes by where no camera is chosen."""
-    facts = facts_of(estimate)
+    facts = facts_of_layer(estimate)
     if facts.get("camera"):
         return f"as the cube says: {facts['camera']}"
     return ASSUMED if facts.get("quantity") == "radiance" else f"{ASSUMED} under D65"

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableW
 
 from napari_drcr.metrics import metric_name
 from napari_drcr.spectra import Comparison
-from napari_drcr.widgets.spectrum_reader import Place
+from napari_drcr.widgets.spectrum.reader import Place
 
 if TYPE_CHECKING:
     from napari.layers import Image

@@ -20,14 +20,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_drcr.widgets.colour_scale import ColourScale
-from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.error_measure import Measure
-from napari_drcr.widgets.error_pairs import Pair
-from napari_drcr.widgets.error_tables import ScoreTable
+from napari_drcr.widgets.controls import make_shrinkable, wrapped_label
+from napari_drcr.widgets.error_map.colour_scale import ColourScale
+from napari_drcr.widgets.error_map.measure import Measure
+from napari_drcr.widgets.error_map.pairs import Pair
+from napari_drcr.widgets.error_map.tables import ScoreTable
 from napari_drcr.widgets.layers import model_of_layer
-from napari_drcr.widgets.rgb_choice import make_shrinkable
-from napari_drcr.widgets.spectrum_plot import Curve, SpectrumPlot
+from napari_drcr.widgets.plot import Curve, SpectrumPlot
 
 METRICS = (
     ("relative error (MRAE)", "relative"),

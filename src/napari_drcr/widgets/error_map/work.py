@@ -13,9 +13,9 @@ from napari_drcr.cube import CLIPPED, common_bands
 from napari_drcr.errors import Cancelled, InputError
 from napari_drcr.metrics import error_cube, error_map, mean_curve, mean_map, scores, worst_pixels
 from napari_drcr.regions import region_mask
-from napari_drcr.widgets.error_measure import Measure
-from napari_drcr.widgets.error_pairs import Pair, Summary
-from napari_drcr.widgets.error_tables import ScoreRow
+from napari_drcr.widgets.error_map.measure import Measure
+from napari_drcr.widgets.error_map.pairs import Pair, Summary
+from napari_drcr.widgets.error_map.tables import ScoreRow
 from napari_drcr.widgets.layers import layer_to_cube
 
 if TYPE_CHECKING:

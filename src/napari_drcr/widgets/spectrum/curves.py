@@ -10,10 +10,10 @@ import xarray as xr
 
 from napari_drcr.errors import InputError
 from napari_drcr.spectra import Comparison, Scaling, compare, match_scale, scaled
-from napari_drcr.widgets.curve_table import CurveRow
-from napari_drcr.widgets.plot_curves import Curve, LineStyle
-from napari_drcr.widgets.reference_choice import Overlay
-from napari_drcr.widgets.spectrum_reader import Key, Place, Reading
+from napari_drcr.widgets.plot import Curve, LineStyle
+from napari_drcr.widgets.spectrum.curve_table import CurveRow
+from napari_drcr.widgets.spectrum.reader import Key, Place, Reading
+from napari_drcr.widgets.spectrum.reference_choice import Overlay
 
 if TYPE_CHECKING:
     from napari.layers import Image

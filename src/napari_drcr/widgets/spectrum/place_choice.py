@@ -13,10 +13,10 @@ from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
 
 from napari_drcr.regions import Statistic
 from napari_drcr.widgets.controls import offer
-from napari_drcr.widgets.picks import Picks
 from napari_drcr.widgets.placement import tool_placement
 from napari_drcr.widgets.shape_regions import RegionWatch, regions_of, tell_apart
-from napari_drcr.widgets.spectrum_reader import Place
+from napari_drcr.widgets.spectrum.picks import Picks
+from napari_drcr.widgets.spectrum.reader import Place
 
 if TYPE_CHECKING:
     from napari.layers import Image, Points

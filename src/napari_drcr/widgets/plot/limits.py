@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.widgets.plot_curves import Curve
+from napari_drcr.widgets.plot.curves import Curve
 
 Limits = tuple[float, float]
 

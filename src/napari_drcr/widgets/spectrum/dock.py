@@ -23,19 +23,19 @@ from napari_drcr.errors import InputError
 from napari_drcr.reconstruction import ESTIMATE
 from napari_drcr.widgets.canvas import Click, ClickListener
 from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.cube_choice import CubeChoice
-from napari_drcr.widgets.curve_table import CurveTable
 from napari_drcr.widgets.dock import Dock
 from napari_drcr.widgets.layers import model_of_layer
 from napari_drcr.widgets.navigation import current_wavelength, fly_to, go_to_wavelength, pixel_at
-from napari_drcr.widgets.place_choice import PlaceChoice
-from napari_drcr.widgets.pointer_preview import PointerPreview
-from napari_drcr.widgets.reference_choice import ReferenceChoice
-from napari_drcr.widgets.save_menu import SaveMenu
-from napari_drcr.widgets.similar_pixels import SimilarPixels
-from napari_drcr.widgets.spectrum_curves import REFERENCE_STYLE, CurveMaker, Drawing, Settings, reference_curves, value_label
-from napari_drcr.widgets.spectrum_plot import SpectrumPlot
-from napari_drcr.widgets.spectrum_reader import Place, SpectrumReader
+from napari_drcr.widgets.plot import SpectrumPlot
+from napari_drcr.widgets.spectrum.cube_choice import CubeChoice
+from napari_drcr.widgets.spectrum.curve_table import CurveTable
+from napari_drcr.widgets.spectrum.curves import REFERENCE_STYLE, CurveMaker, Drawing, Settings, reference_curves, value_label
+from napari_drcr.widgets.spectrum.place_choice import PlaceChoice
+from napari_drcr.widgets.spectrum.pointer_preview import PointerPreview
+from napari_drcr.widgets.spectrum.reader import Place, SpectrumReader
+from napari_drcr.widgets.spectrum.reference_choice import ReferenceChoice
+from napari_drcr.widgets.spectrum.save_menu import SaveMenu
+from napari_drcr.widgets.spectrum.similar_pixels import SimilarPixels
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -11,7 +11,8 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from napari_drcr.errors import InputError
 from napari_drcr.widgets.layers import PROVENANCE_KEY
 from napari_drcr.widgets.marks import hex_colours
-from napari_drcr.widgets.pick_layer import (
+from napari_drcr.widgets.placement import tool_placement
+from napari_drcr.widgets.spectrum.pick_layer import (
     NAME,
     PICKS_KEY,
     dress,
@@ -24,7 +25,6 @@ from napari_drcr.widgets.pick_layer import (
     settle,
     text_of,
 )
-from napari_drcr.widgets.placement import tool_placement
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import napari
 from magicgui.widgets import ComboBox
-from napari.layers import Image, Layer
+from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QSizePolicy
 
-from napari_drcr.widgets.controls import offer
-from napari_drcr.widgets.layers import PROVENANCE_KEY
+from napari_drcr.widgets.controls import make_shrinkable, offer
+from napari_drcr.widgets.layers import facts_of_layer
 
 NO_CUBE = "There is no cube yet. Reconstruct an image, or open one."
 NO_IMAGE = "There is no RGB image yet. Open the one that the cube belongs to."
@@ -77,38 +76,7 @@ class RGBChoice(QObject):
         self.refreshed.emit()
 
 
-def facts_of(layer: Layer) -> Mapping[str, Any]:
-    """What a layer of this plugin says about itself.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any.
-
-    Returns
-    -------
-    mapping
-        Its ``metadata["napari_drcr"]``; empty where it has none.
-    """
-    facts = layer.metadata.get(PROVENANCE_KEY)
-    return facts if isinstance(facts, Mapping) else {}
-
-
-def make_shrinkable(chooser: ComboBox) -> None:
-    """Let a chooser of long names be as narrow as its dock; the list that opens still shows them whole.
-
-    Parameters
-    ----------
-    chooser : magicgui.widgets.ComboBox
-        The chooser.
-    """
-    box = chooser.native
-    box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(12)
-    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-
-
 def _likelihood(image: Image, cube: Image) -> tuple[bool, bool, bool]:
     """Of the cube's size, its source by name, and no rendering of a cube itself."""
     same_size = image.ndim == 2 and not image.multiscale and image.data.shape[:2] == cube.data.shape[1:]
-    return same_size, image.name == facts_of(cube).get("source_layer"), not facts_of(image)
+    return same_size, image.name == facts_of_layer(cube).get("source_layer"), not facts_of_layer(image)

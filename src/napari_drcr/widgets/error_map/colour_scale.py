@@ -11,7 +11,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QSizePolicy, QWidget
 
 from napari_drcr.widgets.controls import offer
-from napari_drcr.widgets.error_measure import percentile
+from napari_drcr.widgets.error_map.measure import percentile
 
 UNIT, PERCENTILE, FIXED = "unit", "percentile", "fixed"
 

@@ -10,7 +10,7 @@ from napari.experimental import link_layers, unlink_layers
 from napari.layers import Image, Layer
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_drcr.widgets.error_measure import Measure, map_facts
+from napari_drcr.widgets.error_map.measure import Measure, map_facts
 from napari_drcr.widgets.layers import PROVENANCE_KEY, WAVELENGTHS_KEY, layer_wavelengths, map_to_layer_data
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem, QVBoxLayou
 
 from napari_drcr.widgets.controls import offer, wrapped_label
 from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
-from napari_drcr.widgets.plot_curves import LineStyle
+from napari_drcr.widgets.plot import LineStyle
 
 if TYPE_CHECKING:
     from napari.layers import Image

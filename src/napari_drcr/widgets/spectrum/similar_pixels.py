@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QMenu, QPushButton, QWidget
 
 from napari_drcr.spectra import spectral_angle_map
 from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.layers import PROVENANCE_KEY, map_to_layer_data, model_of_layer
+from napari_drcr.widgets.layers import facts_of_layer, map_to_layer_data, model_of_layer
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -91,7 +91,7 @@ class SimilarPixels(QPushButton):
     def _add(self, curve: Curve, angles: xr.DataArray) -> None:
         place, layer = curve[:2]
         kind = "" if model_of_layer(layer) is None else "; estimate, look-alikes included"
-        facts: dict[str, Any] = {**layer.metadata.get(PROVENANCE_KEY, {}), "angle_to": place, "meaning": LOOK_ALIKE}
+        facts: dict[str, Any] = {**facts_of_layer(layer), "angle_to": place, "meaning": LOOK_ALIKE}
         name = f"{layer.name} (angle to {place}{kind})"
         values, properties, _ = map_to_layer_data(angles.rename("spectral angle"), layer, name=name, facts=facts)
         self._viewer.add_image(values, **properties)

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 from napari_drcr.figures import save_figure
 from napari_drcr.spectra import write_spectra_csv
 from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.spectrum_plot import SpectrumPlot
+from napari_drcr.widgets.plot import SpectrumPlot
 
 if TYPE_CHECKING:
     import xarray as xr

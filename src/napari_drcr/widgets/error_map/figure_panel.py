@@ -27,10 +27,10 @@ from napari_drcr.figures import comparison_figure
 from napari_drcr.figures.comparison import MOST_BANDS, MOST_MODELS
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.estimate_list import EstimateList
+from napari_drcr.widgets.error_map.estimate_list import EstimateList
+from napari_drcr.widgets.error_map.rgb_choice import NO_IMAGE, RGBChoice
 from napari_drcr.widgets.layers import layer_to_cube, rgb_from_layer
 from napari_drcr.widgets.navigation import current_wavelength
-from napari_drcr.widgets.rgb_choice import NO_IMAGE, RGBChoice
 
 NO_TRUTH = "There is no true cube yet. Open one, and choose it."
 NO_ESTIMATE = "No estimate of the true cube's size is marked; reconstruct its image, or mark one."

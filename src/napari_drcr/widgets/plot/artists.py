@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.lines import Line2D
 
-from napari_drcr.widgets.plot_curves import Curve, isolated
+from napari_drcr.widgets.plot.curves import Curve, isolated
 
 THIN, THICK = 1.4, 2.8
 """Widths of lines, in points."""

@@ -11,8 +11,8 @@ from qtpy.QtCore import QSize, Signal
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
-from napari_drcr.widgets.plot_curves import Content, Curve, LineStyle
-from napari_drcr.widgets.plot_theme import theme_colours
+from napari_drcr.widgets.plot.curves import Content, Curve, LineStyle
+from napari_drcr.widgets.plot.theme import theme_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,8 +48,8 @@ class SpectrumPlot(QWidget):
     def __init__(self, *, strip: bool = True, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         # Here and not above: matplotlib takes a while to import, and a dock is often only named in a menu.
-        from napari_drcr.widgets.plot_canvas import PlotCanvas
-        from napari_drcr.widgets.plot_page import Page
+        from napari_drcr.widgets.plot.canvas import PlotCanvas
+        from napari_drcr.widgets.plot.page import Page
 
         self._page = Page(theme_colours("dark"), strip=strip)
         self._canvas = PlotCanvas(self._page)

@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from napari_drcr.widgets.plot_artists import curve_artists, lay_over, mark_beyond
-from napari_drcr.widgets.plot_curves import Content, Curve
-from napari_drcr.widgets.plot_limits import FittingLimits, Limits
-from napari_drcr.widgets.plot_text import PIXELS_PER_INCH, drawable, fitted, shared_out, text_width
-from napari_drcr.widgets.plot_theme import PAPER, PlotColours, printable
+from napari_drcr.widgets.plot.artists import curve_artists, lay_over, mark_beyond
+from napari_drcr.widgets.plot.curves import Content, Curve
+from napari_drcr.widgets.plot.limits import FittingLimits, Limits
+from napari_drcr.widgets.plot.text import PIXELS_PER_INCH, drawable, fitted, shared_out, text_width
+from napari_drcr.widgets.plot.theme import PAPER, PlotColours, printable
 
 TEXT, SMALL = 8.5, 8.0
 """Sizes of type, in points."""

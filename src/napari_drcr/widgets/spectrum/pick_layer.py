@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtGui import QColor
 
-from napari_drcr.widgets.layers import PROVENANCE_KEY
+from napari_drcr.widgets.layers import PROVENANCE_KEY, facts_of_layer
 from napari_drcr.widgets.marks import PALETTE, free_colour, hex_colours, pixels_of
 from napari_drcr.widgets.placement import tool_placement, unit_factor
 
@@ -39,8 +38,7 @@ def is_marked(layer: Points) -> bool:
     -------
     bool
     """
-    facts = layer.metadata.get(PROVENANCE_KEY)
-    return isinstance(facts, Mapping) and PICKS_KEY in facts
+    return PICKS_KEY in facts_of_layer(layer)
 
 
 def mark(layer: Points, host: Image) -> None:

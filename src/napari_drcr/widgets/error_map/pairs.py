@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_drcr.metrics import WorstPixel
-from napari_drcr.widgets.error_layers import ErrorLayers
-from napari_drcr.widgets.error_measure import Measure, map_facts
-from napari_drcr.widgets.error_tables import ScoreRow
+from napari_drcr.widgets.error_map.layers import ErrorLayers
+from napari_drcr.widgets.error_map.measure import Measure, map_facts
+from napari_drcr.widgets.error_map.tables import ScoreRow
 from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
 from napari_drcr.widgets.marks import PALETTE, free_colour
 

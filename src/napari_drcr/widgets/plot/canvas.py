@@ -10,7 +10,7 @@ from qtpy.QtCore import QEvent, QPoint, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QWheelEvent
 from qtpy.QtWidgets import QToolTip
 
-from napari_drcr.widgets.plot_page import Layer, Page
+from napari_drcr.widgets.plot.page import Layer, Page
 
 SETTLED = 60
 """How long, in ms, the size must not have changed before the plot is drawn at the new one."""

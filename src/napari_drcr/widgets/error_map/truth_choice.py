@@ -14,10 +14,9 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QPushButton, Q
 
 from napari_drcr.io import CUBE_SUFFIXES, read_cube
 from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import offer
+from napari_drcr.widgets.controls import make_shrinkable, offer
+from napari_drcr.widgets.error_map.likely_pairs import likeliest_pair, likeliest_truth
 from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer, model_of_layer, show_wavelength
-from napari_drcr.widgets.likely_pairs import likeliest_pair, likeliest_truth
-from napari_drcr.widgets.rgb_choice import make_shrinkable
 
 if TYPE_CHECKING:
     import xarray as xr

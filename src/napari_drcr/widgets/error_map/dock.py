@@ -14,19 +14,22 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout
 
 from napari_drcr.widgets.controls import offer
-from napari_drcr.widgets.dock import Dock
-from napari_drcr.widgets.error_layers import ErrorLayers
-from napari_drcr.widgets.error_map_panel import BANDS, MEAN, MapPanel
-from napari_drcr.widgets.error_measure import Measure, map_facts
-from napari_drcr.widgets.error_pairs import Pair, Pairs, Summary
-from napari_drcr.widgets.error_runs import ErrorRuns
-from napari_drcr.widgets.error_tables import WorstPanel
-from napari_drcr.widgets.error_work import News
+from napari_drcr.widgets.dock import Dock, show_dock
+from napari_drcr.widgets.error_map.figure_panel import FigurePanel
+from napari_drcr.widgets.error_map.layers import ErrorLayers
+from napari_drcr.widgets.error_map.likely_pairs import unfit
+from napari_drcr.widgets.error_map.measure import Measure, map_facts
+from napari_drcr.widgets.error_map.pairs import Pair, Pairs, Summary
+from napari_drcr.widgets.error_map.panel import BANDS, MEAN, MapPanel
+from napari_drcr.widgets.error_map.plausibility_panel import PlausibilityPanel
+from napari_drcr.widgets.error_map.runs import ErrorRuns
+from napari_drcr.widgets.error_map.tables import WorstPanel
+from napari_drcr.widgets.error_map.truth_choice import PairChoice
+from napari_drcr.widgets.error_map.work import News
 from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
-from napari_drcr.widgets.likely_pairs import unfit
 from napari_drcr.widgets.navigation import current_wavelength, fly_to, go_to_wavelength
 from napari_drcr.widgets.shape_regions import Region, RegionWatch, regions_of
-from napari_drcr.widgets.truth_choice import PairChoice
+from napari_drcr.widgets.spectrum import Spectrum
 
 CALM = 300
 """How long, in ms, nothing must have changed before maps that are there are made anew."""
@@ -55,6 +58,8 @@ class ErrorMap(Dock):
         What is below the choosers.
     maps : ErrorLayers
         The layers.
+    plausibility, figure : PlausibilityPanel, FigurePanel
+        An estimate projected back to its photo; the comparison that papers print.
     pixel_chosen : Signal(object, int, int)
         The layer of the truth, and row and column of one of the worst pixels, whose spectrum is asked for.
     changed : Signal()
@@ -75,6 +80,8 @@ class ErrorMap(Dock):
         self.panel = MapPanel()
         self._worst_panel = WorstPanel()
         self.worst = self._worst_panel.table
+        self.plausibility = PlausibilityPanel(viewer, lambda: self.estimate)
+        self.figure = FigurePanel(viewer, lambda: self.truth, lambda: self.estimates, lambda: self.floor)
         self._later = QTimer(self, singleShot=True, interval=CALM)
         self._watch = RegionWatch(self)
         self._runs = ErrorRuns(self, lambda: (self.panel.measure, self.panel.score_floor), self._regions, self._refuse)
@@ -87,6 +94,8 @@ class ErrorMap(Dock):
         self.tabs = QTabWidget()
         self.tabs.addTab(self.panel, "Map")
         self.tabs.addTab(self._worst_panel, "Worst pixels")
+        self.tabs.addTab(self.plausibility, "Plausibility")
+        self.tabs.addTab(self.figure, "Figure")
         layout = QVBoxLayout(self)
         layout.addWidget(self.choice)
         layout.addWidget(self.tabs, 1)
@@ -107,6 +116,9 @@ class ErrorMap(Dock):
         panel.plot.wavelength_clicked.connect(self._go_to)
         self.maps.rescaled.connect(panel.scale.take)
         self.worst.chosen.connect(self._fly_to)
+        self.pixel_chosen.connect(self._pick)
+        self.changed.connect(self.plausibility.refresh)
+        self.changed.connect(self.figure.refresh)
         self._later.timeout.connect(self._map_again)
         self._watch.changed.connect(self._score_again)
         self._runs.made.connect(self._take)
@@ -169,6 +181,8 @@ class ErrorMap(Dock):
         self._later.stop()
         self._runs.let_go()
         self.choice.let_go()
+        self.plausibility.let_go()
+        self.figure.let_go()
         self._watch.let_go()
         self.maps.unlink()
         super().let_go()
@@ -312,6 +326,9 @@ class ErrorMap(Dock):
         if pair is not None:
             fly_to(self._viewer, pair.estimate, y, x)
             self.pixel_chosen.emit(pair.truth, y, x)
+
+    def _pick(self, layer: Image, y: int, x: int) -> None:
+        show_dock(Spectrum, self._viewer).pick(layer, y, x)
 
     def _change_theme(self, _event: Any = None) -> None:
         self.panel.plot.set_theme(self._viewer.theme)

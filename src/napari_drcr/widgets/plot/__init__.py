@@ -1,0 +1,8 @@
+"""The plot that the docks share: spectra over their wavelengths, and their relative errors in a strip below."""
+
+from __future__ import annotations
+
+from napari_drcr.widgets.plot.curves import Curve, LineStyle
+from napari_drcr.widgets.plot.widget import SpectrumPlot
+
+__all__ = ["Curve", "LineStyle", "SpectrumPlot"]
