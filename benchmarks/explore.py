@@ -30,11 +30,11 @@ SHAPE = (31, 482, 512)
 def main() -> None:
     """Measure, and print a table."""
     import napari
-    from napari_drcr.widgets.error_map.dock import ErrorMap
     from qtpy.QtCore import Qt
 
     from napari_drcr.widgets.dock import show_dock
-    from napari_drcr.widgets.spectrum.dock import Spectrum
+    from napari_drcr.widgets.error_map import ErrorMap
+    from napari_drcr.widgets.spectrum import Spectrum
 
     viewer = napari.Viewer(show=False, show_welcome_screen=False)
     window = viewer.window._qt_window

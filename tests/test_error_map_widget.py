@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QFileDialog
 import napari_drcr as nd
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.metrics import error_cube, mean_map
-from napari_drcr.widgets.error_map.dock import ErrorMap
+from napari_drcr.widgets.error_map import ErrorMap
 from napari_drcr.widgets.error_map.likely_pairs import NO_ESTIMATE, NO_TRUTH, likeliest_pair
 from napari_drcr.widgets.error_map.measure import map_facts, percentile
 from napari_drcr.widgets.error_map.panel import BANDS, MEAN

@@ -28,6 +28,7 @@ from napari_drcr.io import read_cube, write_cube
 from napari_drcr.lazy import StoredValues, pieces, to_be_shown
 from napari_drcr.rendering import render_srgb
 from napari_drcr.spectra import spectrum_at
+from napari_drcr.widgets import layers
 from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube
 
 NM = np.arange(400, 1200, 2.0)
@@ -193,9 +194,9 @@ def test_the_file_is_open_as_long_as_the_cube_lives(tmp_path: Path, suffix: str)
 @pytest.mark.parametrize("suffix", [".mat", ".nc"])
 def test_the_file_of_a_small_layer_is_closed(tmp_path: Path, suffix: str) -> None:
     path = ours(tmp_path, suffix)
-    layers = _readers.read_layers(str(path))
+    (described,) = _readers.read_layers(str(path))
     h5py.File(path, "r+").close()
-    assert isinstance(layers[0][0], np.ndarray)
+    assert isinstance(described[0], np.ndarray)
 
 
 def test_one_spectrum_of_400_bands_reads_one_piece_and_one_band_itself_alone(tall: np.ndarray) -> None:
@@ -289,7 +290,7 @@ def test_large_file_opens_saves_and_closes(
     viewer = make_napari_viewer()
     (small,) = viewer.open(path, plugin="napari-drcr")
     assert isinstance(small.data, np.ndarray)
-    monkeypatch.setattr(_readers, "IN_MEMORY", 31 * 5 * 8 * 4 - 1)
+    monkeypatch.setattr(layers, "IN_MEMORY", 31 * 5 * 8 * 4 - 1)
     (large,) = viewer.open(path, plugin="napari-drcr")
     assert isinstance(large.data, StoredValues)
     assert large.metadata == small.metadata

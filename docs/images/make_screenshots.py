@@ -25,11 +25,12 @@ PICKS = {"orange": (148, 262), "ball": (190, 130), "foil": (40, 60)}
 def main() -> None:
     """Drive napari as a user would, and save what is on the screen."""
     import napari
+    from PIL import Image
 
     from napari_drcr.widgets.dock import show_dock
-    from napari_drcr.widgets.error_map.dock import ErrorMap
+    from napari_drcr.widgets.error_map import ErrorMap
     from napari_drcr.widgets.reconstruct import Reconstruct
-    from napari_drcr.widgets.spectrum.dock import Spectrum
+    from napari_drcr.widgets.spectrum import Spectrum
 
     viewer = napari.Viewer(show=False, show_welcome_screen=False)
     viewer.window.show()
@@ -60,10 +61,16 @@ def main() -> None:
     errors = show_dock(ErrorMap, viewer)
     widen(viewer, errors, 420)
     for layer in (viewer.layers["synthetic scene (linear estimate)"], viewer.layers["synthetic scene (photo estimate)"]):
-        errors.choice.estimate.value = layer
+        errors.choice.choose(layer)
         errors.run()
         wait_until(lambda: not errors.running)
     save(viewer, "napari-error-map.png")
+    with TemporaryDirectory() as folder:
+        errors.figure.write(Path(folder) / "comparison.png")
+        wait_until(lambda: not errors.figure.running)
+        picture = Image.open(Path(folder) / "comparison.png").convert("RGB")
+        picture.thumbnail((1200, 1200))
+        picture.save(HERE / "comparison.jpg", quality=88)
     viewer.close()
 
 

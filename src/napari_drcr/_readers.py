@@ -7,11 +7,8 @@ from typing import Any
 
 import napari
 
-from napari_drcr.io import looks_like_cube, read_cube
-from napari_drcr.widgets.layers import LayerData, cube_to_layer_data, show_wavelength
-
-IN_MEMORY = 256 * 2**20
-"""Cubes of up to so many bytes as float32 are read whole: in memory they are faster, and safe from changes of their files."""
+from napari_drcr.io import looks_like_cube
+from napari_drcr.widgets.layers import LayerData, cube_to_layer_data, open_cube, show_wavelength
 
 
 def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:
@@ -43,16 +40,13 @@ def read_layers(path: str) -> list[LayerData]:
     Returns
     -------
     list of tuple
-        One image layer, as napari wants it from readers. The values of a large cube stay in its file where `read_cube` can leave
-        them there.
+        One image layer, as napari wants it from readers.
 
     Raises
     ------
     InputError
         If the file holds no cube.
     """
-    cube = read_cube(path, lazy=True)
-    if cube.nbytes <= IN_MEMORY:
-        cube = cube.compute()
+    cube = open_cube(path)
     show_wavelength(napari.current_viewer())
     return [cube_to_layer_data(cube)]

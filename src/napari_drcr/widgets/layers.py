@@ -12,6 +12,7 @@ import numpy.typing as npt
 from napari_drcr.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
 from napari_drcr.ensemble import FLIP_MEANING
 from napari_drcr.errors import InputError
+from napari_drcr.io import read_cube
 from napari_drcr.io.rgb import read_profile
 from napari_drcr.lazy import places, to_be_shown, unread
 from napari_drcr.widgets.placement import band_axis, band_placement, placement
@@ -26,6 +27,8 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 PROVENANCE_KEY = "napari_drcr"
 WAVELENGTHS_KEY = "wavelengths"
+IN_MEMORY = 256 * 2**20
+"""Cubes of up to so many bytes as float32 are read whole: in memory they are faster, and safe from changes of their files."""
 PIXEL_FACTS = (CLIPPED, FLIP_DISAGREEMENT)
 """Coordinates (y, x) of a cube that its layer keeps in its metadata."""
 MAP_KEY = "map"
@@ -34,6 +37,28 @@ NANOMETRES_IN = {"nanometer": 1.0, "micrometer": 1000.0}
 
 SAMPLED = 8
 """By how many bands of how many pieces, or a few more, the contrast of a cube is chosen that is not in memory."""
+
+
+def open_cube(path: str | Path) -> xr.DataArray:
+    """Read a cube that is to be looked at.
+
+    Parameters
+    ----------
+    path : str or Path
+        See `napari_drcr.io.read_cube`.
+
+    Returns
+    -------
+    xarray.DataArray, shape (bands, y, x)
+        Of a large cube the values stay in its file, where the format allows.
+
+    Raises
+    ------
+    InputError
+        If the file holds no cube.
+    """
+    cube = read_cube(path, lazy=True)
+    return cube.compute() if cube.nbytes <= IN_MEMORY else cube
 
 
 def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> LayerData:

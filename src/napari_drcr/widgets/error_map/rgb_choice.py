@@ -48,7 +48,7 @@ class RGBChoice(QObject):
         self._chosen = False
         self.box = ComboBox(choices=[], label="Image", tooltip="RGB image layers of this viewer.")
         make_shrinkable(self.box)
-        self.box.native.activated.connect(self._remember)
+        self.box.changed.connect(self._remember)
         events = viewer.layers.events
         self._emitters = [events.inserted, events.removed, events.reordered, events.renamed]
         for emitter in self._emitters:
@@ -57,13 +57,14 @@ class RGBChoice(QObject):
     def refresh(self, _event: Any = None) -> None:
         """Offer the images that there are now, and the one that belongs to the present cube first."""
         images = [layer for layer in self._viewer.layers if isinstance(layer, Image) and layer.rgb]
-        offer(self.box, [(layer.name, layer) for layer in images])
-        cube = self._cube()
-        if cube is not self._suggested_for or self.box.value is None:
-            self._suggested_for, self._chosen = cube, False
-        if images and cube is not None and not self._chosen:
-            # The newest of the likeliest.
-            self.box.value = max(reversed(images), key=lambda image: _likelihood(image, cube))
+        with self.box.changed.blocked():
+            offer(self.box, [(layer.name, layer) for layer in images])
+            cube = self._cube()
+            if cube is not self._suggested_for or self.box.value is None:
+                self._suggested_for, self._chosen = cube, False
+            if images and cube is not None and not self._chosen:
+                # The newest of the likeliest.
+                self.box.value = max(reversed(images), key=lambda image: _likelihood(image, cube))
         self.refreshed.emit()
 
     def let_go(self) -> None:
@@ -71,7 +72,7 @@ class RGBChoice(QObject):
         while self._emitters:
             self._emitters.pop().disconnect(self.refresh)
 
-    def _remember(self, _row: int) -> None:
+    def _remember(self, _image: Image | None) -> None:
         self._chosen = True
         self.refreshed.emit()
 

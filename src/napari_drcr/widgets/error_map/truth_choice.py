@@ -12,11 +12,11 @@ from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
-from napari_drcr.io import CUBE_SUFFIXES, read_cube
+from napari_drcr.io import CUBE_SUFFIXES
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import make_shrinkable, offer
 from napari_drcr.widgets.error_map.likely_pairs import likeliest_pair, likeliest_truth
-from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer, model_of_layer, show_wavelength
+from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer, model_of_layer, open_cube, show_wavelength
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -78,8 +78,8 @@ class PairChoice(QWidget):
         form.addRow(self.truth.label, row)
         make_shrinkable(self.estimate)
         make_shrinkable(self.truth)
-        self.estimate.native.activated.connect(self._choose_estimate)
-        self.truth.native.activated.connect(self._choose_truth)
+        self.estimate.changed.connect(self._choose_estimate)
+        self.truth.changed.connect(self._choose_truth)
         for chooser in (self.estimate, self.truth):
             chooser.changed.connect(self._tell)
         self.file_button.clicked.connect(self._ask_for_file)
@@ -135,7 +135,7 @@ class PairChoice(QWidget):
         """
         self.said.emit(f"Reading {Path(path).name}\N{HORIZONTAL ELLIPSIS}")
         self._notices = []
-        self._background.run(read_cube, Path(path), done=self._add_truth)
+        self._background.run(open_cube, Path(path), done=self._add_truth)
 
     @property
     def reading(self) -> bool:
@@ -159,11 +159,11 @@ class PairChoice(QWidget):
     def _tell(self) -> None:
         self.changed.emit()
 
-    def _choose_estimate(self, _row: int) -> None:
-        if self.estimate.value is not None:
-            self.choose(self.estimate.value)
+    def _choose_estimate(self, layer: Image | None) -> None:
+        if layer is not None:
+            self.choose(layer)
 
-    def _choose_truth(self, _row: int) -> None:
+    def _choose_truth(self, _layer: Image | None) -> None:
         self._chosen = True
         self._tell_names()
 

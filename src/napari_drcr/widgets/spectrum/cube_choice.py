@@ -64,8 +64,7 @@ class CubeChoice(QWidget):
         layout.addLayout(form)
         layout.addWidget(self._list)
         layout.addWidget(self._note)
-        self.truth.native.activated.connect(self._remember_truth)
-        self.truth.changed.connect(self._show)
+        self.truth.changed.connect(self._choose_truth)
         self._list.itemChanged.connect(self._mark)
         self.refresh()
 
@@ -136,7 +135,7 @@ class CubeChoice(QWidget):
     def _fits(self, layer: Image) -> bool:
         return layer.data.shape[1:] == self._size()
 
-    def _show(self, _truth: object = None) -> None:
+    def _show(self) -> None:
         styles = self.styles
         self._list.blockSignals(True)
         self._list.clear()
@@ -172,8 +171,9 @@ class CubeChoice(QWidget):
     def _mark(self, item: QListWidgetItem) -> None:
         self.mark(item.data(ROLE), item.checkState() == Qt.CheckState.Checked)
 
-    def _remember_truth(self, _row: int) -> None:
+    def _choose_truth(self, _layer: Image | None) -> None:
         self._asked = True
+        self._show()
 
 
 def _about(layer: Image) -> str:
