@@ -469,6 +469,17 @@ def test_layers_removed_while_shown_take_their_curves_along(viewer: napari.Viewe
     picked(widget, 0, qtbot)
 
 
+def test_what_says_it_is_a_cube_and_is_none_is_named(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    truth = add_truth(viewer)
+    widget = open_spectrum(viewer)
+    wrong = add(viewer, a_cube(1, name="wrong"))
+    wrong.metadata["napari_drcr"]["quantity"] = "brightness"
+    widget.cubes.mark(wrong, True)
+    widget.pick(truth, 7, 8)
+    widget.cubes.mark(wrong, False)
+    picked(widget, 1, qtbot)
+
+
 def test_new_data_of_a_layer_are_read_again(viewer: napari.Viewer, qtbot: QtBot) -> None:
     truth = add_truth(viewer)
     widget = open_spectrum(viewer)

@@ -50,6 +50,8 @@ class CubeChoice(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self._asked = False
+        self._cubes: list[Image] = []
+        self._shown: list[tuple[Image, str]] | None = None
         self._unmarked: set[Image] = set()
         self.truth = ComboBox(
             choices=[("nothing", None)], label="Truth", tooltip="What the other cubes are compared with; drawn dashed."
@@ -72,7 +74,7 @@ class CubeChoice(QWidget):
     def layers(self) -> list[Image]:
         """The cubes that are drawn: the truth first, if there is one, the others as in the list."""
         truth = self.truth.value
-        others = [layer for layer in self._cubes() if layer is not truth and layer not in self._unmarked and self._fits(layer)]
+        others = [layer for layer in self._cubes if layer is not truth and layer not in self._unmarked and self._fits(layer)]
         return [*([] if truth is None else [truth]), *others]
 
     @property
@@ -114,7 +116,11 @@ class CubeChoice(QWidget):
 
     def refresh(self, _event: object = None) -> None:
         """Look again which cubes there are."""
-        cubes = self._cubes()
+        cubes = [layer for layer in self._viewer.layers if is_cube_layer(layer)]
+        shown = [(layer, layer.name) for layer in cubes]
+        if shown == self._shown:
+            return
+        self._cubes, self._shown = cubes, shown
         self._unmarked &= set(cubes)
         chosen = self.truth.value
         with self.truth.changed.blocked():
@@ -124,12 +130,9 @@ class CubeChoice(QWidget):
                 self.truth.value = next((layer for layer in cubes if model_of_layer(layer) is None), None)
         self._show()
 
-    def _cubes(self) -> list[Image]:
-        return [layer for layer in self._viewer.layers if is_cube_layer(layer)]
-
     def _size(self) -> Sequence[int] | None:
         """Rows and columns that all cubes must have."""
-        first = self.truth.value or next((layer for layer in self._cubes() if layer not in self._unmarked), None)
+        first = self.truth.value or next((layer for layer in self._cubes if layer not in self._unmarked), None)
         return None if first is None else first.data.shape[1:]
 
     def _fits(self, layer: Image) -> bool:
@@ -139,7 +142,7 @@ class CubeChoice(QWidget):
         styles = self.styles
         self._list.blockSignals(True)
         self._list.clear()
-        for layer in self._cubes():
+        for layer in self._cubes:
             item = QListWidgetItem(layer.name)
             item.setData(ROLE, layer)
             item.setToolTip(_about(layer))
@@ -157,7 +160,7 @@ class CubeChoice(QWidget):
 
     def _explain(self) -> None:
         size = self._size()
-        unfit = [layer for layer in self._cubes() if not self._fits(layer)]
+        unfit = [layer for layer in self._cubes if not self._fits(layer)]
         sentence = ""
         if unfit and size is not None:
             names = ", ".join(f"{layer.name!r} ({layer.data.shape[1]} x {layer.data.shape[2]})" for layer in unfit)

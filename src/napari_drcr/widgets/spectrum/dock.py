@@ -83,6 +83,7 @@ class Spectrum(Dock):
         self.drawing = Drawing()
         self._maker = CurveMaker()
         self._notes: list[str] = []
+        self._layers: list[Image] = []
         self.plot = SpectrumPlot()
         self.cubes = CubeChoice(viewer)
         self.places = PlaceChoice(viewer, lambda: self.cubes.host)
@@ -203,7 +204,7 @@ class Spectrum(Dock):
 
     def update_curves(self, _event: object = None) -> None:
         """Draw anew what has been read, and read what has not."""
-        layers = self.cubes.layers
+        layers = self._layers
         places = self.places.places
         readings = self._reader.read_all(layers, places, self.places.spread)
         chosen = self.table.selected if self.table.selectedItems() else None
@@ -227,7 +228,7 @@ class Spectrum(Dock):
         return Settings(self.scaling.value, self.floor.value, self.match.value)
 
     def _show(self) -> None:
-        drawing, cubes = self.drawing, self.cubes.layers
+        drawing, cubes = self.drawing, self._layers
         references, complaints = reference_curves(self.references.overlays, self.scaling.value)
         drawing.complaints += complaints
         key = [(self.cubes.names[layer], style) for layer, style in self.cubes.styles.items()]
@@ -251,9 +252,9 @@ class Spectrum(Dock):
 
     def _explain(self) -> None:
         """Say what has to be known to read the curves."""
-        cubes, truth = self.cubes.layers, self.cubes.truth.value
+        cubes, truth = self._layers, self.cubes.truth.value
         sentences = [self.cubes.note, *self.drawing.complaints[:1], *self._notes]
-        if truth is not None:
+        if truth in cubes:
             exact = self._reader.cube(truth)
             sentences += [explain_difference(exact, self._reader.cube(layer)) for layer in cubes if layer is not truth]
         if self.match.value and self.drawing.errors:
@@ -267,14 +268,16 @@ class Spectrum(Dock):
         self.places.refresh(event)
 
     def _change_cubes(self) -> None:
-        layers = self.cubes.layers
         self._notes.clear()
+        self._layers = self.cubes.layers
         try:
-            self._reader.use(layers)
-            self._preview.use_cubes()
+            self._reader.use(self._layers)
         except InputError as error:
-            self._fail(str(error))
-            return
+            # One that says it is a cube, and is none; without it the others are drawn again.
+            self._layers = []
+            self._reader.use([])
+            self._note(str(error))
+        self._preview.use(self._layers)
         self._move_line()
         self.update_curves()
 
@@ -328,7 +331,7 @@ class Spectrum(Dock):
         row = self.table.selected
         if row is None:
             return []
-        readings = self._reader.read_all(self.cubes.layers, [row.place], self.places.spread)
+        readings = self._reader.read_all(self._layers, [row.place], self.places.spread)
         return [(row.place.name, layer, self._reader.cube(layer), found.centre) for (layer, _), found in readings.items()]
 
     def _note(self, sentence: str) -> None:

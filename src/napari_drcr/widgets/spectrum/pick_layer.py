@@ -81,16 +81,16 @@ def _place(layer: Points, host: Image) -> None:
 
 
 def dress(layer: Points) -> None:
-    """Give a layer the look of picks: their colours, a border that shows on anything, their names beside them.
+    """Give a layer the look of picks: their colours, and a border that shows on anything.
+
+    Their names are not written beside them: napari 0.9.2 crashes when it next draws after a layer of points with texts was removed.
 
     Parameters
     ----------
     layer : napari.layers.Points
         With names and colours in its features.
     """
-    # Until it is named, a new point needs a colour that its text can be drawn in.
     layer.feature_defaults = {NAME: "", COLOUR: PALETTE[0]}
-    layer.text = {"string": "  {name}", "color": {"feature": COLOUR}, "size": 9, "anchor": "upper_left"}
     layer.border_color = layer.current_border_color = "white"
     layer.border_width = layer.current_border_width = THIN
     layer.border_width_is_relative = True

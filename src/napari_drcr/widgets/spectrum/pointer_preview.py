@@ -16,6 +16,7 @@ from napari_drcr.widgets.spectrum.reader import Place, SpectrumReader
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.layers import Image
 
 COLOUR = "#ff9f1c"
 
@@ -57,6 +58,7 @@ class PointerPreview(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._cubes, self._plot, self._settings = viewer, cubes, plot, settings
+        self._layers: list[Image] = []
         self._maker = CurveMaker()
         self._place: Place | None = None
         self._reader = SpectrumReader(self, failed, lambda _: None)
@@ -81,9 +83,16 @@ class PointerPreview(QObject):
         self._pointer.stop()
         self._move(None)
 
-    def use_cubes(self) -> None:
-        """Read from the cubes that are chosen now."""
-        self._reader.use(self._cubes.layers)
+    def use(self, layers: list[Image]) -> None:
+        """Read from these cubes.
+
+        Parameters
+        ----------
+        layers : list of napari.layers.Image
+            Those that are drawn.
+        """
+        self._layers = layers
+        self._reader.use(layers)
 
     def let_go(self) -> None:
         """Leave no callback behind."""
@@ -104,6 +113,6 @@ class PointerPreview(QObject):
         if place is None:
             self._plot.preview([])
             return
-        readings = self._reader.read_all(self._cubes.layers, [place])
+        readings = self._reader.read_all(self._layers, [place])
         drawing = self._maker.draw([place], readings, self._cubes.styles, self._cubes.truth.value, self._settings())
         self._plot.preview(drawing.curves, drawing.errors)
