@@ -384,6 +384,26 @@ def _axes(layer: Image) -> str:
     return f"an array of {' x '.join(map(str, layer.data.shape))}"
 
 
+def show_map(viewer: Viewer, values: npt.NDArray[Any], properties: Mapping[str, Any]) -> None:
+    """Add a map with its colour bar, and hide other maps: their bars would stand beside what they do not explain.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to.
+    values, properties
+        From `map_to_layer_data`.
+    """
+    from napari.layers import Image
+
+    for other in viewer.layers:
+        if MAP_KEY in facts_of_layer(other):
+            other.visible = False
+    layer = Image(values, **properties)
+    viewer.add_layer(layer)
+    layer.colorbar.visible = True
+
+
 def show_wavelength(viewer: Viewer | None) -> None:
     """Show the current wavelength on the canvas, since the slider's own box counts bands.
 

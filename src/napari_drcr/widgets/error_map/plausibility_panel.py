@@ -27,6 +27,7 @@ from napari_drcr.widgets.layers import (
     map_to_layer_data,
     profile_of_layer,
     rgb_from_layer,
+    show_map,
 )
 from napari_drcr.widgets.placement import placement
 
@@ -173,7 +174,7 @@ class PlausibilityPanel(QWidget):
         values, properties, _ = map_to_layer_data(found.residuals, image, name=name, facts=facts)
         layer = self._find_map(properties["metadata"][PROVENANCE_KEY])
         if layer is None:
-            self._viewer.add_image(values, **properties)
+            show_map(self._viewer, values, properties)
         else:
             layer.data = values
             for key in ("metadata", "contrast_limits", *placement(image)):

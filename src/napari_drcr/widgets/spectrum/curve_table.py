@@ -122,11 +122,11 @@ class CurveTable(QTableWidget):
 
     def _fit(self) -> None:
         header = self.horizontalHeader()
+        header.setMinimumSectionSize(24)
         for column in range(self.columnCount()):
-            stretched = column == 1
-            header.setSectionResizeMode(
-                column, QHeaderView.ResizeMode.Stretch if stretched else QHeaderView.ResizeMode.ResizeToContents
-            )
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        # Short names in full; long ones lose their end, and are whole in the tooltip.
+        header.setMaximumSectionSize(110)
 
 
 def _cells(row: CurveRow, cube: str, matched: bool) -> list[str]:

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QMenu, QPushButton, QWidget
 
 from napari_drcr.spectra import spectral_angle_map
 from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.layers import facts_of_layer, map_to_layer_data, model_of_layer
+from napari_drcr.widgets.layers import facts_of_layer, map_to_layer_data, model_of_layer, show_map
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -94,5 +94,5 @@ class SimilarPixels(QPushButton):
         facts: dict[str, Any] = {**facts_of_layer(layer), "angle_to": place, "meaning": LOOK_ALIKE}
         name = f"{layer.name} (angle to {place}{kind})"
         values, properties, _ = map_to_layer_data(angles.rename("spectral angle"), layer, name=name, facts=facts)
-        self._viewer.add_image(values, **properties)
+        show_map(self._viewer, values, properties)
         self.added.emit()
