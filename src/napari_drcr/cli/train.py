@@ -1,16 +1,21 @@
-"""`napari-drcr train`: a run, begun or gone on with."""
+"""`napari-drcr train`: a run, begun or gone on with, or a look at its data."""
 
 from __future__ import annotations
 
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_drcr.cli._common import progress_bar
-from napari_drcr.errors import Cancelled, InputError
+from napari_drcr.cli._common import print_table, progress_bar
+from napari_drcr.errors import Cancelled, InputError, Notice
+
+if TYPE_CHECKING:
+    from napari_drcr.training.config import DataConfig
+    from napari_drcr.training.survey import SceneEntry
 
 
 def train(
@@ -23,21 +28,42 @@ def train(
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.", metavar="RUN")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps, in place of the configuration's.")] = None,
     device: Annotated[str | None, typer.Option("--device", "-d", help="In place of the configuration's.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="Processes a computer, each with a GPU of its own, or on the CPU.")
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(help="Computers, as torchrun or SLURM started it on them.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only list the scenes and what is wrong with them.")] = False,
 ) -> None:
     """Train a model; a run is a folder with configuration, metrics, checkpoints, log and the best model so far."""
     from napari_drcr.training import run
+    from napari_drcr.training.processes import is_first
 
+    if not is_first():
+        # What there is to say, the first process says.
+        warnings.simplefilter("ignore", Notice)
     if resume is not None:
-        if any(value is not None for value in (config, data, output, steps, device)):
+        if check or any(value is not None for value in (config, data, output, steps, device, devices, nodes)):
             raise InputError("--resume takes the run's own configuration; leave out everything else.")
         folder, start = resume, partial(run.resume_run, resume)
     else:
         from napari_drcr.training.config import make_config, read_config
 
-        overrides: dict[str, Any] = {"data__folder": data, "learning__steps": steps, "device": device}
+        overrides: dict[str, Any] = {
+            "data__folder": data,
+            "learning__steps": steps,
+            "device": device,
+            "devices": devices,
+            "nodes": nodes,
+        }
         settings = read_config(config, **overrides) if config is not None else make_config({}, **overrides)
+        if check:
+            _check(settings.data)
+            return
         folder = output if output is not None else run.new_run_folder(settings.name)
         start = partial(run.start_run, settings, folder)
+    if not is_first():
+        start()
+        return
     try:
         with progress_bar("train") as show:
             model = start(progress=show)
@@ -45,3 +71,30 @@ def train(
         print(f"To go on: napari-drcr train --resume {folder}", file=sys.stderr)
         raise
     print(f"Best model: {model}")
+
+
+def _check(data: DataConfig) -> None:
+    """List the scenes; an InputError if they cannot be trained with."""
+    from napari_drcr.training.survey import survey
+
+    with progress_bar("check") as show:
+        found = survey(data, values=True, progress=show)
+    print_table(["scene", "for", "bands", "nm", "pixels", "holds", "remarks"], [_row(scene) for scene in found.scenes])
+    taken = [scene for scene in found.scenes if not scene.left_out]
+    held_back = sum(scene.held_back for scene in taken)
+    print(f"{found.folder} ({found.layout}): {len(taken) - held_back} training, {held_back} validation scenes.")
+    for sentence in found.problems:
+        print(f"Error: {sentence}", file=sys.stderr)
+    if not found.usable:
+        unusable = [scene.name for scene in taken if not scene.usable]
+        names = f": {', '.join(unusable)}" if unusable else ""
+        raise InputError(f"{found.folder} cannot be trained with as it is{names}.")
+
+
+def _row(scene: SceneEntry) -> list[str]:
+    what = "left out" if scene.left_out else "validation" if scene.held_back else "training"
+    remarks = "; ".join(f"{'!' if problem.stops else ''}{problem.sentence}" for problem in scene.problems)
+    if scene.bands is None or scene.nanometres is None or scene.size is None:
+        return [scene.name, what, "", "", "", "", remarks]
+    nm, size = "{:g}-{:g}".format(*scene.nanometres), "{} x {}".format(*scene.size)
+    return [scene.name, what, str(scene.bands), nm, size, scene.quantity, remarks]

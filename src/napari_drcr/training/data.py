@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +107,7 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
 
     Parameters
     ----------
-    scenes : list of Scene
+    scenes : sequence of Scene
         What to cut from.
     config : TrainingConfig
         Seed, patches, lights and camera.
@@ -119,7 +119,7 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
     after the JPEG. A camera that sets itself is set for whole scenes; automatic exposure leaves the cube as it is.
     """
 
-    def __init__(self, scenes: list[Scene], config: TrainingConfig) -> None:
+    def __init__(self, scenes: Sequence[Scene], config: TrainingConfig) -> None:
         self.scenes = scenes
         self.config = config
         self._camera = find_camera(config.camera.name)
@@ -129,9 +129,8 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Sample `index`, see the class."""
-        random = np.random.default_rng((self.config.seed, index))
+        random, number = self._begin(index)
         data = self.config.data
-        number = int(random.integers(len(self.scenes)))
         values, image = self._open(number)
         top, left = (data.stride * int(random.integers((side - data.patch) // data.stride + 1)) for side in values.shape[1:])
         window = np.s_[:, top : top + data.patch, left : left + data.patch]
@@ -142,6 +141,15 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
             rgb, cube = self._photograph(number, cube, random)
         quarter_turns, mirror = int(random.integers(4)), bool(random.integers(2))
         return _turned(rgb, quarter_turns, mirror), _turned(cube, quarter_turns, mirror)
+
+    def scene_of(self, index: int) -> Scene:
+        """The scene that sample `index` is cut from."""
+        return self.scenes[self._begin(index)[1]]
+
+    def _begin(self, index: int) -> tuple[np.random.Generator, int]:
+        """Where the draws of a sample come from, after the first: which scene it is cut from."""
+        random = np.random.default_rng((self.config.seed, index))
+        return random, int(random.integers(len(self.scenes)))
 
     def _open(self, number: int) -> tuple[Float16Array, Float16Array | None]:
         if number not in self._opened:
@@ -176,25 +184,29 @@ class StepSampler(Sampler[int]):
 
     Parameters
     ----------
-    samples : int
-        How many a pass hands out.
+    steps : int
+        How many a pass hands out samples for.
     batch : int
-        Samples a step.
+        Samples a step, of all processes together.
+    processes : int
+        How many share them, in equal parts.
     reached : callable
-        Returns how many steps have been taken; asked as a pass begins.
+        Returns how many steps have been taken, and which process this is, from 0 up; asked as a pass begins.
     """
 
-    def __init__(self, samples: int, batch: int, reached: Callable[[], int]) -> None:
-        self.samples = samples
+    def __init__(self, steps: int, batch: int, processes: int, reached: Callable[[], tuple[int, int]]) -> None:
+        self.steps = steps
         self.batch = batch
+        self.part = batch // processes
         self.reached = reached
 
     def __len__(self) -> int:
-        return self.samples
+        return self.steps * self.part
 
     def __iter__(self) -> Iterator[int]:
-        start = self.reached() * self.batch
-        return iter(range(start, start + self.samples))
+        step, process = self.reached()
+        first = step * self.batch + process * self.part
+        return (first + index // self.part * self.batch + index % self.part for index in range(len(self)))
 
 
 class Photographs(Dataset[tuple[Tensor, Tensor]]):

@@ -77,7 +77,7 @@ class TrainingModule(pl.LightningModule):
         """Loss of one batch of patches."""
         rgb, cube = batch
         loss = relative_loss(cube, self.network(rgb.to(memory_format=torch.channels_last)), self.config.learning.floor)
-        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(rgb))
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(rgb), sync_dist=True)
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -85,7 +85,7 @@ class TrainingModule(pl.LightningModule):
         self.scores = []
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        """MRAE of one scene, over entries of at least the validation floor."""
+        """MRAE of one scene, over entries of at least the validation floor; each process sees all scenes."""
         rgb, cube = batch
         estimate = self.network(rgb.to(memory_format=torch.channels_last)).float()
         counted = cube >= self.config.learning.validation_floor

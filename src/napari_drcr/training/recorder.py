@@ -65,6 +65,8 @@ class Recorder(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drop rows that a resumed run will write again."""
         self.started = time.monotonic()
+        if not trainer.is_global_zero:
+            return
         kept = [row for row in read_metrics(self.folder) if row["step"] <= trainer.global_step]
         _write_metrics(self.folder, kept)
 
@@ -88,12 +90,15 @@ class Recorder(Callback):
             title = f"validation {metric_name('mrae', self.config.learning.validation_floor)}"
             recipe = f"{self.card.recipe}, best at step {trainer.global_step}"
             card = self.card.model_copy(update={"scores": {title: round(mrae, 4)}, "recipe": recipe})
-            save_model(self.folder / MODEL, Model(card, pl_module.network))
+            if trainer.is_global_zero:
+                save_model(self.folder / MODEL, Model(card, pl_module.network))
         self.mrae = mrae
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add a row to the metrics."""
-        if self.mrae is None:  # Lightning resumes at the end of the epoch that the checkpoint closed.
+        if (
+            self.mrae is None or not trainer.is_global_zero
+        ):  # Lightning resumes at the end of the epoch that the checkpoint closed.
             return
         row = {
             "step": trainer.global_step,

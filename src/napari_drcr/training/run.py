@@ -23,6 +23,7 @@ from napari_drcr.pickles import load_plain
 from napari_drcr.training.config import TrainingConfig, read_config, write_config
 from napari_drcr.training.data import Patches, Photographs, StepSampler
 from napari_drcr.training.module import TrainingModule, moving_average
+from napari_drcr.training.processes import is_first, placement
 from napari_drcr.training.recorder import MODEL, Progress, Recorder
 from napari_drcr.training.scenes import Scene, cache_scenes
 from napari_drcr.weights import Card, load_model
@@ -77,12 +78,13 @@ def start_run(config: TrainingConfig, folder: Path, *, progress: Progress | None
     InputError
         If the folder is in use or the data cannot be trained on.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_first() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"the run folder {folder} exists already; resume it or choose another name.")
     _training_precision(config.learning.precision, choose_device(config.device))
     scenes = cache_scenes(config.data)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_config(folder / CONFIG, config)
+    if is_first():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_config(folder / CONFIG, config)
     return _train(config, folder, scenes, progress, checkpoint=None)
 
 
@@ -129,14 +131,14 @@ def _train(
     training, validation = scenes
     device = choose_device(config.device)
     precision = _training_precision(config.learning.precision, device)
-    log = _open_log(folder)
+    log = _open_log(folder) if is_first() else logging.getLogger("napari_drcr.run")
     start = "resume" if checkpoint else "start"
     log.info("%s on %s in %s: %d training, %d validation scenes", start, device, precision, len(training), len(validation))
     with _quiet_lightning():
         pl.seed_everything(config.seed, verbose=False)
         trainer = pl.Trainer(
-            accelerator=device.partition(":")[0],
-            devices=[int(device.partition(":")[2])] if device.startswith("cuda") else 1,
+            **placement(config, device),
+            default_root_dir=folder / CHECKPOINTS,
             precision=LIGHTNING_PRECISION[precision],
             max_steps=config.learning.steps,
             gradient_clip_val=config.learning.clip,
@@ -155,7 +157,7 @@ def _train(
         try:
             trainer.fit(
                 TrainingModule(config),
-                *_loaders(config, training, validation, lambda: trainer.global_step),
+                *_loaders(config, training, validation, lambda: (trainer.global_step, trainer.global_rank)),
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
@@ -168,15 +170,15 @@ def _train(
 
 
 def _loaders(
-    config: TrainingConfig, training: list[Scene], validation: list[Scene], reached: Callable[[], int]
+    config: TrainingConfig, training: list[Scene], validation: list[Scene], reached: Callable[[], tuple[int, int]]
 ) -> tuple[Samples, Samples]:
     # Lightning counts epochs; ours end where a validation is due.
     steps_per_epoch = min(config.learning.validate_every, config.learning.steps)
     workers = config.data.workers
     patches = DataLoader(
         Patches(training, config),
-        batch_size=config.learning.batch,
-        sampler=StepSampler(steps_per_epoch * config.learning.batch, config.learning.batch, reached),
+        batch_size=config.learning.batch // config.processes,
+        sampler=StepSampler(steps_per_epoch, config.learning.batch, config.processes, reached),
         num_workers=workers,
         persistent_workers=workers > 0,
         multiprocessing_context="spawn" if workers else None,
