@@ -35,7 +35,6 @@ def train(
     check: Annotated[bool, typer.Option("--check", help="Only list the scenes and what is wrong with them.")] = False,
 ) -> None:
     """Train a model; a run is a folder with configuration, metrics, checkpoints, log and the best model so far."""
-    from napari_drcr.training import run
     from napari_drcr.training.processes import is_first
 
     if not is_first():
@@ -44,6 +43,8 @@ def train(
     if resume is not None:
         if check or any(value is not None for value in (config, data, output, steps, device, devices, nodes)):
             raise InputError("--resume takes the run's own configuration; leave out everything else.")
+        from napari_drcr.training import run
+
         folder, start = resume, partial(run.resume_run, resume)
     else:
         from napari_drcr.training.config import make_config, read_config
@@ -59,6 +60,8 @@ def train(
         if check:
             _check(settings.data)
             return
+        from napari_drcr.training import run
+
         folder = output if output is not None else run.new_run_folder(settings.name)
         start = partial(run.start_run, settings, folder)
     if not is_first():

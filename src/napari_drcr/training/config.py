@@ -57,7 +57,7 @@ class DataConfig(_Section):
     Attributes
     ----------
     folder : Path or None
-        In one of the layouts of `napari_drcr.training.folder.look_into`.
+        In one of the layouts of `napari_drcr.training.dataset.look_into`.
     validation : tuple of str
         Scenes (file or folder names without suffix) held back where the folder itself does not say.
     quantity : {"reflectance", "radiance"} or None

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from napari_drcr.camera import Camera, find_camera
 from napari_drcr.colorimetry import illuminant
@@ -19,6 +19,7 @@ from napari_drcr.training.config import EXPOSURE, CameraConfig, TrainingConfig
 from napari_drcr.training.scenes import Float16Array, Scene
 
 Float32Array = npt.NDArray[np.float32]
+Samples = DataLoader[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class StepSampler(Sampler[int]):
     Parameters
     ----------
     steps : int
-        How many a pass hands out samples for.
+        How many a whole pass hands out samples for; one that begins within a pass hands out the rest of it.
     batch : int
         Samples a step, of all processes together.
     processes : int
@@ -205,8 +206,9 @@ class StepSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         step, process = self.reached()
-        first = step * self.batch + process * self.part
-        return (first + index // self.part * self.batch + index % self.part for index in range(len(self)))
+        for taken in range(step, (step // self.steps + 1) * self.steps):
+            first = taken * self.batch + process * self.part
+            yield from range(first, first + self.part)
 
 
 class Photographs(Dataset[tuple[Tensor, Tensor]]):
@@ -243,3 +245,36 @@ class Photographs(Dataset[tuple[Tensor, Tensor]]):
         pixels = setting.camera.develop(np.tensordot(cube, setting.response, axes=(0, 0)), np.random.default_rng(index))
         rgb = setting.camera.decode(np.moveaxis(pixels, -1, 0))
         return torch.from_numpy(np.ascontiguousarray(rgb)), torch.from_numpy(cube)
+
+
+def make_loaders(
+    config: TrainingConfig, training: Sequence[Scene], validation: list[Scene], reached: Callable[[], tuple[int, int]]
+) -> tuple[Samples, Samples]:
+    """What feeds a run.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The run.
+    training, validation : sequence of Scene
+        What it learns from, and what is held back.
+    reached : callable
+        See `StepSampler`.
+
+    Returns
+    -------
+    tuple of two DataLoader
+        Batches of patches, each process's part of them; whole validation scenes, one by one, all of them for every process.
+    """
+    # Lightning counts epochs; ours end where a validation is due.
+    steps_per_epoch = min(config.learning.validate_every, config.learning.steps)
+    workers = config.data.workers
+    patches = DataLoader(
+        Patches(training, config),
+        batch_size=config.learning.batch // config.processes,
+        sampler=StepSampler(steps_per_epoch, config.learning.batch, config.processes, reached),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        multiprocessing_context="spawn" if workers else None,
+    )
+    return patches, DataLoader(Photographs(validation, find_camera(config.camera.name), config.data.lights), batch_size=1)

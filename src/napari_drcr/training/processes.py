@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from napari_drcr.devices import devices
+from napari_drcr.devices import devices, precisions
 from napari_drcr.errors import InputError
 from napari_drcr.training.config import TrainingConfig
 
+LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 """Where torchrun, Lightning and SLURM tell a process which one it is."""
 
@@ -24,7 +25,7 @@ def is_first() -> bool:
     return next((rank for name in RANKS if (rank := os.environ.get(name))), "0") == "0"
 
 
-def placement(config: TrainingConfig, device: str) -> dict[str, Any]:
+def placement(config: TrainingConfig, device: str, precision: str) -> dict[str, Any]:
     """What Lightning's Trainer is told of devices.
 
     Parameters
@@ -33,6 +34,8 @@ def placement(config: TrainingConfig, device: str) -> dict[str, Any]:
         Devices, nodes and strategy.
     device : str
         The device that was chosen, a key of `napari_drcr.devices.devices`.
+    precision : str
+        See `training_precision`.
 
     Returns
     -------
@@ -47,7 +50,11 @@ def placement(config: TrainingConfig, device: str) -> dict[str, Any]:
     kind, _, index = device.partition(":")
     there = sum(name.startswith("cuda") for name in devices())
     if config.processes == 1:
-        return {"accelerator": kind, "devices": [int(index)] if kind == "cuda" else 1}
+        return {
+            "accelerator": kind,
+            "devices": [int(index)] if kind == "cuda" else 1,
+            "precision": LIGHTNING_PRECISION[precision],
+        }
     if kind == "cuda" and config.devices > there:
         raise InputError(f"devices is {config.devices}, but there are {there} GPUs here.")
     if kind == "mps":
@@ -58,7 +65,35 @@ def placement(config: TrainingConfig, device: str) -> dict[str, Any]:
         raise InputError("strategy 'ddp' fails on network.released_npm, which holds weights that are never used; take 'auto'.")
     return {
         "accelerator": kind,
+        "precision": LIGHTNING_PRECISION[precision],
         "devices": config.devices,
         "num_nodes": config.nodes,
         "strategy": needed if config.strategy == "auto" else config.strategy,
     }
+
+
+def training_precision(wanted: str, device: str) -> str:
+    """The precision to train in.
+
+    Parameters
+    ----------
+    wanted : {"auto", "fp32", "bf16", "fp16"}
+        "auto" takes bf16 where the device has it natively.
+    device : str
+        A key of `napari_drcr.devices.devices`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        If the device does not do that natively.
+    """
+    there = precisions(device)
+    if wanted == "auto":
+        return "bf16" if "bf16" in there else "fp32"
+    if wanted not in there:
+        raise InputError(f"learning.precision {wanted!r} is not to be had on {device}; there is {', '.join(there)}.")
+    return wanted

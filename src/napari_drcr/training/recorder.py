@@ -72,14 +72,12 @@ class Recorder(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         """Report progress, and stop where nothing more can be learned."""
-        if not isfinite(outputs["loss"]):
-            raise InputError(
-                f"the loss is {float(outputs['loss'])} at step {trainer.global_step}: choose a lower learning.learning_rate."
-            )
+        # Of all processes, so that they go on or end together.
+        loss = float(trainer.strategy.reduce(outputs["loss"], reduce_op="mean"))
+        if not isfinite(loss):
+            raise InputError(f"the loss is {loss} at step {trainer.global_step}: choose a lower learning.learning_rate.")
         if self.progress is not None:
-            self.progress(
-                trainer.global_step, self.config.learning.steps, f"loss {float(outputs['loss']):.4f}, best {self.best:.4f}"
-            )
+            self.progress(trainer.global_step, self.config.learning.steps, f"loss {loss:.4f}, best {self.best:.4f}")
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the averaged weights if they are the best so far, and record the figures."""

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 import lightning as pl
 import platformdirs
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
-from torch import Tensor
-from torch.utils.data import DataLoader
 
 from napari_drcr.camera import find_camera
-from napari_drcr.devices import choose_device, precisions
+from napari_drcr.devices import choose_device
 from napari_drcr.errors import InputError
 from napari_drcr.pickles import load_plain
 from napari_drcr.training.config import TrainingConfig, read_config, write_config
-from napari_drcr.training.data import Patches, Photographs, StepSampler
+from napari_drcr.training.data import make_loaders
 from napari_drcr.training.module import TrainingModule, moving_average
-from napari_drcr.training.processes import is_first, placement
+from napari_drcr.training.processes import is_first, placement, training_precision
 from napari_drcr.training.recorder import MODEL, Progress, Recorder
 from napari_drcr.training.scenes import Scene, cache_scenes
 from napari_drcr.weights import Card, load_model
@@ -31,13 +28,6 @@ from napari_drcr.weights import Card, load_model
 CONFIG = "config.yaml"
 LOG = "log.txt"
 CHECKPOINTS = "checkpoints"
-LIGHTNING_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "fp32": "32-true",
-    "bf16": "bf16-mixed",
-    "fp16": "16-mixed",
-}
-
-Samples = DataLoader[tuple[Tensor, Tensor]]
 
 
 def new_run_folder(name: str) -> Path:
@@ -80,7 +70,7 @@ def start_run(config: TrainingConfig, folder: Path, *, progress: Progress | None
     """
     if is_first() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"the run folder {folder} exists already; resume it or choose another name.")
-    _training_precision(config.learning.precision, choose_device(config.device))
+    training_precision(config.learning.precision, choose_device(config.device))
     scenes = cache_scenes(config.data)
     if is_first():
         folder.mkdir(parents=True, exist_ok=True)
@@ -130,16 +120,15 @@ def _train(
 ) -> Path:
     training, validation = scenes
     device = choose_device(config.device)
-    precision = _training_precision(config.learning.precision, device)
+    precision = training_precision(config.learning.precision, device)
     log = _open_log(folder) if is_first() else logging.getLogger("napari_drcr.run")
     start = "resume" if checkpoint else "start"
     log.info("%s on %s in %s: %d training, %d validation scenes", start, device, precision, len(training), len(validation))
     with _quiet_lightning():
         pl.seed_everything(config.seed, verbose=False)
         trainer = pl.Trainer(
-            **placement(config, device),
+            **placement(config, device, precision),
             default_root_dir=folder / CHECKPOINTS,
-            precision=LIGHTNING_PRECISION[precision],
             max_steps=config.learning.steps,
             gradient_clip_val=config.learning.clip,
             logger=False,
@@ -157,7 +146,7 @@ def _train(
         try:
             trainer.fit(
                 TrainingModule(config),
-                *_loaders(config, training, validation, lambda: (trainer.global_step, trainer.global_rank)),
+                *make_loaders(config, training, validation, lambda: (trainer.global_step, trainer.global_rank)),
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
@@ -167,23 +156,6 @@ def _train(
         finally:
             _close_log(log)
     return folder / MODEL
-
-
-def _loaders(
-    config: TrainingConfig, training: list[Scene], validation: list[Scene], reached: Callable[[], tuple[int, int]]
-) -> tuple[Samples, Samples]:
-    # Lightning counts epochs; ours end where a validation is due.
-    steps_per_epoch = min(config.learning.validate_every, config.learning.steps)
-    workers = config.data.workers
-    patches = DataLoader(
-        Patches(training, config),
-        batch_size=config.learning.batch // config.processes,
-        sampler=StepSampler(steps_per_epoch, config.learning.batch, config.processes, reached),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        multiprocessing_context="spawn" if workers else None,
-    )
-    return patches, DataLoader(Photographs(validation, find_camera(config.camera.name), config.data.lights), batch_size=1)
 
 
 def draft_card(config: TrainingConfig, training: list[Scene], validation: list[Scene]) -> Card:
@@ -247,15 +219,6 @@ def _quiet_lightning() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-def _training_precision(wanted: str, device: str) -> str:
-    there = precisions(device)
-    if wanted == "auto":
-        return "bf16" if "bf16" in there else "fp32"
-    if wanted not in there:
-        raise InputError(f"learning.precision {wanted!r} is not to be had on {device}; there is {', '.join(there)}.")
-    return wanted
 
 
 def _open_log(folder: Path) -> logging.Logger:
