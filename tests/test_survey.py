@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from PIL import Image
 
 import napari_drcr as nd
 from napari_drcr.camera import find_camera
+from napari_drcr.cli import main
 from napari_drcr.sample import synthetic_scene
 from napari_drcr.training.config import DataConfig, TrainingConfig, make_config
 from napari_drcr.training.data import Patches
@@ -188,13 +187,19 @@ def test_the_preview_is_the_first_batch_of_training(config: TrainingConfig) -> N
     assert not np.array_equal(preview_batch(config, seed=7)[0], rgb)
 
 
-def test_check_prints_the_survey_and_says_by_its_exit_code_whether_to_go_on(folder: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "napari_drcr", "train", "--data", str(folder), "--check"]
-    refused = subprocess.run(command, capture_output=True, text=True)
-    assert refused.returncode == 2
-    assert "leaf" in refused.stdout
-    assert "3 training, 0 validation" in refused.stdout
-    assert "both are needed" in refused.stderr
+def test_check_prints_the_survey_and_says_by_its_exit_code_whether_to_go_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def check(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["napari-drcr", "train", *map(str, words), "--check"])
+        with pytest.raises(SystemExit) as left:
+            main()
+        return int(left.value.code or 0), *capsys.readouterr()
+
+    code, out, err = check("--data", folder)
+    assert code == 2
+    assert "leaf" in out
+    assert "3 training, 0 validation" in out
+    assert "both are needed" in err
     (tmp_path / "mine.yaml").write_text("data: {validation: [wood], patch: 16}\n", encoding="utf-8")
-    command.insert(4, str(tmp_path / "mine.yaml"))
-    assert subprocess.run(command, capture_output=True).returncode == 0
+    assert check(tmp_path / "mine.yaml", "--data", folder)[0] == 0
