@@ -135,9 +135,9 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         values, image = self._open(number)
         top, left = (data.stride * int(random.integers((side - data.patch) // data.stride + 1)) for side in values.shape[1:])
         window = np.s_[:, top : top + data.patch, left : left + data.patch]
-        cube = values[window].astype(np.float32)
+        cube = _as_single(values[window])
         if image is not None:
-            rgb = image[window].astype(np.float32)
+            rgb = _as_single(image[window])
         else:
             rgb, cube = self._photograph(number, cube, random)
         quarter_turns, mirror = int(random.integers(4)), bool(random.integers(2))
@@ -159,20 +159,26 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         return self._opened[number]
 
     def _photograph(self, number: int, cube: Float32Array, random: np.random.Generator) -> tuple[Float32Array, Float32Array]:
-        """RGB and cube under a drawn exposure, light, noise and compression."""
+        """RGB and cube under a drawn exposure, light, noise and compression; the cube is changed in place."""
         exposure = float(np.exp(random.uniform(*np.log(self._exposure))))
         lights = self.config.data.lights
         setting = self._set_up(number, lights[int(random.integers(len(lights)))] if lights else None)
         camera = setting.camera.with_settings(exposure=setting.camera.exposure * exposure)
         camera = draw_camera(camera, self.config.camera, random)
-        cube = cube * setting.light
+        cube *= setting.light
         linear = np.tensordot(cube, setting.response, axes=(0, 0))
-        return camera.decode(np.moveaxis(camera.develop(linear, random), -1, 0)), cube * np.float32(exposure)
+        cube *= np.float32(exposure)
+        return camera.decode(np.moveaxis(camera.develop(linear, random), -1, 0)), cube
 
     def _set_up(self, number: int, light: str | None) -> Setting:
         if (number, light) not in self._settings:
             self._settings[number, light] = set_up(self._camera, self.scenes[number], light)
         return self._settings[number, light]
+
+
+def _as_single(stored: Float16Array) -> Float32Array:
+    """A copy in single precision: through torch, which converts four times as fast as numpy does."""
+    return torch.from_numpy(np.array(stored)).float().numpy()
 
 
 def _turned(image: npt.NDArray[np.float32], quarter_turns: int, mirror: bool) -> Tensor:
