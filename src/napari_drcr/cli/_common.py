@@ -50,14 +50,14 @@ def progress_bar(text: str) -> Iterator[Callable[..., None]]:
         yield show
 
 
-def print_table(header: list[str], rows: list[list[str]], *, sum_up: bool = False) -> None:
-    """A table on stdout, figures to the right; `sum_up` sets the last row apart."""
+def print_table(header: list[str], rows: list[list[str]], *, sum_up: bool = False, words: tuple[str, ...] = ()) -> None:
+    """A table on stdout, figures to the right, the first column and those of `words` to the left; `sum_up` sets the last row apart."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table()
     for number, title in enumerate(header):
-        table.add_column(title, justify="right" if number else "left", overflow="fold")
+        table.add_column(title, justify="right" if number and title not in words else "left", overflow="fold")
     for number, row in enumerate(rows):
         if sum_up and number == len(rows) - 1:
             table.add_section()

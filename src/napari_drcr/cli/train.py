@@ -82,7 +82,8 @@ def _check(data: DataConfig) -> None:
 
     with progress_bar("check") as show:
         found = survey(data, values=True, progress=show)
-    print_table(["scene", "for", "bands", "nm", "pixels", "holds", "remarks"], [_row(scene) for scene in found.scenes])
+    header = ["scene", "for", "bands", "nm", "pixels", "holds", "remarks"]
+    print_table(header, [_row(scene) for scene in found.scenes], words=("for", "holds", "remarks"))
     taken = [scene for scene in found.scenes if not scene.left_out]
     held_back = sum(scene.held_back for scene in taken)
     print(f"{found.folder} ({found.layout}): {len(taken) - held_back} training, {held_back} validation scenes.")
@@ -96,7 +97,7 @@ def _check(data: DataConfig) -> None:
 
 def _row(scene: SceneEntry) -> list[str]:
     what = "left out" if scene.left_out else "validation" if scene.held_back else "training"
-    remarks = "; ".join(f"{'!' if problem.stops else ''}{problem.sentence}" for problem in scene.problems)
+    remarks = "; ".join(f"{'! ' if problem.stops else ''}{problem.sentence}" for problem in scene.problems)
     if scene.bands is None or scene.nanometres is None or scene.size is None:
         return [scene.name, what, "", "", "", "", remarks]
     nm, size = "{:g}-{:g}".format(*scene.nanometres), "{} x {}".format(*scene.size)

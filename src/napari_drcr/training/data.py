@@ -18,6 +18,9 @@ from napari_drcr.errors import InputError
 from napari_drcr.training.config import EXPOSURE, CameraConfig, TrainingConfig
 from napari_drcr.training.scenes import Float16Array, Scene
 
+ONE_THREAD = 32768
+"""Values that torch converts without help from other threads."""
+
 Float32Array = npt.NDArray[np.float32]
 Samples = DataLoader[tuple[Tensor, Tensor]]
 
@@ -177,8 +180,13 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
 
 
 def _as_single(stored: Float16Array) -> Float32Array:
-    """A copy in single precision: through torch, which converts four times as fast as numpy does."""
-    return torch.from_numpy(np.array(stored)).float().numpy()
+    """A copy in single precision, through torch, which converts three times as fast as numpy does."""
+    half = torch.from_numpy(np.array(stored)).view(-1)
+    single = torch.empty(half.shape)
+    # Larger pieces torch would spread over threads, and wait for them where the network keeps them busy.
+    for start in range(0, len(half), ONE_THREAD):
+        single[start : start + ONE_THREAD] = half[start : start + ONE_THREAD]
+    return single.view(stored.shape).numpy()
 
 
 def _turned(image: npt.NDArray[np.float32], quarter_turns: int, mirror: bool) -> Tensor:
