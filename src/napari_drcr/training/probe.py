@@ -69,7 +69,7 @@ class Estimate:
 
 
 def probe(config: TrainingConfig, *, cancelled: Callable[[], bool] | None = None) -> Estimate:
-    """Train a few steps in a process of its own, and leave nothing behind.
+    """Train a few steps in a process of its own; nothing is left but the copies of the scenes that it needed.
 
     Parameters
     ----------
