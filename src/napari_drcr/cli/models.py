@@ -1,4 +1,4 @@
-"""`napari-drcr models`: what is shipped, and its cards."""
+"""`napari-drcr models`: what is shipped, what was trained here, and their cards."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from napari_drcr.cli._common import print_table
+from napari_drcr.errors import InputError, notify
 
 
 def models(
     name: Annotated[str | None, typer.Argument(help="Print the whole card of this model or file.")] = None,
 ) -> None:
-    """List the shipped models, or print one card."""
+    """List the shipped models and the best of each training run, or print one card."""
+    from napari_drcr.training.jobs import list_runs
     from napari_drcr.weights import load_model, shipped_models
 
     if name is not None:
@@ -26,11 +28,15 @@ def models(
             print(f"{key}: {value}")
         return
     rows = []
-    for shipped in shipped_models():
-        model = load_model(shipped)
+    for source in [*shipped_models(), *(str(run.model) for run in list_runs() if run.model)]:
+        try:
+            model = load_model(source)
+        except InputError as error:
+            notify(f"{source} is left out: {error}")
+            continue
         figures = "\n".join(f"{title} {figure:g}" for title, figure in model.card.scores.items())
         rows.append(
-            [shipped, model.card.architecture, f"{model.parameters:,}", f"{model.encoding}, by {model.normalisation}", figures]
+            [source, model.card.architecture, f"{model.parameters:,}", f"{model.encoding}, by {model.normalisation}", figures]
         )
     print_table(["model", "architecture", "parameters", "input", "scores"], rows)
     print("`napari-drcr models NAME` prints the card.")

@@ -177,7 +177,7 @@ class StepSampler(Sampler[int]):
     Parameters
     ----------
     samples : int
-        How many a pass hands out.
+        How many a whole pass hands out; one that begins within a pass hands out the rest of it.
     batch : int
         Samples a step.
     reached : callable
@@ -194,7 +194,7 @@ class StepSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         start = self.reached() * self.batch
-        return iter(range(start, start + self.samples))
+        return iter(range(start, (start // self.samples + 1) * self.samples))
 
 
 class Photographs(Dataset[tuple[Tensor, Tensor]]):
