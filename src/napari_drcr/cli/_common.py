@@ -69,6 +69,11 @@ def print_table(header: list[str], rows: list[list[str]], *, sum_up: bool = Fals
     Console().print(table)
 
 
+def printable(text: str) -> str:
+    """Text from somebody's file, without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+
+
 def find_targets(sources: list[Path], output: Path, suffixes: tuple[str, ...], default: str) -> list[Path]:
     """Where each result goes: `output` itself for a single source, else a file in the folder `output`."""
     kinds = " or ".join(suffixes)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from napari_drcr.cli._common import print_table
+from napari_drcr.cli._common import print_table, printable
 from napari_drcr.errors import InputError, notify
 
 
@@ -27,16 +27,19 @@ def models(
                 value = ", ".join(f"{title} {figure:g}" for title, figure in value.items())
             print(f"{key}: {value}")
         return
+    trained = {run.name: str(run.model) for run in list_runs() if run.model}
     rows = []
-    for source in [*shipped_models(), *(str(run.model) for run in list_runs() if run.model)]:
+    for title in [*shipped_models(), *trained]:
         try:
-            model = load_model(source)
+            model = load_model(trained.get(title, title))
         except InputError as error:
-            notify(f"{source} is left out: {error}")
+            notify(f"the model of run {printable(title)} is left out: {error}")
             continue
-        figures = "\n".join(f"{title} {figure:g}" for title, figure in model.card.scores.items())
+        figures = "\n".join(f"{score} {figure:g}" for score, figure in model.card.scores.items())
         rows.append(
-            [source, model.card.architecture, f"{model.parameters:,}", f"{model.encoding}, by {model.normalisation}", figures]
+            [title, model.card.architecture, f"{model.parameters:,}", f"{model.encoding}, by {model.normalisation}", figures]
         )
     print_table(["model", "architecture", "parameters", "input", "scores"], rows)
+    for title, path in trained.items():
+        print(printable(f"{title} is the run's best model: --model {path}"))
     print("`napari-drcr models NAME` prints the card.")

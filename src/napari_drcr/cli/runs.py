@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_drcr.cli._common import print_table
+from napari_drcr.cli._common import print_table, printable
 from napari_drcr.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def runs(
         print_table(["run", "state", "step", "left", "best", "device"], [_row(run) for run in found])
         for run in found:
             if run.cause:
-                print(f"{run.name}: {run.cause}" + (f" Log: {run.log}" if run.state == "crashed" else ""))
+                print(printable(f"{run.name}: {run.cause}" + (f" Log: {run.log}" if run.state == "crashed" else "")))
     else:
         print(f"There are no runs in {home}.")
 

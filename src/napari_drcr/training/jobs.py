@@ -5,6 +5,7 @@ Cheap to import, and cheap to ask again and again: no torch, no Lightning.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -278,8 +279,6 @@ def _is_alive(folder: Path, status: Status) -> bool:
 
 
 def _silent(folder: Path) -> str:
-    import shutil
-
     return "the disk is full: make room and resume." if shutil.disk_usage(folder).free < NO_ROOM else SILENT
 
 
@@ -287,8 +286,8 @@ def _last_line(folder: Path) -> str:
     """Of what a process printed that never got as far as to report."""
     with suppress(OSError), (folder / OUTPUT).open("rb") as file:
         file.seek(max(0, file.seek(0, 2) - 4096))
-        if lines := file.read().decode("utf-8", errors="replace").split("\n")[-2:]:
-            return f"it did not start: {lines[0].strip() or 'it printed nothing'}"
+        if lines := file.read().decode("utf-8", errors="replace").strip().splitlines():
+            return f"it did not start: {lines[-1].strip()}"
     return "it did not start."
 
 
