@@ -24,7 +24,7 @@ from napari_drcr.sample import synthetic_scene
 from napari_drcr.training.config import TrainingConfig, make_config
 from napari_drcr.training.folder import CHECKPOINT
 from napari_drcr.training.jobs import prepare, read_run
-from napari_drcr.training.records import read_losses, read_metrics, read_preview
+from napari_drcr.training.records import LossCurve, read_losses, read_metrics, read_preview
 
 
 def make_scenes(folder: Path) -> None:
@@ -71,7 +71,7 @@ def main() -> None:
     """Kill, resume, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     random = np.random.default_rng(arguments.seed)
@@ -90,19 +90,18 @@ def main() -> None:
             raise SystemExit("the run left in peace failed")
         whole = time.monotonic() - began
         print(f"left in peace: {whole:.1f} s, {start:.1f} s of them to start", flush=True)
-        share = (whole - start) / (arguments.kills + 1)
-        for kill in range(arguments.kills):
+        for kill, step in enumerate(sorted(random.integers(arguments.steps, size=arguments.kills))):
             process = train(place / "killed", environment)
-            # One in four while it starts, the others in the part of the run that is this one's share.
             if random.random() < 0.25:
-                time.sleep(random.uniform(0, start))
+                time.sleep(random.uniform(0, start))  # while it starts
             else:
-                while process.poll() is None and read_run(place / "killed").state != "running":
-                    time.sleep(0.01)
-                time.sleep(random.uniform(0, 1.5 * share))
+                curve = LossCurve(place / "killed")
+                while process.poll() is None and not (curve.update() and curve.rows[-1:, 0] > step):
+                    time.sleep(0.001)
+                time.sleep(random.uniform(0, 0.1))
             process.kill()
             process.wait()
-            print(f"kill {kill + 1}: {check(place / 'killed')}", flush=True)
+            print(f"kill {kill + 1}, wanted at step {step}: {check(place / 'killed')}", flush=True)
         if train(place / "killed", environment).wait():
             raise SystemExit("the killed run did not come to its end")
         print(f"at last: {check(place / 'killed')}; {time.monotonic() - began:.0f} s in all")

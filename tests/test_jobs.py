@@ -184,7 +184,7 @@ def test_one_run_at_a_time_uses_a_device_and_the_others_wait_their_turn(config: 
     assert "libpython" in waiting or "python" in waiting
     stop(second)
     wait_for_state(second, "stopped")
-    assert read_run(second).cause == "stopped at step 0"
+    assert read_run(second).cause == "stopped while it waited for its device"
     stop(first)
     wait_for_state(third, "running")
     assert read_run(first).state == "stopped"

@@ -27,11 +27,11 @@ def models(
                 value = ", ".join(f"{title} {figure:g}" for title, figure in value.items())
             print(f"{key}: {value}")
         return
-    trained = {run.name: str(run.model) for run in list_runs() if run.model}
+    trained = [(run.name, str(run.model)) for run in list_runs() if run.model]
     rows = []
-    for title in [*shipped_models(), *trained]:
+    for title, source in [*((shipped, shipped) for shipped in shipped_models()), *trained]:
         try:
-            model = load_model(trained.get(title, title))
+            model = load_model(source)
         except InputError as error:
             notify(f"the model of run {printable(title)} is left out: {error}")
             continue
@@ -40,6 +40,6 @@ def models(
             [title, model.card.architecture, f"{model.parameters:,}", f"{model.encoding}, by {model.normalisation}", figures]
         )
     print_table(["model", "architecture", "parameters", "input", "scores"], rows)
-    for title, path in trained.items():
+    for title, path in trained:
         print(printable(f"{title} is the run's best model: --model {path}"))
     print("`napari-drcr models NAME` prints the card.")

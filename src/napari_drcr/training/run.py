@@ -27,7 +27,7 @@ from napari_drcr.training.module import TrainingModule, moving_average
 from napari_drcr.training.recorder import Progress, Recorder
 from napari_drcr.training.reporter import Reporter
 from napari_drcr.training.scenes import Scene, cache_scenes
-from napari_drcr.training.session import hold_device, session
+from napari_drcr.training.session import hold_device, session, stop_if_asked
 from napari_drcr.weights import Card, load_model
 
 LIGHTNING_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
@@ -35,6 +35,9 @@ LIGHTNING_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
+
+PARTS = {"state_dict", "loops", "optimizer_states", "callbacks", "global_step"}
+"""Of a checkpoint."""
 
 Samples = DataLoader[tuple[Tensor, Tensor]]
 
@@ -94,13 +97,15 @@ def resume_run(folder: Path, *, progress: Progress | None = None) -> Path:
     with session(folder):
         config = read_run_config(folder)
         checkpoint = folder / CHECKPOINT
-        if not checkpoint.is_file():
-            return _train(config, folder, cache_scenes(config.data), progress, checkpoint=None)
-        # Refuses in a sentence what Lightning would refuse with a traceback.
-        content = load_plain(checkpoint)
-        if not (isinstance(content, dict) and {"state_dict", "loops", "optimizer_states", "callbacks"} <= content.keys()):
-            raise InputError(f"{checkpoint} is no checkpoint of a run; start the run anew.")
-        return _train(config, folder, cache_scenes(config.data), progress, checkpoint)
+        reached = 0
+        if checkpoint.is_file():
+            # Refuses in a sentence what Lightning would refuse with a traceback.
+            content = load_plain(checkpoint)
+            if not (isinstance(content, dict) and content.keys() >= PARTS):
+                raise InputError(f"{checkpoint} is no checkpoint of a run; start the run anew.")
+            reached = content["global_step"]
+        scenes = cache_scenes(config.data, check=lambda: stop_if_asked(folder, reached))
+        return _train(config, folder, scenes, progress, checkpoint if checkpoint.is_file() else None)
 
 
 def read_run_config(folder: Path) -> TrainingConfig:

@@ -149,13 +149,15 @@ def _image_within(cube: Path) -> Path | None:
     return next((path for path in inside.values() if path.suffix.lower() == ".bmp"), None)
 
 
-def cache_scenes(config: DataConfig) -> tuple[list[Scene], list[Scene]]:
+def cache_scenes(config: DataConfig, *, check: Callable[[], object] | None = None) -> tuple[list[Scene], list[Scene]]:
     """Convert the scenes of a folder once, to half precision at 400-700 nm.
 
     Parameters
     ----------
     config : DataConfig
         Its folder, what is held back, where the RGB comes from, and the size of a patch.
+    check : callable, optional
+        Called before each scene; may raise to stop.
 
     Returns
     -------
@@ -172,7 +174,11 @@ def cache_scenes(config: DataConfig) -> tuple[list[Scene], list[Scene]]:
     """
     found = find_scenes(config)
     cache = _Cache(Path(platformdirs.user_cache_dir("napari-drcr")) / "scenes", len(found))
-    scenes = [_cache_scene(files, config, cache) for files in found]
+    scenes = []
+    for files in found:
+        if check is not None:
+            check()
+        scenes.append(_cache_scene(files, config, cache))
     if unknown := [scene.name for scene in scenes if scene.quantity == "unknown"]:
         notify(
             f"{len(unknown)} scenes (such as {unknown[0]}) do not say what they hold and are taken as reflectance (data.quantity)."

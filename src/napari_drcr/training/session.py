@@ -247,7 +247,8 @@ def _wait_in_line(lock: FileLock, place: Path, folder: Path) -> None:
     with FileLock(path):
         try:
             while True:
-                stop_if_asked(folder, read_status(folder).step)
+                if (folder / STOP).exists():
+                    raise Cancelled("stopped while it waited for its device")
                 if not _somebody_before(path):
                     with suppress(Timeout):
                         lock.acquire(timeout=0)
