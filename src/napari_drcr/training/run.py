@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from napari_drcr.camera import find_camera
 from napari_drcr.devices import choose_device, precisions
-from napari_drcr.errors import Cancelled, InputError
+from napari_drcr.errors import InputError
 from napari_drcr.pickles import load_plain
 from napari_drcr.training.config import TrainingConfig, read_config
 from napari_drcr.training.data import Patches, Photographs, StepSampler
@@ -173,14 +173,9 @@ def _train(
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
-        except Cancelled as stopped:
-            log.info("%s", stopped)
-            raise
-        except BaseException as error:
+        except SystemExit as error:
             if isinstance(error.__context__, KeyboardInterrupt):  # which Lightning turns into an exit
-                log.info("interrupted")
                 raise KeyboardInterrupt from None
-            log.error("ended by %s: %s", type(error).__name__, error)
             raise
         finally:
             _close_log(log)

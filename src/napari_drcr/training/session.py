@@ -9,8 +9,10 @@ import re
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 import platformdirs
@@ -18,7 +20,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from napari_drcr.errors import Cancelled, InputError, notify
-from napari_drcr.training.folder import CONFIG, LOCK, STOP, UNFINISHED, read_status, update_status
+from napari_drcr.training.folder import CONFIG, LOCK, LOG, STOP, UNFINISHED, State, read_status, update_status
 
 PATIENCE = 1.0
 """Seconds that a lock may be held by somebody who only looks whether it is free."""
@@ -87,13 +89,20 @@ def _last_words(folder: Path) -> Iterator[None]:
     try:
         yield
     except (Cancelled, KeyboardInterrupt) as stopped:
-        update_status(folder, state="stopped", cause=str(stopped), seconds_left=None)
+        _report_end(folder, "stopped", str(stopped) or "interrupted")
         raise
     except BaseException as error:
-        with suppress(InputError):  # The disk may be full.
-            update_status(folder, state="crashed", cause=explain(error), seconds_left=None)
+        with suppress(InputError, OSError):  # The disk may be full.
+            known = isinstance(error, InputError | MemoryError)
+            _report_end(folder, "crashed", explain(error), "" if known else traceback.format_exc())
         raise
-    update_status(folder, state="finished", seconds_left=None)
+    _report_end(folder, "finished", "")
+
+
+def _report_end(folder: Path, state: State, cause: str, details: str = "") -> None:
+    update_status(folder, state=state, cause=cause, seconds_left=None)
+    with (folder / LOG).open("a", encoding="utf-8") as log:
+        log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {cause or state}\n{details}")
 
 
 def explain(error: BaseException) -> str:
