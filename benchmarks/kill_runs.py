@@ -71,7 +71,7 @@ def main() -> None:
     """Kill, resume, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     random = np.random.default_rng(arguments.seed)
@@ -96,8 +96,9 @@ def main() -> None:
                 time.sleep(random.uniform(0, start))  # while it starts
             else:
                 curve = LossCurve(place / "killed")
-                while process.poll() is None and not (curve.update() and curve.rows[-1:, 0] > step):
+                while process.poll() is None and len(curve.rows) <= step:
                     time.sleep(0.001)
+                    curve.update()
                 time.sleep(random.uniform(0, 0.1))
             process.kill()
             process.wait()

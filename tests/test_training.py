@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
-import time
 import warnings
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +109,7 @@ def test_a_killed_and_resumed_run_follows_the_uninterrupted_one_to_the_bit(confi
 
 
 def test_a_run_stopped_at_any_step_goes_on_to_the_bit(config: TrainingConfig, tmp_path: Path) -> None:
-    config = make_config(config.model_dump(), learning__steps=9, learning__validate_every=4)
+    config = make_config(config.model_dump(), learning__steps=10, learning__validate_every=4)
     start_run(config, tmp_path / "whole")
     folder = tmp_path / "stopped"
 
@@ -121,43 +117,16 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_bit(config: TrainingConfig, tm
         return lambda step, *_: (folder / "STOP").touch() if step == wanted else None
 
     # After steps 4 and 8 it is validating: it leaves that, and repeats the step before it.
-    for wanted, kept in enumerate((1, 2, 3, 3, 5, 6, 7, 7), start=1):
+    for wanted, kept in enumerate((1, 2, 3, 3, 5, 6, 7, 7, 9), start=1):
         (folder / "STOP").touch() if folder.exists() else None  # left over: it cannot be meant for what starts only now
         with pytest.raises(nd.Cancelled, match=f"stopped at step {kept}"):
             resume_run(folder, progress=stop_at(wanted)) if wanted > 1 else start_run(config, folder, progress=stop_at(1))
         assert not (folder / "STOP").exists()
     resume_run(folder)
     assert np.array_equal(read_losses(folder), read_losses(tmp_path / "whole"))
-    assert [row["step"] for row in read_metrics(folder)] == [4, 8, 9]
+    assert [row["step"] for row in read_metrics(folder)] == [4, 8, 10]
     learned = [[(row["loss"], row["mrae"]) for row in read_metrics(tmp_path / name)] for name in ("whole", "stopped")]
     assert learned[0] == learned[1]
-
-
-def test_kill_nine_loses_nothing_but_the_steps_since_the_checkpoint(config: TrainingConfig, tmp_path: Path) -> None:
-    longer = make_config(config.model_dump(), learning__steps=400)
-    write_config(tmp_path / "config.yaml", longer)
-    command = [sys.executable, "-m", "napari_drcr", "train", str(tmp_path / "config.yaml"), "-o", str(tmp_path / "killed")]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while len(read_metrics(tmp_path / "killed")) < 2:
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    reached = int(read_metrics(tmp_path / "killed")[-1]["step"])
-    assert reached < 400
-
-    def stop(step: int, total: int, text: str) -> None:
-        if step > reached + 4:
-            raise nd.Cancelled
-
-    for name, start in (("killed", resume_run), ("whole", partial(start_run, longer))):
-        with pytest.raises(nd.Cancelled):
-            start(tmp_path / name, progress=stop)
-    learned = [
-        [(row["step"], row["loss"], row["mrae"]) for row in read_metrics(tmp_path / name)] for name in ("whole", "killed")
-    ]
-    assert learned[0] == learned[1]
-    assert len(learned[0]) == reached // 2 + 2
 
 
 def test_a_sample_depends_on_seed_and_index_only(config: TrainingConfig) -> None:
