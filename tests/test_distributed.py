@@ -17,7 +17,7 @@ from napari_drcr.sample import synthetic_scene
 from napari_drcr.training.config import TrainingConfig, make_config, write_config
 from napari_drcr.training.data import StepSampler
 from napari_drcr.training.processes import placement
-from napari_drcr.training.recorder import read_metrics
+from napari_drcr.training.records import read_metrics
 from napari_drcr.training.run import start_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice")

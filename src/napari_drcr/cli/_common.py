@@ -54,6 +54,7 @@ def print_table(header: list[str], rows: list[list[str]], *, sum_up: bool = Fals
     """A table on stdout, figures to the right, the first column and those of `words` to the left; `sum_up` sets the last row apart."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table()
     for number, title in enumerate(header):
@@ -61,8 +62,16 @@ def print_table(header: list[str], rows: list[list[str]], *, sum_up: bool = Fals
     for number, row in enumerate(rows):
         if sum_up and number == len(rows) - 1:
             table.add_section()
-        table.add_row(*row)
+        # Names come from files: what looks like markup or moves the cursor is shown, not obeyed.
+        table.add_row(
+            *(Text("".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in cell)) for cell in row)
+        )
     Console().print(table)
+
+
+def printable(text: str) -> str:
+    """Text from somebody's file, without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def find_targets(sources: list[Path], output: Path, suffixes: tuple[str, ...], default: str) -> list[Path]:

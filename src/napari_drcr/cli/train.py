@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +32,7 @@ def train(
     ] = None,
     nodes: Annotated[int | None, typer.Option(help="Computers, as torchrun or SLURM started it on them.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only list the scenes and what is wrong with them.")] = False,
+    queue: Annotated[bool, typer.Option("--queue", help="Wait until no other run uses the device.")] = False,
 ) -> None:
     """Train a model; a run is a folder with configuration, metrics, checkpoints, log and the best model so far."""
     from napari_drcr.training.processes import is_first
@@ -43,11 +43,10 @@ def train(
     if resume is not None:
         if check or any(value is not None for value in (config, data, output, steps, device, devices, nodes)):
             raise InputError("--resume takes the run's own configuration; leave out everything else.")
-        from napari_drcr.training import run
-
-        folder, start = resume, partial(run.resume_run, resume)
+        folder, settings = resume, None
     else:
         from napari_drcr.training.config import make_config, read_config
+        from napari_drcr.training.folder import new_run_folder
 
         overrides: dict[str, Any] = {
             "data__folder": data,
@@ -60,18 +59,22 @@ def train(
         if check:
             _check(settings.data)
             return
-        from napari_drcr.training import run
-
-        folder = output if output is not None else run.new_run_folder(settings.name)
-        start = partial(run.start_run, settings, folder)
+        folder = output if output is not None else new_run_folder(settings.name)
     if not is_first():
-        start()
+        from napari_drcr.training.run import resume_run, start_run
+
+        if settings is None:
+            resume_run(folder)
+        else:
+            start_run(settings, folder)
         return
     try:
-        with progress_bar("train") as show:
-            model = start(progress=show)
-    except (Cancelled, KeyboardInterrupt):
-        print(f"To go on: napari-drcr train --resume {folder}", file=sys.stderr)
+        model = _wait_and_resume(settings, folder) if queue else _run(settings, folder)
+    except (Cancelled, KeyboardInterrupt) as stopped:
+        print(
+            f"{f'{stopped}. '.capitalize() if str(stopped) else ''}To go on: napari-drcr train --resume {folder}",
+            file=sys.stderr,
+        )
         raise
     print(f"Best model: {model}")
 
@@ -102,3 +105,21 @@ def _row(scene: SceneEntry) -> list[str]:
         return [scene.name, what, "", "", "", "", remarks]
     nm, size = "{:g}-{:g}".format(*scene.nanometres), "{} x {}".format(*scene.size)
     return [scene.name, what, str(scene.bands), nm, size, scene.quantity, remarks]
+
+
+def _run(settings: Any, folder: Path) -> Path:
+    from napari_drcr.training.run import resume_run, start_run
+
+    with progress_bar("train") as show:
+        return resume_run(folder, progress=show) if settings is None else start_run(settings, folder, progress=show)
+
+
+def _wait_and_resume(settings: Any, folder: Path) -> Path:
+    """Import nothing heavy until it is this run's turn."""
+    from napari_drcr.training.jobs import prepare
+    from napari_drcr.training.session import session
+
+    if settings is not None:
+        prepare(settings, folder)
+    with session(folder, queue=True):
+        return _run(None, folder)

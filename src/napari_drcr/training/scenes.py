@@ -63,13 +63,15 @@ class Scene:
         return np.load(self.cached_rgb, mmap_mode="r")  # type: ignore[no-any-return]
 
 
-def cache_scenes(config: DataConfig) -> tuple[list[Scene], list[Scene]]:
+def cache_scenes(config: DataConfig, *, check: Callable[[], object] | None = None) -> tuple[list[Scene], list[Scene]]:
     """Convert the scenes of a folder once, to half precision at 400-700 nm.
 
     Parameters
     ----------
     config : DataConfig
         Its folder, what is held back, where the RGB comes from, and the size of a patch.
+    check : callable, optional
+        Called before each scene; may raise to stop.
 
     Returns
     -------
@@ -86,7 +88,11 @@ def cache_scenes(config: DataConfig) -> tuple[list[Scene], list[Scene]]:
     """
     found = find_scenes(config)
     copies = _open_cache(len(found))
-    scenes = [_cache_scene(files, config, copies) for files in found]
+    scenes = []
+    for files in found:
+        if check is not None:
+            check()
+        scenes.append(_cache_scene(files, config, copies))
     if unknown := [scene.name for scene in scenes if scene.quantity == "unknown"]:
         notify(
             f"{len(unknown)} scenes (such as {unknown[0]}) do not say what they hold and are taken as reflectance (data.quantity)."
