@@ -17,7 +17,7 @@ from statistics import fmean
 from napari_drcr.files import atomic_path
 from napari_drcr.metrics import metric_name
 from napari_drcr.training.config import read_config
-from napari_drcr.training.recorder import read_metrics
+from napari_drcr.training.records import read_metrics
 from napari_drcr.training.run import resume_run, start_run
 from napari_drcr.weights import load_model
 

@@ -25,6 +25,11 @@ def run(*words: object, code: int = 0) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
+@pytest.fixture(autouse=True)
+def own_user_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
+
+
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     pixels = np.random.default_rng(0).integers(30, 226, (20, 30, 3), dtype=np.uint8)

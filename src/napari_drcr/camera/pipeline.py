@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -29,6 +30,15 @@ Light = Literal["D65"]
 ElectronsAt = Literal["white", "mean green"]
 Encoding = Literal["srgb", "linear"]
 Rounding = Literal["round", "truncate"]
+
+
+@cache
+def _levels(encoding: Encoding) -> Float32Array:
+    """The linear signal of each of the 256 levels of a pixel."""
+    levels = np.arange(256, dtype=np.float32) / np.float32(255)
+    levels = decode_srgb(levels).astype(np.float32, copy=False) if encoding == "srgb" else levels
+    levels.setflags(write=False)
+    return levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,8 +302,7 @@ class Camera:
         ndarray, float32
             In [0, 1], of the same shape.
         """
-        values = pixels.astype(np.float32) / np.float32(255)
-        return decode_srgb(values).astype(np.float32, copy=False) if self.encoding == "srgb" else values
+        return _levels(self.encoding)[pixels]
 
     def encode(self, pixels: npt.NDArray[np.uint8]) -> bytes:
         """The file that the camera writes.

@@ -14,6 +14,7 @@ from napari_drcr.cli.demo import demo
 from napari_drcr.cli.evaluate import evaluate
 from napari_drcr.cli.models import models
 from napari_drcr.cli.reconstruct import reconstruct
+from napari_drcr.cli.runs import runs
 from napari_drcr.cli.simulate import simulate
 from napari_drcr.cli.train import train
 from napari_drcr.errors import Cancelled, InputError, Notice
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, reconstruct, simulate, evaluate, train, models):
+for command in (demo, reconstruct, simulate, evaluate, train, runs, models):
     app.command()(command)
 
 

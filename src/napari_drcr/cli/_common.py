@@ -50,19 +50,28 @@ def progress_bar(text: str) -> Iterator[Callable[..., None]]:
         yield show
 
 
-def print_table(header: list[str], rows: list[list[str]], *, sum_up: bool = False) -> None:
-    """A table on stdout, figures to the right; `sum_up` sets the last row apart."""
+def print_table(header: list[str], rows: list[list[str]], *, sum_up: bool = False, words: tuple[str, ...] = ()) -> None:
+    """A table on stdout, figures to the right, the first column and those of `words` to the left; `sum_up` sets the last row apart."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table()
     for number, title in enumerate(header):
-        table.add_column(title, justify="right" if number else "left", overflow="fold")
+        table.add_column(title, justify="right" if number and title not in words else "left", overflow="fold")
     for number, row in enumerate(rows):
         if sum_up and number == len(rows) - 1:
             table.add_section()
-        table.add_row(*row)
+        # Names come from files: what looks like markup or moves the cursor is shown, not obeyed.
+        table.add_row(
+            *(Text("".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in cell)) for cell in row)
+        )
     Console().print(table)
+
+
+def printable(text: str) -> str:
+    """Text from somebody's file, without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def find_targets(sources: list[Path], output: Path, suffixes: tuple[str, ...], default: str) -> list[Path]:

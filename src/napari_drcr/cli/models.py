@@ -1,4 +1,4 @@
-"""`napari-drcr models`: what is shipped, and its cards."""
+"""`napari-drcr models`: what is shipped, what was trained here, and their cards."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
-from napari_drcr.cli._common import print_table
+from napari_drcr.cli._common import print_table, printable
+from napari_drcr.errors import InputError, notify
 
 
 def models(
     name: Annotated[str | None, typer.Argument(help="Print the whole card of this model or file.")] = None,
 ) -> None:
-    """List the shipped models, or print one card."""
+    """List the shipped models and the best of each training run, or print one card."""
+    from napari_drcr.training.jobs import list_runs
     from napari_drcr.weights import load_model, shipped_models
 
     if name is not None:
@@ -25,12 +27,19 @@ def models(
                 value = ", ".join(f"{title} {figure:g}" for title, figure in value.items())
             print(f"{key}: {value}")
         return
+    trained = [(run.name, str(run.model)) for run in list_runs() if run.model]
     rows = []
-    for shipped in shipped_models():
-        model = load_model(shipped)
-        figures = "\n".join(f"{title} {figure:g}" for title, figure in model.card.scores.items())
+    for title, source in [*((shipped, shipped) for shipped in shipped_models()), *trained]:
+        try:
+            model = load_model(source)
+        except InputError as error:
+            notify(f"the model of run {printable(title)} is left out: {error}")
+            continue
+        figures = "\n".join(f"{score} {figure:g}" for score, figure in model.card.scores.items())
         rows.append(
-            [shipped, model.card.architecture, f"{model.parameters:,}", f"{model.encoding}, by {model.normalisation}", figures]
+            [title, model.card.architecture, f"{model.parameters:,}", f"{model.encoding}, by {model.normalisation}", figures]
         )
     print_table(["model", "architecture", "parameters", "input", "scores"], rows)
+    for title, path in trained:
+        print(printable(f"{title} is the run's best model: --model {path}"))
     print("`napari-drcr models NAME` prints the card.")

@@ -1,16 +1,20 @@
-"""`napari-drcr train`: a run, begun or gone on with."""
+"""`napari-drcr train`: a run, begun or gone on with, or a look at its data."""
 
 from __future__ import annotations
 
 import sys
-from functools import partial
+import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_drcr.cli._common import progress_bar
-from napari_drcr.errors import Cancelled, InputError
+from napari_drcr.cli._common import print_table, progress_bar
+from napari_drcr.errors import Cancelled, InputError, Notice
+
+if TYPE_CHECKING:
+    from napari_drcr.training.config import DataConfig
+    from napari_drcr.training.survey import SceneEntry
 
 
 def train(
@@ -23,25 +27,99 @@ def train(
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.", metavar="RUN")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps, in place of the configuration's.")] = None,
     device: Annotated[str | None, typer.Option("--device", "-d", help="In place of the configuration's.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="Processes a computer, each with a GPU of its own, or on the CPU.")
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(help="Computers, as torchrun or SLURM started it on them.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only list the scenes and what is wrong with them.")] = False,
+    queue: Annotated[bool, typer.Option("--queue", help="Wait until no other run uses the device.")] = False,
 ) -> None:
     """Train a model; a run is a folder with configuration, metrics, checkpoints, log and the best model so far."""
-    from napari_drcr.training import run
+    from napari_drcr.training.processes import is_first
 
+    if not is_first():
+        # What there is to say, the first process says.
+        warnings.simplefilter("ignore", Notice)
     if resume is not None:
-        if any(value is not None for value in (config, data, output, steps, device)):
+        if check or any(value is not None for value in (config, data, output, steps, device, devices, nodes)):
             raise InputError("--resume takes the run's own configuration; leave out everything else.")
-        folder, start = resume, partial(run.resume_run, resume)
+        folder, settings = resume, None
     else:
         from napari_drcr.training.config import make_config, read_config
+        from napari_drcr.training.folder import new_run_folder
 
-        overrides: dict[str, Any] = {"data__folder": data, "learning__steps": steps, "device": device}
+        overrides: dict[str, Any] = {
+            "data__folder": data,
+            "learning__steps": steps,
+            "device": device,
+            "devices": devices,
+            "nodes": nodes,
+        }
         settings = read_config(config, **overrides) if config is not None else make_config({}, **overrides)
-        folder = output if output is not None else run.new_run_folder(settings.name)
-        start = partial(run.start_run, settings, folder)
+        if check:
+            _check(settings.data)
+            return
+        folder = output if output is not None else new_run_folder(settings.name)
+    if not is_first():
+        from napari_drcr.training.run import resume_run, start_run
+
+        if settings is None:
+            resume_run(folder)
+        else:
+            start_run(settings, folder)
+        return
     try:
-        with progress_bar("train") as show:
-            model = start(progress=show)
-    except (Cancelled, KeyboardInterrupt):
-        print(f"To go on: napari-drcr train --resume {folder}", file=sys.stderr)
+        model = _wait_and_resume(settings, folder) if queue else _run(settings, folder)
+    except (Cancelled, KeyboardInterrupt) as stopped:
+        print(
+            f"{f'{stopped}. '.capitalize() if str(stopped) else ''}To go on: napari-drcr train --resume {folder}",
+            file=sys.stderr,
+        )
         raise
     print(f"Best model: {model}")
+
+
+def _check(data: DataConfig) -> None:
+    """List the scenes; an InputError if they cannot be trained with."""
+    from napari_drcr.training.survey import survey
+
+    with progress_bar("check") as show:
+        found = survey(data, values=True, progress=show)
+    header = ["scene", "for", "bands", "nm", "pixels", "holds", "remarks"]
+    print_table(header, [_row(scene) for scene in found.scenes], words=("for", "holds", "remarks"))
+    taken = [scene for scene in found.scenes if not scene.left_out]
+    held_back = sum(scene.held_back for scene in taken)
+    print(f"{found.folder} ({found.layout}): {len(taken) - held_back} training, {held_back} validation scenes.")
+    for sentence in found.problems:
+        print(f"Error: {sentence}", file=sys.stderr)
+    if not found.usable:
+        unusable = [scene.name for scene in taken if not scene.usable]
+        names = f": {', '.join(unusable)}" if unusable else ""
+        raise InputError(f"{found.folder} cannot be trained with as it is{names}.")
+
+
+def _row(scene: SceneEntry) -> list[str]:
+    what = "left out" if scene.left_out else "validation" if scene.held_back else "training"
+    remarks = "; ".join(f"{'! ' if problem.stops else ''}{problem.sentence}" for problem in scene.problems)
+    if scene.bands is None or scene.nanometres is None or scene.size is None:
+        return [scene.name, what, "", "", "", "", remarks]
+    nm, size = "{:g}-{:g}".format(*scene.nanometres), "{} x {}".format(*scene.size)
+    return [scene.name, what, str(scene.bands), nm, size, scene.quantity, remarks]
+
+
+def _run(settings: Any, folder: Path) -> Path:
+    from napari_drcr.training.run import resume_run, start_run
+
+    with progress_bar("train") as show:
+        return resume_run(folder, progress=show) if settings is None else start_run(settings, folder, progress=show)
+
+
+def _wait_and_resume(settings: Any, folder: Path) -> Path:
+    """Import nothing heavy until it is this run's turn."""
+    from napari_drcr.training.jobs import prepare
+    from napari_drcr.training.session import session
+
+    if settings is not None:
+        prepare(settings, folder)
+    with session(folder, queue=True):
+        return _run(None, folder)

@@ -23,10 +23,12 @@ __all__ = [
     "cube_files",
     "find_cubes",
     "find_images",
+    "list_images",
     "looks_like_cube",
     "read_cube",
     "read_library",
     "read_rgb",
+    "scene_name",
     "write_cube",
 ]
 
@@ -276,12 +278,33 @@ def find_images(folder: str | os.PathLike[str]) -> dict[str, Path]:
     InputError
         If there is no such folder, it cannot be opened, or two images share a stem.
     """
+    return by_stem(list_images(folder))
+
+
+def list_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """List the RGB images in a folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        As for `find_images`.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Sorted; several may share a stem.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or it cannot be opened.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder.")
     with naming(folder):
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    return by_stem(path for path in files if not looks_like_cube(path))
+    return [path for path in files if not looks_like_cube(path)]
 
 
 def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
@@ -304,11 +327,27 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     """
     scenes: dict[str, Path] = {}
     for path in paths:
-        stem = path.name.removesuffix("_ms") if path.is_dir() else path.stem
-        if stem in scenes:
-            raise InputError(f"{path.name} and {scenes[stem].name} in {path.parent} are both scene {stem!r}; keep one.")
-        scenes[stem] = path
+        name = scene_name(path)
+        if name in scenes:
+            raise InputError(f"{path.name} and {scenes[name].name} in {path.parent} are both scene {name!r}; keep one.")
+        scenes[name] = path
     return scenes
+
+
+def scene_name(path: Path) -> str:
+    """What the scene of a cube or an image is called.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A file, or the folder of a CAVE scene.
+
+    Returns
+    -------
+    str
+        The name without suffix, of a folder without ``_ms``.
+    """
+    return path.name.removesuffix("_ms") if path.is_dir() else path.stem
 
 
 def cube_files(path: str | os.PathLike[str]) -> list[Path]:

@@ -112,6 +112,37 @@ def read_profile(path: Path) -> tuple[bytes | None, tuple[int, int]]:
             return image.info.get("icc_profile"), (image.height, image.width)
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """Look up how large an image is once it is turned upright, without reading its pixels.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A PNG, JPEG, TIFF or BMP file.
+
+    Returns
+    -------
+    tuple of int
+        Rows and columns, as `read_stored_rgb` gives them.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or no image.
+    """
+    _, (rows, columns) = read_profile(path)
+    with one_sentence():
+        if first_bytes(path).startswith(TIFF):
+            import tifffile
+
+            with tifffile.TiffFile(path) as file:
+                orientation = file.pages.first.tags.valueof(ORIENTATION, 1)
+        else:
+            with _open_with_pillow(path) as image:
+                orientation = image.getexif().get(ORIENTATION, 1)
+    return (columns, rows) if orientation in (5, 6, 7, 8) else (rows, columns)
+
+
 def decode_png(path: Path) -> npt.NDArray[Any]:
     """Decode a PNG at its own depth.
 

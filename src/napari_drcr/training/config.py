@@ -57,7 +57,7 @@ class DataConfig(_Section):
     Attributes
     ----------
     folder : Path or None
-        In one of the layouts of `napari_drcr.training.scenes.find_scenes`.
+        In one of the layouts of `napari_drcr.training.dataset.look_into`.
     validation : tuple of str
         Scenes (file or folder names without suffix) held back where the folder itself does not say.
     quantity : {"reflectance", "radiance"} or None
@@ -146,7 +146,7 @@ class LearningConfig(_Section):
     steps : int
         Optimiser steps of the whole run.
     batch : int
-        Patches a step.
+        Patches a step, of all processes together; each takes an equal part.
     start_from : str or None
         A shipped model or a file to go on from; the network is then that model's.
     learning_rate : float
@@ -214,17 +214,45 @@ class TrainingConfig(_Section):
     seed : int
         Of the weights and of every sample.
     device : str
-        "auto", or a device of `napari_drcr.devices.devices`.
+        "auto", or a device of `napari_drcr.devices.devices`; of a run on several, the first.
+    devices : int
+        Processes a node: so many GPUs, or processes on the CPU.
+    nodes : int
+        Computers that share the run, as torchrun or SLURM starts it on each.
+    strategy : {"auto", "ddp", "ddp_find_unused_parameters_true"}
+        How Lightning keeps several processes together. "auto" takes what the network needs. Strategies that split the weights are not
+        among them: these fit into every GPU, and models are written whole.
     """
 
     name: str = Field(default="photo", pattern=r"^\w[\w .+-]*$")
     seed: int = Field(default=0, ge=0, lt=2**32)
     device: str = "auto"
+    devices: int = Field(default=1, ge=1)
+    nodes: int = Field(default=1, ge=1)
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
     network: NetworkConfig = NetworkConfig()
     data: DataConfig = DataConfig()
     camera: CameraConfig = CameraConfig()
     learning: LearningConfig = LearningConfig()
     card: CardConfig = CardConfig()
+
+    @property
+    def processes(self) -> int:
+        """How many share the run."""
+        return self.devices * self.nodes
+
+    @model_validator(mode="after")
+    def _fits_its_processes(self) -> TrainingConfig:
+        if self.learning.batch % self.processes:
+            raise ValueError(
+                f"learning.batch is {self.learning.batch}, which {self.devices} devices on each of {self.nodes} nodes cannot share "
+                f"evenly; choose a multiple of {self.processes}"
+            )
+        if self.processes > 1 and (self.device == "mps" or self.device.partition(":")[2] not in ("", "0")):
+            raise ValueError(
+                f"device is {self.device!r}, but a run on several devices takes them from the first on: auto, cuda or cpu"
+            )
+        return self
 
 
 def presets() -> dict[str, Path]:
@@ -304,8 +332,9 @@ def make_config(content: dict[str, Any], *, source: str = "the configuration", *
         config = TrainingConfig.model_validate({key: value for key, value in content.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "its content"
-        raise InputError(f"{source}: {place} is {first['input']!r}: {first['msg']}.") from error
+        place = ".".join(map(str, first["loc"]))
+        what = f"{place} is {first['input']!r}: {first['msg']}" if place else first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{source}: {what}.") from error
     if config.learning.start_from is not None:
         config = _with_network_of(config.learning.start_from, config, given="network" in content, source=source)
     try:

@@ -77,17 +77,17 @@ class TrainingModule(pl.LightningModule):
         """Loss of one batch of patches."""
         rgb, cube = batch
         loss = relative_loss(cube, self.network(rgb.to(memory_format=torch.channels_last)), self.config.learning.floor)
-        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(rgb))
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(rgb), sync_dist=True)
         return loss
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""
         self.scores = []
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        """MRAE of one scene, over entries of at least the validation floor."""
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        """MRAE of one scene, over entries of at least the validation floor; returns the estimate. Each process sees all scenes."""
         rgb, cube = batch
-        estimate = self.network(rgb.to(memory_format=torch.channels_last)).float()
+        estimate: Tensor = self.network(rgb.to(memory_format=torch.channels_last)).float()
         counted = cube >= self.config.learning.validation_floor
         if not counted.any():
             raise InputError(
@@ -95,6 +95,7 @@ class TrainingModule(pl.LightningModule):
             )
         self.scores.append(float((((cube - estimate).abs() / cube)[counted]).mean()))
         self.log("mrae", self.scores[-1], on_step=False, on_epoch=True, batch_size=1)
+        return estimate
 
     def configure_optimizers(self) -> Any:
         """Adam with decoupled weight decay, warmed up linearly, then decaying with a power of what remains."""

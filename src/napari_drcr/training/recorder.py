@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import time
 from collections.abc import Callable
@@ -15,15 +14,12 @@ import lightning as pl
 from lightning.pytorch.callbacks import Callback
 
 from napari_drcr.errors import InputError
-from napari_drcr.files import atomic_path
 from napari_drcr.metrics import metric_name
 from napari_drcr.training.config import TrainingConfig
+from napari_drcr.training.folder import MODEL
 from napari_drcr.training.module import TrainingModule
+from napari_drcr.training.records import read_metrics, write_metrics
 from napari_drcr.weights import Card, Model, save_model
-
-METRICS = "metrics.csv"
-COLUMNS = ("step", "loss", "mrae", "learning_rate", "seconds")
-MODEL = "model.safetensors"
 
 Progress = Callable[[int, int, str], None]
 """Called with the step, the steps in all, and a line of text."""
@@ -52,32 +48,34 @@ class Recorder(Callback):
         self.config, self.folder, self.card, self.run_log, self.progress = config, folder, card, log, progress
         self.best = float("inf")
         self.mrae: float | None = None
+        self.losses, self.batches = 0.0, 0  # since the last row
         self.started = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to know."""
-        return {"best": self.best}
+        return {"best": self.best, "losses": self.losses, "batches": self.batches}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up `state_dict`."""
-        self.best = state_dict["best"]
+        self.best, self.losses, self.batches = (state_dict[name] for name in ("best", "losses", "batches"))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drop rows that a resumed run will write again."""
         self.started = time.monotonic()
+        if not trainer.is_global_zero:
+            return
         kept = [row for row in read_metrics(self.folder) if row["step"] <= trainer.global_step]
-        _write_metrics(self.folder, kept)
+        write_metrics(self.folder, kept)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         """Report progress, and stop where nothing more can be learned."""
-        if not isfinite(outputs["loss"]):
-            raise InputError(
-                f"the loss is {float(outputs['loss'])} at step {trainer.global_step}: choose a lower learning.learning_rate."
-            )
+        # Of all processes, so that they go on or end together.
+        loss = float(trainer.strategy.reduce(outputs["loss"], reduce_op="mean"))
+        if not isfinite(loss):
+            raise InputError(f"the loss is {loss} at step {trainer.global_step}: choose a lower learning.learning_rate.")
+        self.losses, self.batches = self.losses + loss, self.batches + 1
         if self.progress is not None:
-            self.progress(
-                trainer.global_step, self.config.learning.steps, f"loss {float(outputs['loss']):.4f}, best {self.best:.4f}"
-            )
+            self.progress(trainer.global_step, self.config.learning.steps, f"loss {loss:.4f}, best {self.best:.4f}")
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the averaged weights if they are the best so far, and record the figures."""
@@ -88,57 +86,25 @@ class Recorder(Callback):
             title = f"validation {metric_name('mrae', self.config.learning.validation_floor)}"
             recipe = f"{self.card.recipe}, best at step {trainer.global_step}"
             card = self.card.model_copy(update={"scores": {title: round(mrae, 4)}, "recipe": recipe})
-            save_model(self.folder / MODEL, Model(card, pl_module.network))
+            if trainer.is_global_zero:
+                save_model(self.folder / MODEL, Model(card, pl_module.network))
         self.mrae = mrae
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add a row to the metrics."""
-        if self.mrae is None:  # Lightning resumes at the end of the epoch that the checkpoint closed.
+        if (
+            self.mrae is None or not trainer.is_global_zero
+        ):  # Lightning resumes at the end of the epoch that the checkpoint closed.
             return
         row = {
             "step": trainer.global_step,
-            "loss": float(trainer.callback_metrics["loss"]),
+            "loss": self.losses / self.batches,
             "mrae": self.mrae,
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": time.monotonic() - self.started,
         }
-        _write_metrics(self.folder, [*read_metrics(self.folder), row])
+        write_metrics(self.folder, [*read_metrics(self.folder), row])
         self.run_log.info(
             "step %d: loss %.4f, MRAE@%g %.4f", row["step"], row["loss"], self.config.learning.validation_floor, self.mrae
         )
-        self.mrae = None
-
-
-def read_metrics(folder: Path) -> list[dict[str, float]]:
-    """The rows of a run's metrics, oldest first; empty when there are none yet.
-
-    Parameters
-    ----------
-    folder : Path
-        The run folder.
-
-    Returns
-    -------
-    list of dict
-        Keys step, loss, mrae, learning_rate, seconds (since the start or the last resume).
-
-    Raises
-    ------
-    InputError
-        If the file is damaged.
-    """
-    path = folder / METRICS
-    if not path.is_file():
-        return []
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [{column: float(row[column]) for column in COLUMNS} for row in csv.DictReader(file)]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged; delete it to go on without the past figures.") from error
-
-
-def _write_metrics(folder: Path, rows: list[dict[str, float]]) -> None:
-    with atomic_path(folder / METRICS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+        self.mrae, self.losses, self.batches = None, 0.0, 0

@@ -4,55 +4,32 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Literal
 
 import lightning as pl
-import platformdirs
-from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
-from torch import Tensor
-from torch.utils.data import DataLoader
+from lightning.pytorch.callbacks import WeightAveraging
 
 from napari_drcr.camera import find_camera
-from napari_drcr.devices import choose_device, precisions
+from napari_drcr.devices import choose_device
 from napari_drcr.errors import InputError
 from napari_drcr.pickles import load_plain
-from napari_drcr.training.config import TrainingConfig, read_config, write_config
-from napari_drcr.training.data import Patches, Photographs, StepSampler
+from napari_drcr.training.config import TrainingConfig, read_config
+from napari_drcr.training.data import make_loaders
+from napari_drcr.training.folder import CHECKPOINT, CONFIG, LOG, MODEL, START, refuse_folder_in_use
+from napari_drcr.training.jobs import prepare
+from napari_drcr.training.keeper import AtomicCheckpoints, Keeper
 from napari_drcr.training.module import TrainingModule, moving_average
-from napari_drcr.training.recorder import MODEL, Progress, Recorder
+from napari_drcr.training.processes import is_first, placement, training_precision
+from napari_drcr.training.recorder import Progress, Recorder
+from napari_drcr.training.reporter import Reporter
 from napari_drcr.training.scenes import Scene, cache_scenes
+from napari_drcr.training.session import hold_device, session, stop_if_asked
 from napari_drcr.weights import Card, load_model
 
-CONFIG = "config.yaml"
-LOG = "log.txt"
-CHECKPOINTS = "checkpoints"
-LIGHTNING_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "fp32": "32-true",
-    "bf16": "bf16-mixed",
-    "fp16": "16-mixed",
-}
-
-Samples = DataLoader[tuple[Tensor, Tensor]]
-
-
-def new_run_folder(name: str) -> Path:
-    """Where a run is kept when nobody says otherwise.
-
-    Parameters
-    ----------
-    name : str
-        Of the model.
-
-    Returns
-    -------
-    Path
-        A folder among the user's data, named for model and time; it is not made yet.
-    """
-    return Path(platformdirs.user_data_dir("napari-drcr")) / "runs" / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+PARTS = {"state_dict", "loops", "optimizer_states", "callbacks", "global_step"}
+"""Of a checkpoint."""
 
 
 def start_run(config: TrainingConfig, folder: Path, *, progress: Progress | None = None) -> Path:
@@ -77,13 +54,15 @@ def start_run(config: TrainingConfig, folder: Path, *, progress: Progress | None
     InputError
         If the folder is in use or the data cannot be trained on.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"the run folder {folder} exists already; resume it or choose another name.")
-    _training_precision(config.learning.precision, choose_device(config.device))
+    if is_first():
+        refuse_folder_in_use(folder)
+    training_precision(config.learning.precision, choose_device(config.device))
     scenes = cache_scenes(config.data)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_config(folder / CONFIG, config)
-    return _train(config, folder, scenes, progress, checkpoint=None)
+    if not is_first():  # The first one may not have made the folder yet.
+        return _train(config, folder, scenes, progress, checkpoint=None)
+    prepare(config, folder)
+    with session(folder):
+        return _train(read_run_config(folder), folder, scenes, progress, checkpoint=None)
 
 
 def resume_run(folder: Path, *, progress: Progress | None = None) -> Path:
@@ -104,19 +83,44 @@ def resume_run(folder: Path, *, progress: Progress | None = None) -> Path:
     Raises
     ------
     InputError
-        If this is no run folder, its data are gone, or its checkpoint is none.
+        If this is no run folder, another process trains it, its data are gone, or its checkpoint is none.
+    Cancelled
+        If it is stopped; see `napari_drcr.training.jobs.stop`.
     """
-    if not (folder / CONFIG).is_file():
-        raise InputError(f"{folder} is no run folder: it has no {CONFIG}.")
-    config = read_config(folder / CONFIG)
-    checkpoint = folder / CHECKPOINTS / "last.ckpt"
-    if not checkpoint.is_file():
-        return _train(config, folder, cache_scenes(config.data), progress, checkpoint=None)
-    # Refuses in a sentence what Lightning would refuse with a traceback.
-    content = load_plain(checkpoint)
-    if not (isinstance(content, dict) and {"state_dict", "loops", "optimizer_states", "callbacks"} <= content.keys()):
-        raise InputError(f"{checkpoint} is no checkpoint of a run; start the run anew.")
-    return _train(config, folder, cache_scenes(config.data), progress, checkpoint)
+    with session(folder) if is_first() else nullcontext():
+        config = read_run_config(folder)
+        checkpoint = folder / CHECKPOINT
+        reached = 0
+        if checkpoint.is_file():
+            # Refuses in a sentence what Lightning would refuse with a traceback.
+            content = load_plain(checkpoint)
+            if not (isinstance(content, dict) and content.keys() >= PARTS):
+                raise InputError(f"{checkpoint} is no checkpoint of a run; start the run anew.")
+            reached = content["global_step"]
+        scenes = cache_scenes(config.data, check=lambda: stop_if_asked(folder, reached))
+        return _train(config, folder, scenes, progress, checkpoint if checkpoint.is_file() else None)
+
+
+def read_run_config(folder: Path) -> TrainingConfig:
+    """The configuration of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+
+    Returns
+    -------
+    TrainingConfig
+        It starts from the copy of the weights in the folder, wherever they were first.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    start = folder / START
+    return read_config(folder / CONFIG, learning__start_from=str(start) if start.is_file() else None)
 
 
 def _train(
@@ -128,16 +132,16 @@ def _train(
 ) -> Path:
     training, validation = scenes
     device = choose_device(config.device)
-    precision = _training_precision(config.learning.precision, device)
-    log = _open_log(folder)
+    precision = training_precision(config.learning.precision, device)
+    log = _open_log(folder) if is_first() else logging.getLogger("napari_drcr.run")
     start = "resume" if checkpoint else "start"
     log.info("%s on %s in %s: %d training, %d validation scenes", start, device, precision, len(training), len(validation))
-    with _quiet_lightning():
+    recorder = Recorder(config, folder, draft_card(config, training, validation), log, progress)
+    with _quiet_lightning(), hold_device(device) if is_first() else nullcontext():
         pl.seed_everything(config.seed, verbose=False)
         trainer = pl.Trainer(
-            accelerator=device.partition(":")[0],
-            devices=[int(device.partition(":")[2])] if device.startswith("cuda") else 1,
-            precision=LIGHTNING_PRECISION[precision],
+            **placement(config, device, precision),
+            default_root_dir=(folder / CHECKPOINT).parent,
             max_steps=config.learning.steps,
             gradient_clip_val=config.learning.clip,
             logger=False,
@@ -145,43 +149,29 @@ def _train(
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
+            plugins=[AtomicCheckpoints()],
             # Order matters: the recorder must see the averaged weights before the averaging callback takes them out again.
             callbacks=[
-                Recorder(config, folder, draft_card(config, training, validation), log, progress),
+                recorder,
+                Reporter(config, folder, device, validation[0].name, recorder),
                 WeightAveraging(avg_fn=moving_average(config.learning.ema_decay)),
-                ModelCheckpoint(folder / CHECKPOINTS, "last", save_on_train_epoch_end=True, enable_version_counter=False),
+                Keeper(folder, config.learning.validate_every, config.learning.steps),
             ],
         )
         try:
             trainer.fit(
                 TrainingModule(config),
-                *_loaders(config, training, validation, lambda: trainer.global_step),
+                *make_loaders(config, training, validation, lambda: (trainer.global_step, trainer.global_rank)),
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
-        except BaseException as error:
-            log.error("ended by %s: %s", type(error).__name__, error)
+        except SystemExit as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # which Lightning turns into an exit
+                raise KeyboardInterrupt from None
             raise
         finally:
             _close_log(log)
     return folder / MODEL
-
-
-def _loaders(
-    config: TrainingConfig, training: list[Scene], validation: list[Scene], reached: Callable[[], int]
-) -> tuple[Samples, Samples]:
-    # Lightning counts epochs; ours end where a validation is due.
-    steps_per_epoch = min(config.learning.validate_every, config.learning.steps)
-    workers = config.data.workers
-    patches = DataLoader(
-        Patches(training, config),
-        batch_size=config.learning.batch,
-        sampler=StepSampler(steps_per_epoch * config.learning.batch, config.learning.batch, reached),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        multiprocessing_context="spawn" if workers else None,
-    )
-    return patches, DataLoader(Photographs(validation, find_camera(config.camera.name), config.data.lights), batch_size=1)
 
 
 def draft_card(config: TrainingConfig, training: list[Scene], validation: list[Scene]) -> Card:
@@ -245,15 +235,6 @@ def _quiet_lightning() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-def _training_precision(wanted: str, device: str) -> str:
-    there = precisions(device)
-    if wanted == "auto":
-        return "bf16" if "bf16" in there else "fp32"
-    if wanted not in there:
-        raise InputError(f"learning.precision {wanted!r} is not to be had on {device}; there is {', '.join(there)}.")
-    return wanted
 
 
 def _open_log(folder: Path) -> logging.Logger:

@@ -1,13 +1,13 @@
-"""The scenes of a data folder: which there are, which are held back, and their half-precision copies in the user's cache."""
+"""The scenes of a data folder as training reads them: half-precision copies in the user's cache."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -16,44 +16,15 @@ import platformdirs
 from napari_drcr.cube import WAVELENGTHS, Quantity, resample
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path, naming
-from napari_drcr.io import by_stem, cube_files, find_cubes, find_images, read_cube
+from napari_drcr.io import cube_files, read_cube
 from napari_drcr.preparation import prepare_rgb
 from napari_drcr.training.config import DataConfig
+from napari_drcr.training.dataset import SceneFiles, find_scenes
 from napari_drcr.weights import Card
 
-LAYOUT = {
-    "Train_spectral": "Train_RGB",
-    "Valid_spectral": "Valid_RGB",
-    "Valid_soectral": "Valid_RGB",  # as the README of the published code spells it
-    "Train_Spec": "Train_RGB",
-    "Valid_Spec": "Valid_RGB",
-}
-"""Folders of cubes and of their images, as ARAD_1K is laid out for DRCR Net and for MST++."""
-HELD_BACK_LIST = Path("split_txt") / "valid_list.txt"
-"""Where MST++ lists the scenes that are held back, one a line."""
+LIT = "holds radiance, lit already; leave data.lights empty"
 
 Float16Array = npt.NDArray[np.float16]
-
-
-@dataclass(frozen=True)
-class SceneFiles:
-    """A scene of a data folder.
-
-    Attributes
-    ----------
-    name : str
-        The cube's file name without suffix; of a CAVE folder without ``_ms``.
-    cube : Path
-    rgb : Path or None
-        The image of the same name, where there is one.
-    held_back : bool
-        For validation.
-    """
-
-    name: str
-    cube: Path
-    rgb: Path | None
-    held_back: bool
 
 
 @dataclass(frozen=True)
@@ -92,70 +63,15 @@ class Scene:
         return np.load(self.cached_rgb, mmap_mode="r")  # type: ignore[no-any-return]
 
 
-def find_scenes(config: DataConfig) -> list[SceneFiles]:
-    """The scenes of a data folder.
-
-    Parameters
-    ----------
-    config : DataConfig
-        Its folder, and the scenes to hold back.
-
-    Returns
-    -------
-    list of SceneFiles
-        Sorted by name. Known are the layout of ARAD_1K for DRCR Net (``Train_spectral``, ``Train_RGB``, ``Valid_spectral``,
-        ``Valid_RGB``), that of MST++ (``Train_Spec``, ``Train_RGB``, ``split_txt/valid_list.txt``), CAVE (a folder a scene), and
-        cubes and images side by side.
-
-    Raises
-    ------
-    InputError
-        If there is nothing to learn from or nothing to validate on, or two cubes have one name.
-    """
-    if config.folder is None:
-        raise InputError("no data folder is given: name it in data.folder or with --data.")
-    folder = config.folder.expanduser()
-    if not folder.is_dir():
-        raise InputError(f"the data folder {folder} does not exist.")
-    sides = [(folder / cubes, folder / images) for cubes, images in LAYOUT.items() if (folder / cubes).is_dir()]
-    cubes = by_stem(path for side, _ in sides or [(folder, folder)] for path in find_cubes(side))
-    images = {
-        name: path for _, side in sides or [(folder, folder)] if side.is_dir() for name, path in find_images(side).items()
-    }
-    listed = folder / HELD_BACK_LIST
-    lines = listed.read_text("utf-8", errors="replace").splitlines() if listed.is_file() else []
-    names = {Path(line.strip()).stem for line in lines}
-    if unknown := set(config.validation) - cubes.keys():
-        raise InputError(f"data.validation names {', '.join(sorted(unknown))}, which {folder} does not hold.")
-    names |= set(config.validation)
-    scenes = [
-        SceneFiles(name, cube, images.get(name) or _image_within(cube), name in names or cube.parent.name.startswith("Valid"))
-        for name, cube in sorted(cubes.items())
-    ]
-    held_back = sum(scene.held_back for scene in scenes)
-    if not 0 < held_back < len(scenes):
-        raise InputError(
-            f"{folder} gives {len(scenes) - held_back} training and {held_back} validation cubes, both are needed: "
-            "hold some back in Valid_spectral or by name in data.validation."
-        )
-    return scenes
-
-
-def _image_within(cube: Path) -> Path | None:
-    """The rendering that a CAVE scene folder brings along."""
-    if not cube.is_dir():
-        return None
-    inside = find_images(cube_files(cube)[0].parent)
-    return next((path for path in inside.values() if path.suffix.lower() == ".bmp"), None)
-
-
-def cache_scenes(config: DataConfig) -> tuple[list[Scene], list[Scene]]:
+def cache_scenes(config: DataConfig, *, check: Callable[[], object] | None = None) -> tuple[list[Scene], list[Scene]]:
     """Convert the scenes of a folder once, to half precision at 400-700 nm.
 
     Parameters
     ----------
     config : DataConfig
         Its folder, what is held back, where the RGB comes from, and the size of a patch.
+    check : callable, optional
+        Called before each scene; may raise to stop.
 
     Returns
     -------
@@ -171,20 +87,57 @@ def cache_scenes(config: DataConfig) -> tuple[list[Scene], list[Scene]]:
         full.
     """
     found = find_scenes(config)
-    cache = _Cache(Path(platformdirs.user_cache_dir("napari-drcr")) / "scenes", len(found))
-    scenes = [_cache_scene(files, config, cache) for files in found]
+    copies = _open_cache(len(found))
+    scenes = []
+    for files in found:
+        if check is not None:
+            check()
+        scenes.append(_cache_scene(files, config, copies))
     if unknown := [scene.name for scene in scenes if scene.quantity == "unknown"]:
         notify(
             f"{len(unknown)} scenes (such as {unknown[0]}) do not say what they hold and are taken as reflectance (data.quantity)."
         )
-    if config.lights and (lit := [scene.name for scene in scenes if scene.quantity == "radiance"]):
-        raise InputError(f"{lit[0]} holds radiance, lit already; leave data.lights empty.")
     training, validation = (
         [scene for scene, files in zip(scenes, found, strict=True) if files.held_back is side] for side in (False, True)
     )
-    if small := [scene.name for scene in training if min(scene.values().shape[1:]) < config.patch]:
-        raise InputError(f"{small[0]} is smaller than data.patch = {config.patch} pixels; choose a smaller patch.")
     return training, validation
+
+
+class ScenesOnDemand(Sequence[Scene]):
+    """The training scenes of a folder, each converted when it is asked for: for a look at a few samples.
+
+    Parameters
+    ----------
+    config : DataConfig
+        As for `cache_scenes`, which raises the same errors, but for all scenes.
+    at_most : int
+        How many scenes will be asked for.
+    """
+
+    def __init__(self, config: DataConfig, at_most: int) -> None:
+        self.config = config
+        self.files = [files for files in find_scenes(config) if not files.held_back]
+        self._copies = _open_cache(min(at_most, len(self.files)))
+        self._scenes: dict[int, Scene] = {}
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @overload
+    def __getitem__(self, number: int) -> Scene: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Scene]: ...
+    def __getitem__(self, number: int | slice) -> Scene | list[Scene]:
+        """One scene, or several."""
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        if number not in self._scenes:
+            self._scenes[number] = _cache_scene(self.files[number], self.config, self._copies)
+        return self._scenes[number]
+
+
+def _open_cache(scenes: int) -> _Cache:
+    return _Cache(Path(platformdirs.user_cache_dir("napari-drcr")) / "scenes", scenes)
 
 
 class _Cache:
@@ -230,14 +183,18 @@ def _cache_scene(files: SceneFiles, config: DataConfig, cache: _Cache) -> Scene:
     quantity = cast(Quantity, label)
     if quantity == "unknown":
         quantity = config.quantity or quantity
+    if quantity == "radiance" and config.lights:
+        raise InputError(f"{files.name} {LIT}.")
     scene = Scene(files.name, cached, quantity)
+    if not files.held_back and min(scene.values().shape[1:]) < config.patch:
+        raise InputError(f"{files.name} is smaller than data.patch = {config.patch} pixels; choose a smaller patch.")
     if config.rgb == "simulated":
         return scene
     if files.rgb is None:
         raise InputError(f"scene {files.name} has no image of the same name; data.rgb is 'files'.")
     image = files.rgb
     how = f"rgb {config.encoding} {config.normalisation}"
-    cached_rgb, _ = cache.get([image], how, lambda: (_half_precision_rgb(image, config), how))
+    cached_rgb, _ = cache.get([image], how, lambda: (half_precision_rgb(image, config), how))
     scene = Scene(files.name, cached, quantity, cached_rgb)
     sizes = scene.values().shape[1:], scene.rgb().shape[1:]
     if sizes[0] != sizes[1]:
@@ -260,7 +217,25 @@ def _half_precision_cube(path: Path) -> tuple[Float16Array, str]:
     return values, str(cube.attrs.get("quantity", "unknown"))
 
 
-def _half_precision_rgb(path: Path, config: DataConfig) -> Float16Array:
+def half_precision_rgb(path: Path, config: DataConfig) -> Float16Array:
+    """An image of the folder as the model will take it.
+
+    Parameters
+    ----------
+    path : Path
+        The image.
+    config : DataConfig
+        Its encoding and normalisation.
+
+    Returns
+    -------
+    ndarray, shape (3, y, x), float16
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or not be prepared for a model.
+    """
     from napari_drcr.io.rgb import read_stored_rgb
 
     card = Card(name="the model to be", encoding=config.card_encoding, normalisation=config.normalisation)

@@ -1,0 +1,226 @@
+"""How much memory and time a run will take: a few of its steps, measured in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_drcr.devices import choose_device, devices
+from napari_drcr.errors import Cancelled, InputError
+from napari_drcr.files import atomic_path
+from napari_drcr.io import read_cube
+from napari_drcr.training.config import TrainingConfig, read_config, write_config
+from napari_drcr.training.dataset import find_scenes
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+STEPS = 12
+ENOUGH_SECONDS = 3.0
+"""Measuring ends with the first step after this, or after `STEPS`."""
+WARMING_UP = 2
+"""Steps that are slower than those that follow, and count only if there are no others."""
+BACKWARD = 2.0
+"""What a step takes beyond the estimate itself, in terms of it: the gradients of values and of weights."""
+OUT_OF_MEMORY = 3
+NOT_USABLE = 2
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run is expected to take.
+
+    Attributes
+    ----------
+    memory_bytes : int or None
+        Largest amount of the device's memory: of a GPU what torch held there; of the CPU by how much this process grew over what it
+        had before it built the network (Linux). Loader processes are not counted. None where the system does not tell.
+    seconds_per_step : float
+        Loading of samples included.
+    seconds_per_epoch : float
+        From one validation to the next, that validation included: its time is inferred from that of a step.
+    steps : int
+        Of the whole run.
+    seconds : float
+        Of the whole run.
+    device : str
+        Where it was measured.
+    precision : str
+    """
+
+    memory_bytes: int | None
+    seconds_per_step: float
+    seconds_per_epoch: float
+    steps: int
+    seconds: float
+    device: str
+    precision: str
+
+
+def probe(config: TrainingConfig, *, cancelled: Callable[[], bool] | None = None) -> Estimate:
+    """Train a few steps in a process of its own; nothing is left but the copies of the scenes that it needed.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The run. A run on several devices is measured on one of them, with its part of the batch.
+    cancelled : callable, optional
+        Asked several times a second; True ends the process.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    InputError
+        If the memory does not suffice, saying what to make smaller, or the data cannot be trained on.
+    Cancelled
+        If `cancelled` said so.
+    """
+    device = choose_device(config.device)
+    with tempfile.TemporaryDirectory(prefix="napari-drcr-") as name:
+        folder = Path(name)
+        write_config(folder / "config.yaml", config)
+        command = [sys.executable, "-m", __name__, str(folder)]
+        with (folder / "said.txt").open("wb") as said:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        try:
+            while process.poll() is None:
+                if cancelled is not None and cancelled():
+                    raise Cancelled
+                time.sleep(0.05)
+        finally:
+            process.kill()
+            process.wait()
+        if process.returncode == 0:
+            return Estimate(**json.loads((folder / "estimate.json").read_text(encoding="utf-8")))
+        text = (folder / "said.txt").read_text(encoding="utf-8", errors="replace").strip()
+    if process.returncode == NOT_USABLE:
+        raise InputError(text.splitlines()[-1])
+    # Linux ends processes that take more memory than there is with signal 9.
+    if process.returncode in (OUT_OF_MEMORY, -9):
+        batch, patch = config.learning.batch, config.data.patch
+        raise InputError(
+            f"a step of {batch} patches of {patch} x {patch} does not fit into the memory of {devices()[device]}; choose a smaller "
+            "learning.batch or data.patch, or a smaller network."
+        )
+    raise InputError(f"the trial ended with code {process.returncode}: {text.splitlines()[-1] if text else 'it said nothing'}.")
+
+
+def _measure(config: TrainingConfig) -> Estimate:
+    """The work of the process: the run as it is, for a few steps, without validation and without a folder."""
+    import lightning as pl
+    import torch
+    from lightning.pytorch.callbacks import Callback, WeightAveraging
+
+    from napari_drcr.training.data import make_loaders
+    from napari_drcr.training.module import TrainingModule, moving_average
+    from napari_drcr.training.processes import placement, training_precision
+    from napari_drcr.training.scenes import ScenesOnDemand
+
+    # One process of several, with its part of the batch.
+    learning = config.learning.model_copy(update={"batch": config.learning.batch // config.processes})
+    one = config.model_copy(update={"learning": learning, "devices": 1, "nodes": 1})
+    device = choose_device(one.device)
+    precision = training_precision(learning.precision, device)
+    begun: list[float] = []
+    ended: list[float] = []
+
+    class Clock(Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+            begun.append(time.perf_counter())
+
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            if device.startswith("cuda"):
+                torch.cuda.synchronize(device)
+            ended.append(time.perf_counter())
+            if len(ended) >= STEPS or ended[-1] - begun[0] > ENOUGH_SECONDS:
+                trainer.should_stop = True
+
+    scenes = ScenesOnDemand(one.data, at_most=STEPS * learning.batch)
+    before = _memory("VmRSS")
+    trainer = pl.Trainer(
+        **placement(one, device, precision),
+        max_steps=learning.steps,
+        gradient_clip_val=learning.clip,
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        callbacks=[WeightAveraging(avg_fn=moving_average(learning.ema_decay)), Clock()],
+    )
+    trainer.fit(TrainingModule(one), make_loaders(one, scenes, [], lambda: (trainer.global_step, 0))[0])
+    peak = torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
+    if device == "cpu" and before is not None:
+        peak = (_memory("VmHWM") or before) - before
+    # From the end of one step to that of the next: with whatever waiting for samples there is.
+    whole = [later - earlier for earlier, later in pairwise(ended)][WARMING_UP - 1 :] or [ended[-1] - begun[0]]
+    work = [later - earlier for earlier, later in zip(begun, ended, strict=True)][WARMING_UP:] or [ended[-1] - begun[-1]]
+    per_pixel = fmean(work) / (1 + BACKWARD) / (learning.batch * one.data.patch**2)
+    pixels = sum(cube.sizes["y"] * cube.sizes["x"] for cube in _validation_cubes(one))
+    seconds_per_step, validation = fmean(whole), pixels * per_pixel
+    epoch = min(learning.validate_every, learning.steps)
+    return Estimate(
+        memory_bytes=peak,
+        seconds_per_step=seconds_per_step,
+        seconds_per_epoch=epoch * seconds_per_step + validation,
+        steps=learning.steps,
+        seconds=learning.steps * seconds_per_step + math.ceil(learning.steps / epoch) * validation,
+        device=device,
+        precision=precision,
+    )
+
+
+def _validation_cubes(config: TrainingConfig) -> Iterator[xr.DataArray]:
+    for files in find_scenes(config.data):
+        if files.held_back:
+            yield read_cube(files.cube, lazy=True)
+
+
+def _memory(what: Literal["VmRSS", "VmHWM"]) -> int | None:
+    """Memory of this process in bytes, now or at most; Linux only.
+
+    Not `resource.getrusage`: on Linux its maximum begins with what the parent process had.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    lines = [line for line in status.read_text().splitlines() if line.startswith(what)]
+    return int(lines[0].split()[1]) * 1024 if lines else None
+
+
+def _main(folder: Path) -> int:
+    warnings.simplefilter("ignore")
+    try:
+        estimate = _measure(read_config(folder / "config.yaml"))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return NOT_USABLE
+    except MemoryError:
+        return OUT_OF_MEMORY
+    except RuntimeError as error:
+        # torch.OutOfMemoryError of GPUs, and what torch's allocator says on the CPU.
+        if not any(sign in str(error) for sign in ("out of memory", "can't allocate memory")):
+            raise
+        return OUT_OF_MEMORY
+    with atomic_path(folder / "estimate.json") as temporary:
+        temporary.write_text(json.dumps(asdict(estimate)), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(Path(sys.argv[1])))

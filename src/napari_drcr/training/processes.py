@@ -1,0 +1,99 @@
+"""A run that several processes share: which one this is, and where it runs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from napari_drcr.devices import devices, precisions
+from napari_drcr.errors import InputError
+from napari_drcr.training.config import TrainingConfig
+
+LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+"""Where torchrun, Lightning and SLURM tell a process which one it is."""
+
+
+def is_first() -> bool:
+    """Whether this process leads the run: writes its folder and speaks for it.
+
+    Returns
+    -------
+    bool
+        True also where there is no other.
+    """
+    return next((rank for name in RANKS if (rank := os.environ.get(name))), "0") == "0"
+
+
+def placement(config: TrainingConfig, device: str, precision: str) -> dict[str, Any]:
+    """What Lightning's Trainer is told of devices.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Devices, nodes and strategy.
+    device : str
+        The device that was chosen, a key of `napari_drcr.devices.devices`.
+    precision : str
+        See `training_precision`.
+
+    Returns
+    -------
+    dict
+        Keyword arguments of the Trainer.
+
+    Raises
+    ------
+    InputError
+        If there are not as many devices here.
+    """
+    kind, _, index = device.partition(":")
+    there = sum(name.startswith("cuda") for name in devices())
+    if config.processes == 1:
+        return {
+            "accelerator": kind,
+            "devices": [int(index)] if kind == "cuda" else 1,
+            "precision": LIGHTNING_PRECISION[precision],
+        }
+    if kind == "cuda" and config.devices > there:
+        raise InputError(f"devices is {config.devices}, but there are {there} GPUs here.")
+    if kind == "mps":
+        raise InputError("several devices are GPUs of NVIDIA or AMD, or processes on the CPU; choose device: cpu.")
+    # DDP waits for the gradient of every weight, also of those that the released layout holds for nothing.
+    needed = "ddp_find_unused_parameters_true" if config.network.released_npm else "ddp"
+    if config.strategy == "ddp" != needed:
+        raise InputError("strategy 'ddp' fails on network.released_npm, which holds weights that are never used; take 'auto'.")
+    return {
+        "accelerator": kind,
+        "precision": LIGHTNING_PRECISION[precision],
+        "devices": config.devices,
+        "num_nodes": config.nodes,
+        "strategy": needed if config.strategy == "auto" else config.strategy,
+    }
+
+
+def training_precision(wanted: str, device: str) -> str:
+    """The precision to train in.
+
+    Parameters
+    ----------
+    wanted : {"auto", "fp32", "bf16", "fp16"}
+        "auto" takes bf16 where the device has it natively.
+    device : str
+        A key of `napari_drcr.devices.devices`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        If the device does not do that natively.
+    """
+    there = precisions(device)
+    if wanted == "auto":
+        return "bf16" if "bf16" in there else "fp32"
+    if wanted not in there:
+        raise InputError(f"learning.precision {wanted!r} is not to be had on {device}; there is {', '.join(there)}.")
+    return wanted
