@@ -49,6 +49,7 @@ class Recorder(Callback):
         self.best = float("inf")
         self.mrae: float | None = None
         self.losses, self.batches = 0.0, 0  # since the last row
+        self.began = False
         self.started = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
@@ -61,7 +62,7 @@ class Recorder(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drop rows that a resumed run will write again."""
-        self.started = time.monotonic()
+        self.began, self.started = True, time.monotonic()
         kept = [row for row in read_metrics(self.folder) if row["step"] <= trainer.global_step]
         write_metrics(self.folder, kept)
 
