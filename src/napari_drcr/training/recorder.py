@@ -48,6 +48,7 @@ class Recorder(Callback):
         self.config, self.folder, self.card, self.run_log, self.progress = config, folder, card, log, progress
         self.best = float("inf")
         self.mrae: float | None = None
+        self.loss = float("nan")  # of the last step
         self.losses, self.batches = 0.0, 0  # since the last row
         self.began = False
         self.started = time.monotonic()
@@ -68,7 +69,7 @@ class Recorder(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         """Report progress, and stop where nothing more can be learned."""
-        loss = float(outputs["loss"])
+        self.loss = loss = float(outputs["loss"])
         if not isfinite(loss):
             raise InputError(f"the loss is {loss} at step {trainer.global_step}: choose a lower learning.learning_rate.")
         self.losses, self.batches = self.losses + loss, self.batches + 1
