@@ -245,6 +245,10 @@ def test_a_strangers_run_runs_no_code(config: TrainingConfig, tmp_path: Path) ->
     with pytest.raises(nd.InputError, match="could run code"):
         resume_run(folder)
     assert "could run code" in read_run(folder).cause
+    parts = ("state_dict", "loops", "optimizer_states", "callbacks", "global_step")
+    torch.save({name: {} for name in parts}, folder / CHECKPOINT)
+    with pytest.raises(nd.InputError, match="is no checkpoint of this run"):
+        resume_run(folder)
     (folder / CHECKPOINT).write_bytes(pickle.dumps(Evil(proof)))
     with pytest.raises(nd.InputError, match="could run code"):
         resume_run(folder)
@@ -258,7 +262,14 @@ def test_a_strangers_run_runs_no_code(config: TrainingConfig, tmp_path: Path) ->
     (folder / CONFIG).write_text(f"name: !!python/object/apply:os.system ['touch {proof}']\n", encoding="utf-8")
     with pytest.raises(nd.InputError, match="is not a YAML file"):
         resume_run(folder)
-    for status in ("[" * 50_000, '{"step": "many"}', '{"state": "stopped", "cause": "[red]\\u001b[2J[/nonsense]"}', "{}", ""):
+    for status in (
+        "[" * 50_000,
+        '{"step": "many"}',
+        '{"state": "running", "seconds_left": NaN}',
+        '{"state": "stopped", "cause": "[red]\\u001b[2J[/nonsense]"}',
+        "{}",
+        "",
+    ):
         (folder / STATUS).write_text(status, encoding="utf-8")
         shown = type_command("runs")
         assert "gift" in shown

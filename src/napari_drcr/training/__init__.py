@@ -1,1 +1,1 @@
-"""Training: what a run is (`config`), its samples (`data`), the learning (`module`), and one run in one folder (`run`)."""
+"""Training: what a run is (`config`), its samples (`data`), the learning (`module`), one run in one folder (`run`), in the background (`jobs`)."""

@@ -69,7 +69,7 @@ class Status(BaseModel):
         Why it crashed, or where it stopped, in a sentence.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     state: State = "stopped"
     device: str = ""
@@ -149,7 +149,10 @@ def is_run(folder: Path) -> bool:
     -------
     bool
     """
-    return (folder / CONFIG).is_file() and any((folder / name).is_file() for name in (STATUS, METRICS))
+    try:
+        return (folder / CONFIG).is_file() and any((folder / name).is_file() for name in (STATUS, METRICS))
+    except OSError:  # We may not look.
+        return False
 
 
 def read_status(folder: Path) -> Status:

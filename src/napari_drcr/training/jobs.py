@@ -305,8 +305,8 @@ def list_runs(folder: Path | None = None) -> list[RunState]:
         The last one started first.
     """
     folder = runs_folder() if folder is None else folder
-    try:
-        runs = [read_run(path) for path in folder.iterdir() if is_run(path)]
-    except FileNotFoundError:
-        return []
+    runs = []
+    for path in folder.iterdir() if folder.exists() else ():
+        with suppress(InputError):  # no run, or deleted just now
+            runs.append(read_run(path))
     return sorted(runs, key=lambda run: (-(run.status.started or run.status.updated or 0), run.name))

@@ -48,7 +48,9 @@ class Recorder(Callback):
         self.config, self.folder, self.card, self.run_log, self.progress = config, folder, card, log, progress
         self.best = float("inf")
         self.mrae: float | None = None
+        self.loss = float("nan")  # of the last step
         self.losses, self.batches = 0.0, 0  # since the last row
+        self.began = False
         self.started = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
@@ -61,7 +63,7 @@ class Recorder(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drop rows that a resumed run will write again."""
-        self.started = time.monotonic()
+        self.began, self.started = True, time.monotonic()
         if not trainer.is_global_zero:
             return
         kept = [row for row in read_metrics(self.folder) if row["step"] <= trainer.global_step]
@@ -70,7 +72,7 @@ class Recorder(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         """Report progress, and stop where nothing more can be learned."""
         # Of all processes, so that they go on or end together.
-        loss = float(trainer.strategy.reduce(outputs["loss"], reduce_op="mean"))
+        self.loss = loss = float(trainer.strategy.reduce(outputs["loss"], reduce_op="mean"))
         if not isfinite(loss):
             raise InputError(f"the loss is {loss} at step {trainer.global_step}: choose a lower learning.learning_rate.")
         self.losses, self.batches = self.losses + loss, self.batches + 1

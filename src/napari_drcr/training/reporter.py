@@ -41,7 +41,7 @@ class Reporter(Callback):
     scene : str
         Name of the first held-back scene.
     recorder : Recorder
-        Knows the best score.
+        Knows loss and best score; comes before this among the callbacks.
     """
 
     def __init__(self, config: TrainingConfig, folder: Path, device: str, scene: str, recorder: Recorder) -> None:
@@ -61,9 +61,9 @@ class Reporter(Callback):
             temporary.write_text(f"{','.join(LOSS_COLUMNS)}\n{_lines(kept)}", encoding="utf-8", newline="\n")
         self._report(trainer, state="running", device=self.device)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Note the loss, and tell about it now and then."""
-        self.rows.append((trainer.global_step, float(outputs["loss"]), float(trainer.optimizers[0].param_groups[0]["lr"])))
+        self.rows.append((trainer.global_step, self.recorder.loss, float(trainer.optimizers[0].param_groups[0]["lr"])))
         if time.monotonic() - self.reported > INTERVAL:
             self._report(trainer)
 

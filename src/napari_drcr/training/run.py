@@ -165,6 +165,12 @@ def _train(
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            # Its plain values are well, but not those of this run: a stranger's, or from another version.
+            if checkpoint is None or recorder.began or isinstance(error, InputError) or "memory" in str(error):
+                raise
+            what = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            raise InputError(f"{checkpoint} is no checkpoint of this run ({what}); start the run anew.") from error
         except SystemExit as error:
             if isinstance(error.__context__, KeyboardInterrupt):  # which Lightning turns into an exit
                 raise KeyboardInterrupt from None
