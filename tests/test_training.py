@@ -234,9 +234,9 @@ def test_a_run_starts_from_a_model(config: TrainingConfig, tmp_path: Path) -> No
     second = start_run(make_config(content, **slow), tmp_path / "second")
     weights = [nd.load_model(path).estimator.state_dict() for path in (first, second)]
     assert all(torch.allclose(weights[0][name], weights[1][name]) for name in weights[0])
-    with pytest.raises(nd.InputError, match=r"network differs from that of learning\.start_from .*channels=8"):
+    with pytest.raises(nd.InputError, match=r"network is .* differs from that of learning\.start_from .*channels=8"):
         make_config(config.model_dump(), **slow, network={"channels": 16})
-    with pytest.raises(nd.InputError, match="start_from is 'linear', which is no DRCR Net"):
+    with pytest.raises(nd.InputError, match="start_from is 'linear': linear is no DRCR Net"):
         make_config(content, learning__start_from="linear")
     with pytest.raises(nd.InputError, match="start_from is 'nobody': there is no model"):
         make_config(content, learning__start_from="nobody")
@@ -322,14 +322,14 @@ def test_lamps_make_radiance_of_reflectance(config: TrainingConfig, tmp_path: Pa
         ("data: {patch: 40}", r"data\.patch is 40: .*multiple of 16"),
         ("camera: {exposure: [2, 1]}", r"camera\.exposure is \[2, 1\]: .*the smaller first"),
         ("camera: {exposure: [1, .inf]}", r"camera\.exposure is \[1, inf\]"),
-        ("camera: {jpeg_quality: [150, 200]}", r"camera\.jpeg_quality\.0 is 150"),
+        ("camera: {jpeg_quality: [150, 200]}", r"camera\.jpeg_quality is 150"),
         ("network: {channels: 8, reduction: 16}", "reduction 16 leaves nothing of 8 channels"),
         ("name: ../../x", "name is '../../x'"),
         ("seed: 4294967296", "seed is 4294967296"),
         ("camera: {name: leica}", r"camera\.name is 'leica': there is no camera"),
         ("camera: {name: gone.csv}", r"camera\.name is 'gone\.csv': there is no file"),
-        ("camera: {name: ntire2022, exposure: [0.5, 1.5]}", r"camera\.exposure is \(0\.5, 1\.5\), but .* leave it out"),
-        ("data: {lights: [candle]}", r"data is .*there is no light 'candle'"),
+        ("camera: {name: ntire2022, exposure: [0.5, 1.5]}", r"camera\.exposure is \(0\.5, 1\.5\): camera .* leave it out"),
+        ("data: {lights: [candle]}", r"data\.lights is \['candle'\]: there is no light 'candle'"),
         ("data: {rgb: files, lights: [A]}", "lights need a camera"),
         ("data: {normalisation: maximum}", "a camera makes them here"),
         ("- a\n- b", "holds list"),
