@@ -28,7 +28,8 @@ class Marked(QFrame):
     def __init__(self, content: QWidget | None = None) -> None:
         super().__init__()
         self._empty = content is None
-        self.setHidden(self._empty)
+        if self._empty:
+            self.hide()
         self.setObjectName("marked")
         self._said = wrapped_label("")
         self._said.hide()
@@ -56,7 +57,8 @@ class Marked(QFrame):
         if sentence != self.error:
             self._said.setText(sentence)
             self._said.setVisible(bool(sentence))
-            self.setHidden(self._empty and not sentence)
+            if self._empty:
+                self.setVisible(bool(sentence))
             self._frame(MARK if sentence else "transparent")
 
     def _frame(self, colour: str) -> None:
