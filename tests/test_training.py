@@ -20,7 +20,15 @@ import napari_drcr as nd
 from napari_drcr.camera import find_camera
 from napari_drcr.cube import WAVELENGTHS, relight
 from napari_drcr.sample import synthetic_scene
-from napari_drcr.training.config import TrainingConfig, make_config, presets, read_config, write_config
+from napari_drcr.training.config import (
+    TrainingConfig,
+    check_config,
+    describe_preset,
+    make_config,
+    presets,
+    read_config,
+    write_config,
+)
 from napari_drcr.training.data import Patches
 from napari_drcr.training.recorder import read_metrics
 from napari_drcr.training.run import resume_run, start_run
@@ -328,7 +336,7 @@ def test_lamps_make_radiance_of_reflectance(config: TrainingConfig, tmp_path: Pa
         ("seed: 4294967296", "seed is 4294967296"),
         ("camera: {name: leica}", r"camera\.name is 'leica': there is no camera"),
         ("camera: {name: gone.csv}", r"camera\.name is 'gone\.csv': there is no file"),
-        ("camera: {name: ntire2022, exposure: [0.5, 1.5]}", r"camera\.exposure is \(0\.5, 1\.5\): camera .* leave it out"),
+        ("camera: {name: ntire2022, exposure: [0.5, 1.5]}", r"camera\.exposure is \[0\.5, 1\.5\]: camera .* leave it out"),
         ("data: {lights: [candle]}", r"data\.lights is \['candle'\]: there is no light 'candle'"),
         ("data: {rgb: files, lights: [A]}", "lights need a camera"),
         ("data: {normalisation: maximum}", "a camera makes them here"),
@@ -341,6 +349,37 @@ def test_a_wrong_configuration_names_its_field(content: str, sentence: str, tmp_
     path.write_text(content, encoding="utf-8")
     with pytest.raises(nd.InputError, match=sentence):
         read_config(path)
+
+
+def test_everything_that_is_wrong_is_said_of_its_field() -> None:
+    wrong = {
+        "name": "../x",
+        "data": {"rgb": "files", "lights": ["A"], "patch": 70},
+        "camera": {"jpeg_quality": [150, 200], "name": "leica", "exposure": [1, 2]},
+        "learning": {"steps": 0, "start_from": "nobody"},
+        "colour": "blue",
+    }
+    errors = check_config(wrong)
+    assert set(errors) == {
+        "name",
+        "data.lights",
+        "data.patch",
+        "camera.name",
+        "camera.jpeg_quality",
+        "learning.steps",
+        "learning.start_from",
+        "colour",
+    }
+    assert errors["learning.steps"] == "Input should be greater than or equal to 1."
+    assert errors["data.lights"] == "Lights need a camera, but the images come from files."
+    assert list(check_config({"network": {"channels": 16}, "learning": {"start_from": "photo"}})) == ["network"]
+    assert check_config({1: 2}) == {"": "Keys should be strings."}
+    assert check_config({"network": None, "learning": {"start_from": "photo"}}) == {}
+
+
+def test_presets_say_what_they_are() -> None:
+    assert [describe_preset(name)[0] for name in presets()] == ["Fine-tune photo", "Paper (100 x 10)", "Small"]
+    assert all(describe_preset(name)[1].endswith(".") for name in presets())
 
 
 def test_an_empty_section_takes_overrides(tmp_path: Path) -> None:
