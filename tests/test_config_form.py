@@ -301,8 +301,9 @@ def test_any_settings_survive_being_shown_written_and_read(form: ConfigForm, see
     ],
 )
 def test_a_bad_file_is_refused_in_a_sentence_and_changes_nothing(
-    form: ConfigForm, text: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    form: ConfigForm, text: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
 ) -> None:
+    form.show()
     form.load("paper")
     path = tmp_path / "mine.yaml"
     path.write_text(text, encoding="utf-8")
@@ -312,6 +313,12 @@ def test_a_bad_file_is_refused_in_a_sentence_and_changes_nothing(
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
     form.open_button.click()
     assert "mine.yaml" in form.head.error
+    wait_for_check(form, qtbot)
+    assert form.head.isVisible()
+    assert "mine.yaml" in form.head.error
+    form.load("small")
+    wait_for_check(form, qtbot)
+    assert not form.head.isVisible()
 
 
 def test_wrong_settings_are_not_saved(form: ConfigForm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

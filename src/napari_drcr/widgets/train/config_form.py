@@ -64,6 +64,7 @@ class ConfigForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._errors: dict[str, str] = {}
+        self._refusal = ""
         self._filling = False
         self._own_network: dict[str, Any] | None = None
         self._timer = QTimer(self, interval=DELAY, singleShot=True)
@@ -236,6 +237,7 @@ class ConfigForm(QWidget):
     def _edited(self) -> None:
         if self._filling:
             return
+        self._refusal = ""
         self._enable_network()
         self.preset.compare(self._values())
         self._timer.start()
@@ -281,9 +283,12 @@ class ConfigForm(QWidget):
             fold.said.mark(self._errors.get(name, "") if name else "")
             inside = [path for path, row in self.rows.items() if row.field.section == name and path not in ESSENTIALS]
             fold.count(sum(path in self._errors for path in inside))
-        elsewhere = [sentence for path, sentence in self._errors.items() if path not in {**self.rows, **self.folds} or not path]
-        self.head.mark(" ".join(elsewhere))
+        self._mark_head()
         self.checked.emit()
+
+    def _mark_head(self) -> None:
+        elsewhere = [sentence for path, sentence in self._errors.items() if not path or path not in {**self.rows, **self.folds}]
+        self.head.mark(" ".join([*([self._refusal] if self._refusal else []), *elsewhere]))
 
     def _fail(self, sentence: str) -> None:
         self._mark(({"": sentence}, None))
@@ -299,12 +304,12 @@ class ConfigForm(QWidget):
             self._try(self.save_yaml, path)
 
     def _try(self, work: Callable[[str], None], path: str) -> None:
+        self._refusal = ""
         try:
             work(path)
         except InputError as error:
-            self.head.mark(str(error))
-        else:
-            self.head.mark("")
+            self._refusal = str(error)
+        self._mark_head()
 
 
 def _examine(content: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any] | None]:
