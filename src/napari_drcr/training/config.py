@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from napari_drcr.camera import JPEG_GRID, find_camera
 from napari_drcr.colorimetry import illuminant
@@ -20,6 +30,12 @@ def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
     if not 0 < bounds[0] <= bounds[1] <= LARGEST:
         raise ValueError(f"needs two positive numbers up to {LARGEST:g}, the smaller first")
     return bounds
+
+
+def _nameable(name: str) -> str:
+    if not re.fullmatch(r"\w[\w .+-]*", name):
+        raise ValueError("needs a letter or digit first, then letters, digits, blanks and _ . + -")
+    return name
 
 
 LARGEST = 1e9
@@ -35,20 +51,38 @@ class _Section(BaseModel):
 
 
 class NetworkConfig(_Section):
-    """The network's size; see `napari_drcr.network.DRCRNet`."""
+    """The network's size; see `napari_drcr.network.DRCRNet`.
+
+    Attributes
+    ----------
+    channels : int
+        Of every feature map; the paper has 100.
+    blocks : int
+        How many follow one another; the paper has 10.
+    purification : bool
+        Whether non-local purification (NPM) comes before the blocks.
+    recalibration : bool
+        Whether channels are re-calibrated (CRM) in every block.
+    reduction : int
+        By which re-calibration narrows the channels.
+    released_npm : bool
+        The purification of the released code, whose coarsest level takes the filters of the middle one, in place of the paper's.
+    """
 
     channels: int = Field(default=32, ge=8)
     blocks: int = Field(default=5, ge=1)
-    reduction: int = Field(default=8, ge=1)
     purification: bool = True
     recalibration: bool = True
+    reduction: int = Field(default=8, ge=1)
     released_npm: bool = False
 
-    @model_validator(mode="after")
-    def _has_a_gate(self) -> NetworkConfig:
-        if self.recalibration and self.channels < self.reduction:
-            raise ValueError(f"reduction {self.reduction} leaves nothing of {self.channels} channels")
-        return self
+    @field_validator("reduction")
+    @classmethod
+    def _leaves_a_gate(cls, reduction: int, found: ValidationInfo) -> int:
+        channels = found.data.get("channels", reduction)
+        if found.data.get("recalibration") and channels < reduction:
+            raise ValueError(f"reduction {reduction} leaves nothing of {channels} channels")
+        return reduction
 
 
 class DataConfig(_Section):
@@ -57,7 +91,7 @@ class DataConfig(_Section):
     Attributes
     ----------
     folder : Path or None
-        In one of the layouts of `napari_drcr.training.dataset.look_into`.
+        Of the scenes, in one of the layouts that the guide to training lists.
     validation : tuple of str
         Scenes (file or folder names without suffix) held back where the folder itself does not say.
     quantity : {"reflectance", "radiance"} or None
@@ -69,8 +103,8 @@ class DataConfig(_Section):
     normalisation : {"white", "maximum"}
         The images of the folder are divided by their white level, or each by its own maximum.
     lights : tuple of str
-        Names of CIE illuminants and lamps (see `napari_drcr.colorimetry.illuminant`) that reflectance is lit with, drawn evenly:
-        the cubes become radiance, each scene divided by its own maximum under that light.
+        Names of CIE illuminants and lamps, such as D65, A or FL2, that reflectance is lit with, drawn evenly: the cubes become
+        radiance, each scene divided by its own maximum under that light.
     patch : int
         Side of a training patch in pixels, a multiple of 16: patches lie on the JPEG grid.
     stride : int
@@ -90,18 +124,21 @@ class DataConfig(_Section):
     stride: int = Field(default=JPEG_GRID, ge=16, multiple_of=JPEG_GRID)
     workers: int = Field(default=0, ge=0)
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> DataConfig:
-        if self.lights and self.rgb == "files":
-            raise ValueError("lights need a camera, but the images come from files")
-        if self.rgb == "simulated" and (self.encoding, self.normalisation) != ("srgb", "white"):
+    @field_validator("encoding", "normalisation")
+    @classmethod
+    def _belongs_to_files(cls, value: str, found: ValidationInfo) -> str:
+        if found.data.get("rgb") == "simulated" and value not in ("srgb", "white"):
             raise ValueError("encoding and normalisation are those of images from files, but a camera makes them here")
-        for light in self.lights:
-            try:
-                illuminant(light, WAVELENGTHS)
-            except InputError as error:
-                raise ValueError(str(error)) from error
-        return self
+        return value
+
+    @field_validator("lights")
+    @classmethod
+    def _are_known(cls, lights: tuple[str, ...], found: ValidationInfo) -> tuple[str, ...]:
+        if lights and found.data.get("rgb") == "files":
+            raise ValueError("lights need a camera, but the images come from files")
+        for light in lights:
+            illuminant(light, WAVELENGTHS)
+        return lights
 
     @property
     def card_encoding(self) -> Literal["linear", "as given"]:
@@ -115,10 +152,10 @@ class CameraConfig(_Section):
     Attributes
     ----------
     name : str
-        What `napari_drcr.camera.find_camera` takes: a named camera, or a CSV file of responses.
+        A named camera, or a CSV file of responses.
     exposure : (float, float) or None
-        Factor on RGB and cube alike, before clipping; drawn evenly in its logarithm. None is 0.5-1.5. Automatic exposure
-        would give the same RGB for cubes of different scale: there the range must be None, cubes keep their scale, and every
+        Factor on RGB and cube alike, before clipping; drawn evenly in its logarithm. Where not set, 0.5-1.5. Automatic exposure
+        would give the same RGB for cubes of different scale: there no range may be set, cubes keep their scale, and every
         patch has the exposure of its whole scene.
     photo_electrons : (float, float)
         At a linear signal of 1 after exposure, drawn evenly in the logarithm.
@@ -137,6 +174,19 @@ class CameraConfig(_Section):
     jpeg_quality: Annotated[tuple[Quality, Quality], AfterValidator(_ascending)] = (60, 100)
     uncompressed: float = Field(default=0.1, ge=0, le=1)
 
+    @field_validator("name")
+    @classmethod
+    def _is_found(cls, name: str) -> str:
+        find_camera(name)
+        return name
+
+    @field_validator("exposure")
+    @classmethod
+    def _is_free(cls, exposure: tuple[float, float] | None, found: ValidationInfo) -> tuple[float, float] | None:
+        if exposure is not None and "name" in found.data and not find_camera(found.data["name"]).keeps_scale:
+            raise ValueError(f"camera {found.data['name']!r} exposes by itself; leave it out")
+        return exposure
+
 
 class LearningConfig(_Section):
     """How it learns.
@@ -151,6 +201,10 @@ class LearningConfig(_Section):
         A shipped model or a file to go on from; the network is then that model's.
     learning_rate : float
         Of Adam, after warming up linearly over `warmup_steps`; it then decays as ``(1 - step / steps) ** decay_power``.
+    warmup_steps : int
+        Over which the learning rate rises from nothing.
+    decay_power : float
+        How steeply the learning rate decays: 1 is a straight line to nothing, 0 no decay.
     floor : float
         The loss is ``|truth - estimate| / max(truth, floor)``, averaged.
     beta2 : float
@@ -158,10 +212,9 @@ class LearningConfig(_Section):
     weight_decay : float
         Of Adam, decoupled from the gradient (Loshchilov and Hutter, ICLR 2019); times the learning rate.
     ema_decay : float
-        Of the exponential moving average of the weights, which is what is validated and kept; see
-        `napari_drcr.training.module.moving_average`.
+        Of the exponential moving average of the weights, which is what is validated and kept; 0 keeps the weights themselves.
     clip : float or None
-        Largest norm of the gradient.
+        Largest norm of the gradient; where not set, it is taken as it is.
     precision : {"auto", "fp32", "bf16", "fp16"}
         "auto" takes bf16 where the device has it natively.
     validate_every : int
@@ -214,7 +267,7 @@ class TrainingConfig(_Section):
     seed : int
         Of the weights and of every sample.
     device : str
-        "auto", or a device of `napari_drcr.devices.devices`; of a run on several, the first.
+        "auto" for the best there is, or a device such as cpu or cuda:0; of a run on several, the first.
     devices : int
         Processes a node: so many GPUs, or processes on the CPU.
     nodes : int
@@ -222,9 +275,19 @@ class TrainingConfig(_Section):
     strategy : {"auto", "ddp", "ddp_find_unused_parameters_true"}
         How Lightning keeps several processes together. "auto" takes what the network needs. Strategies that split the weights are not
         among them: these fit into every GPU, and models are written whole.
+    network : NetworkConfig
+        Its size.
+    data : DataConfig
+        Scenes and patches.
+    camera : CameraConfig
+        How RGB is made.
+    learning : LearningConfig
+        How it learns.
+    card : CardConfig
+        What only people know.
     """
 
-    name: str = Field(default="photo", pattern=r"^\w[\w .+-]*$")
+    name: Annotated[str, AfterValidator(_nameable)] = "photo"
     seed: int = Field(default=0, ge=0, lt=2**32)
     device: str = "auto"
     devices: int = Field(default=1, ge=1)
@@ -268,6 +331,24 @@ def presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+def describe_preset(name: str) -> tuple[str, str]:
+    """What a preset is, from its first line.
+
+    Parameters
+    ----------
+    name : str
+        One of `presets`.
+
+    Returns
+    -------
+    title, sentence : str
+        What choosers call it, and what it is.
+    """
+    first = presets()[name].read_text(encoding="utf-8").splitlines()[0]
+    title, _, sentence = first.removeprefix("# ").partition(": ")
+    return title, sentence
+
+
 def read_config(path: str | Path, **overrides: Any) -> TrainingConfig:
     """Read a run's configuration.
 
@@ -287,6 +368,28 @@ def read_config(path: str | Path, **overrides: Any) -> TrainingConfig:
     InputError
         Naming the field that is wrong, its value and what it needs.
     """
+    content = read_content(path)
+    return make_config(content, source=Path(path).name, **overrides)
+
+
+def read_content(path: str | Path) -> dict[str, Any]:
+    """Read sections and values of a configuration, right or wrong.
+
+    Parameters
+    ----------
+    path : str or Path
+        A YAML file, or the name of one of `presets`.
+
+    Returns
+    -------
+    dict
+        For `make_config` and `check_config`.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it holds no sections.
+    """
     path = presets().get(str(path), Path(path))
     if not path.is_file():
         raise InputError(f"there is no configuration file {path}, nor a preset of that name; there is {', '.join(presets())}.")
@@ -296,7 +399,7 @@ def read_config(path: str | Path, **overrides: Any) -> TrainingConfig:
         raise InputError(f"{path.name} is not a YAML file: {str(error).splitlines()[0]}.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path.name} holds {type(content).__name__}, not the sections of a configuration.")
-    return make_config(content, source=path.name, **overrides)
+    return content
 
 
 def make_config(content: dict[str, Any], *, source: str = "the configuration", **overrides: Any) -> TrainingConfig:
@@ -318,7 +421,7 @@ def make_config(content: dict[str, Any], *, source: str = "the configuration", *
     Raises
     ------
     InputError
-        Naming the field that is wrong, its value and what it needs.
+        Naming the field that is wrong, its value and what it needs; `check_config` names all of them.
     """
     for key, value in overrides.items():
         section, _, field = key.rpartition("__")
@@ -328,38 +431,56 @@ def make_config(content: dict[str, Any], *, source: str = "the configuration", *
             content = content | {field: value}
         elif isinstance(content.get(section) or {}, dict):
             content = content | {section: (content.get(section) or {}) | {field: value}}
-    try:
-        config = TrainingConfig.model_validate({key: value for key, value in content.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        what = f"{place} is {first['input']!r}: {first['msg']}" if place else first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{source}: {what}.") from error
-    if config.learning.start_from is not None:
-        config = _with_network_of(config.learning.start_from, config, given="network" in content, source=source)
-    try:
-        camera = find_camera(config.camera.name)
-    except InputError as error:
-        raise InputError(f"{source}: camera.name is {config.camera.name!r}: {error}") from error
-    if config.camera.exposure is not None and not camera.keeps_scale:
-        raise InputError(
-            f"{source}: camera.exposure is {config.camera.exposure}, but camera {camera.name!r} exposes by itself; leave it out."
-        )
+    config, reasons = _check(content)
+    for field, (value, reason) in reasons.items():
+        raise InputError(f"{source}: {reason}." if reason.startswith(field) else f"{source}: {field} is {value!r}: {reason}.")
     return config
 
 
-def _with_network_of(name: str, config: TrainingConfig, *, given: bool, source: str) -> TrainingConfig:
-    """The configuration with the network of the model that it starts from."""
+def check_config(content: dict[str, Any]) -> dict[str, str]:
+    """Everything that is wrong with the values of a configuration.
+
+    Parameters
+    ----------
+    content : dict
+        Sections and values as in the YAML file.
+
+    Returns
+    -------
+    dict of str to str
+        For each wrong field, such as ``learning.steps``, a sentence that says what it needs; empty where `make_config` takes it.
+        What is wrong with several fields together is said of the one that the sentence begins with, or of none, "".
+    """
+    return {
+        field: f"{reason}." if reason.startswith(field) else f"{reason[0].upper()}{reason[1:]}."
+        for field, (_, reason) in _check(content)[1].items()
+    }
+
+
+def network_of(model: str) -> NetworkConfig:
+    """The network of a model that a run can start from.
+
+    Parameters
+    ----------
+    model : str
+        A shipped model or a file.
+
+    Returns
+    -------
+    NetworkConfig
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or it is no DRCR Net of the bands of training.
+    """
     from napari_drcr.network import DRCRNet
     from napari_drcr.weights import load_model
 
-    try:
-        network = load_model(name).estimator
-    except InputError as error:
-        raise InputError(f"{source}: learning.start_from is {name!r}: {error}") from error
+    network = load_model(model).estimator
     if not isinstance(network, DRCRNet) or network.bands != len(WAVELENGTHS):
-        raise InputError(f"{source}: learning.start_from is {name!r}, which is no DRCR Net of {len(WAVELENGTHS)} bands.")
-    its_own = NetworkConfig(
+        raise InputError(f"{model} is no DRCR Net of {len(WAVELENGTHS)} bands.")
+    return NetworkConfig(
         channels=network.channels,
         blocks=len(network.blocks),
         reduction=network.reduction,
@@ -367,11 +488,34 @@ def _with_network_of(name: str, config: TrainingConfig, *, given: bool, source: 
         recalibration=network.blocks[0].gate1 is not None,
         released_npm=network.purification is not None and network.purification.released,
     )
-    if given and config.network != its_own:
-        raise InputError(
-            f"{source}: network differs from that of learning.start_from ({name!r}: {its_own}); leave the network out."
-        )
-    return config.model_copy(update={"network": its_own})
+
+
+def _check(content: dict[str, Any]) -> tuple[TrainingConfig, dict[str, tuple[Any, str]]]:
+    """The configuration, which holds only where no fields, with values and reasons, speak against it."""
+    config = TrainingConfig()
+    reasons: dict[str, tuple[Any, str]] = {}
+    try:
+        config = TrainingConfig.model_validate({key: value for key, value in content.items() if value is not None})
+    except ValidationError as error:
+        for each in error.errors():
+            field = ".".join(str(part) for part in each["loc"] if not isinstance(part, int))
+            own_words = each.get("ctx", {}).get("error")
+            if not field and own_words is not None:
+                field = str(own_words).partition(" ")[0]
+            reasons.setdefault(field, (each["input"], str(own_words or each["msg"]).rstrip(".")))
+    learning = content.get("learning")
+    start = learning.get("start_from") if isinstance(learning, dict) else None
+    if isinstance(start, str):
+        try:
+            its_own = network_of(start)
+        except InputError as error:
+            reasons["learning.start_from"] = (start, str(error).rstrip("."))
+        else:
+            if not reasons and content.get("network") is not None and config.network != its_own:
+                reason = f"it differs from that of learning.start_from ({start!r}: {its_own}); leave the network out"
+                reasons["network"] = (content["network"], reason)
+            config = config.model_copy(update={"network": its_own})
+    return config, reasons
 
 
 def write_config(path: Path, config: TrainingConfig) -> None:

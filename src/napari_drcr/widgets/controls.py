@@ -62,8 +62,8 @@ class HardwareChoice(QObject):
         self._hardware: dict[str, Hardware] = {}
         self._timer = QTimer(self, interval=100)
         self._timer.timeout.connect(self._offer_devices)
+        # The first tick begins the search: importing torch would hold up whoever builds the rest of a dock.
         self._timer.start()
-        find_hardware()
 
     def stop(self) -> None:
         """Wait for the hardware no longer."""

@@ -1,0 +1,177 @@
+"""Editors of values whose choices are known elsewhere: cameras, models, devices and lights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, Qt
+from qtpy.QtWidgets import QComboBox, QCompleter, QFileDialog, QWidget
+
+from napari_drcr.baselines import FEATURES
+from napari_drcr.camera import CAMERAS
+from napari_drcr.colorimetry import illuminant_names
+from napari_drcr.weights import shipped_models
+from napari_drcr.widgets.background import Background
+from napari_drcr.widgets.controls import HardwareChoice, offer
+from napari_drcr.widgets.train.editors import Editor, NamesEditor, fit
+
+NOTHING = "nothing"
+
+
+class FileChoice(Editor):
+    """One of a few names, or a file.
+
+    Parameters
+    ----------
+    names : iterable of str or None
+        What can be chosen without a file; None for nothing.
+    text : str
+        Of the choice that asks for a file.
+    kinds : str
+        The files that are asked for, as Qt's dialogs take them.
+    """
+
+    def __init__(self, names: Iterable[str | None], text: str, kinds: str) -> None:
+        super().__init__()
+        self.box = QComboBox()
+        fit(self.box)
+        self._layout.addWidget(self.box)
+        self._text, self._kinds = text, kinds
+        self._values = list(names)
+        self._chosen = 0
+        self.box.addItems([NOTHING if name is None else name for name in self._values])
+        self.box.addItem(f"{text}\N{HORIZONTAL ELLIPSIS}")
+        self.box.currentIndexChanged.connect(self._take)
+        self.box.activated.connect(self._ask)
+
+    @property
+    def value(self) -> str | None:
+        """The name, or the path of the file."""
+        return self._values[self._chosen]
+
+    def set_value(self, value: Any) -> None:
+        """Choose a name, or a file, which is offered from now on."""
+        if value not in self._values:
+            if not isinstance(value, str):
+                raise ValueError(f"{value!r} is neither a name nor a file")
+            self._values.append(value)
+            row = self.box.count() - 1
+            self.box.insertItem(row, Path(value).name or value)
+            self.box.setItemData(row, value, Qt.ItemDataRole.ToolTipRole)
+        self.box.setCurrentIndex(self._values.index(value))
+
+    def _take(self, row: int) -> None:
+        if row < len(self._values) and row != self._chosen:
+            self._chosen = row
+            self.edited.emit()
+
+    def _ask(self, row: int) -> None:
+        if row == len(self._values):
+            self.box.setCurrentIndex(self._chosen)
+            path, _ = QFileDialog.getOpenFileName(self, self._text, "", self._kinds)
+            if path:
+                self.set_value(path)
+
+
+class DeviceEditor(Editor):
+    """A device of this computer, or that of another one, which a configuration came from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hardware = HardwareChoice(self)
+        self._box = self._hardware.device
+        self._value = "auto"
+        fit(self._box.native)
+        self._layout.addWidget(self._box.native)
+        self._box.changed.connect(self._take)
+
+    @property
+    def value(self) -> str:
+        """Its name."""
+        return self._value
+
+    def set_value(self, value: Any) -> None:
+        """Choose a device, which need not be here."""
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"{value!r} is no device")
+        self._value = value
+        self._show()
+
+    def let_go(self) -> None:
+        """Wait for the hardware no longer."""
+        self._hardware.stop()
+
+    def _show(self) -> None:
+        box = self._box.native
+        if self._value not in self._box.choices:
+            known = [(box.itemText(row), box.itemData(row)) for row in range(box.count())]
+            offer(self._box, [*known, (self._value, self._value)])
+        self._box.value = self._value
+
+    def _take(self, value: str) -> None:
+        if self._value not in self._box.choices:
+            # The hardware has just been found, and it is not there.
+            self._show()
+        elif value != self._value:
+            self._value = value
+            self.edited.emit()
+
+
+class LightsEditor(NamesEditor):
+    """Names of lights between commas, completed as they are typed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._background = Background(self, lambda _: None, lambda _: None)
+        self._asked = False
+        self.line.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Find the names when they are first needed: colour-science takes its time to be imported."""
+        if event.type() == QEvent.Type.FocusIn and not self._asked:
+            self._asked = True
+            self._background.run(illuminant_names, done=self._complete)
+        return super().eventFilter(watched, event)
+
+    def let_go(self) -> None:
+        """Complete nothing any more."""
+        self._background.let_go()
+
+    def _complete(self, names: list[str]) -> None:
+        self.line.setCompleter(_LastName(names, self.line))
+
+
+class _LastName(QCompleter):
+    """Completes what stands behind the last comma."""
+
+    def __init__(self, names: list[str], parent: QWidget) -> None:
+        super().__init__(names, parent)
+        self.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self._line = parent
+
+    def splitPath(self, path: str) -> list[str]:  # noqa: N802
+        return [path.rpartition(",")[2].strip()]
+
+    def pathFromIndex(self, index: QModelIndex | QPersistentModelIndex) -> str:  # noqa: N802
+        before = self._line.text().rpartition(",")[0]  # type: ignore[attr-defined]
+        return f"{before}, {index.data()}" if before else str(index.data())
+
+
+def _cameras() -> Editor:
+    return FileChoice(CAMERAS, "Choose CSV", "Responses (*.csv)")
+
+
+def _starts() -> Editor:
+    networks = [name for name in shipped_models() if name not in FEATURES]
+    return FileChoice([None, *networks], "Choose file", "Models (*.safetensors *.pth);;All files (*)")
+
+
+CHOOSERS: dict[str, Callable[[], Editor]] = {
+    "camera.name": _cameras,
+    "learning.start_from": _starts,
+    "device": DeviceEditor,
+    "data.lights": LightsEditor,
+}
+"""By the field that each is for."""

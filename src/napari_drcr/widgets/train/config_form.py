@@ -1,0 +1,319 @@
+"""The form of a run's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from napari_drcr.errors import InputError
+from napari_drcr.training.config import (
+    TrainingConfig,
+    check_config,
+    make_config,
+    network_of,
+    presets,
+    read_content,
+    write_config,
+)
+from napari_drcr.widgets.background import Background
+from napari_drcr.widgets.train.fields import config_fields, config_sections, flat, label_of, nested, without_defaults
+from napari_drcr.widgets.train.preset_choice import PresetChoice
+from napari_drcr.widgets.train.rows import Fold, Marked, Row, form_layout
+
+ESSENTIALS = ("data.folder", "data.quantity", "camera.name", "learning.start_from", "learning.steps", "device")
+"""What most users change, in this order."""
+START = "learning.start_from"
+DELAY = 300
+"""Milliseconds without a change until the values are checked."""
+KINDS = "YAML (*.yaml *.yml)"
+
+
+class ConfigForm(QWidget):
+    """All fields of a run's configuration, made of its pydantic models; what is wrong is marked where it is.
+
+    Values are checked in a thread, shortly after the last change: what a run starts from must be loaded for that.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        What it is part of.
+
+    Attributes
+    ----------
+    changed : Signal
+        A value is another one.
+    checked : Signal
+        `errors` are those of the present values.
+    preset : PresetChoice
+        The presets, and which of them the form shows.
+    rows : dict of str to Row
+        The fields, by their path, such as ``learning.steps``.
+    folds : dict of str to Fold
+        The sections; that of the fields without one is "".
+    head : Marked
+        Says what is wrong with no field in particular, or with a file.
+    """
+
+    changed = Signal()
+    checked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._errors: dict[str, str] = {}
+        self._refusal = ""
+        self._filling = False
+        self._own_network: dict[str, Any] | None = None
+        self._timer = QTimer(self, interval=DELAY, singleShot=True)
+        self._timer.timeout.connect(self._check)
+        self._background = Background(self, self._fail, lambda _: None, task="The check of the settings")
+        self.preset = PresetChoice()
+        self.open_button = QPushButton("Open\N{HORIZONTAL ELLIPSIS}")
+        self.open_button.setToolTip("Take all settings from a YAML file.")
+        self.save_button = QPushButton("Save\N{HORIZONTAL ELLIPSIS}")
+        self.save_button.setToolTip("Write all settings to a YAML file, which napari-drcr train runs too.")
+        self.rows = {path: Row(field) for path, field in config_fields().items()}
+        self.folds = {"": Fold("Run", "Its name, and where and how often it runs.")}
+        self.folds |= {name: Fold(label_of(name), about) for name, about in config_sections().items()}
+        self.head = Marked()
+        self._lay_out()
+        self.preset.chosen.connect(self.load)
+        self.open_button.clicked.connect(self._ask_to_open)
+        self.save_button.clicked.connect(self._ask_to_save)
+        for row in self.rows.values():
+            row.editor.edited.connect(self._edited)
+        self.set_content({})
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        top.addWidget(QLabel("Preset"))
+        top.addWidget(self.preset, 1)
+        top.addWidget(self.open_button)
+        top.addWidget(self.save_button)
+        essentials = QWidget()
+        form = form_layout(essentials)
+        for path in ESSENTIALS:
+            form.addRow(self.rows[path].label, self.rows[path])
+        for path, row in self.rows.items():
+            if path not in ESSENTIALS:
+                self.folds[row.field.section].form.addRow(row.label, row)
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, 0, 4, 0)
+        column.addWidget(essentials)
+        column.addWidget(QLabel("More settings"))
+        for fold in self.folds.values():
+            column.addWidget(fold)
+        column.addStretch()
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(top)
+        layout.addWidget(self.head)
+        layout.addWidget(scroll, 1)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Sections and values as in a YAML file, but those that are the defaults; right or wrong."""
+        return nested(self._values())
+
+    @property
+    def config(self) -> TrainingConfig:
+        """The configuration; an `InputError` names the field where there is none."""
+        return make_config(self.content, source="the form")
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """What was wrong when the values were last checked: a sentence for each field."""
+        return dict(self._errors)
+
+    def set_content(self, content: dict[str, Any]) -> None:
+        """Show other values in place of all there are.
+
+        Parameters
+        ----------
+        content : dict
+            Sections and values as in a YAML file; for what it does not name, the defaults. Wrong values are marked. Where it names
+            something to start from, its network is left out: that of the model is shown.
+
+        Raises
+        ------
+        InputError
+            If there is no such field, or a value that its field cannot show; the form stays as it was.
+        """
+        values = flat(content)
+        before = {path: row.editor.value for path, row in self.rows.items()}
+        self._filling = True
+        try:
+            for path, row in self.rows.items():
+                self._show(path, values.get(path, row.field.default))
+        except InputError:
+            for path, value in before.items():
+                self._show(path, value)
+            raise
+        finally:
+            self._filling = False
+        self._own_network = None
+        self._edited()
+
+    def load(self, name: str | Path) -> None:
+        """Show a preset, which leaves alone what it cannot know (folder, device, ...), or what a file holds.
+
+        Parameters
+        ----------
+        name : str or Path
+            One of `napari_drcr.training.config.presets`, or a YAML file.
+
+        Raises
+        ------
+        InputError
+            As `open_yaml`.
+        """
+        if str(name) in presets():
+            self.set_content(nested(self.preset.fill(str(name), self._values())))
+        else:
+            self.open_yaml(name)
+
+    def open_yaml(self, path: str | Path) -> None:
+        """Show what a file holds.
+
+        Parameters
+        ----------
+        path : str or Path
+            A YAML file, such as `save_yaml` writes.
+
+        Raises
+        ------
+        InputError
+            If it holds no configuration that can be shown.
+        """
+        content = read_content(path)
+        try:
+            self.set_content(content)
+        except InputError as error:
+            raise InputError(f"{Path(path).name} was not opened: {error}") from error
+
+    def save_yaml(self, path: str | Path) -> None:
+        """Write all values to a file, which `napari_drcr.training.config.read_config` reads.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that is already there is replaced.
+
+        Raises
+        ------
+        InputError
+            If a value is wrong, or the file cannot be written.
+        """
+        write_config(Path(path), self.config)
+
+    def let_go(self) -> None:
+        """Check nothing any more."""
+        self._timer.stop()
+        self._background.let_go()
+        for row in self.rows.values():
+            row.editor.let_go()
+
+    def _values(self) -> dict[str, Any]:
+        """By path, but the defaults, and a network that is another model's."""
+        values = without_defaults({path: row.editor.value for path, row in self.rows.items()})
+        return {path: value for path, value in values.items() if START not in values or not path.startswith("network.")}
+
+    def _show(self, path: str, value: Any) -> None:
+        try:
+            self.rows[path].editor.set_value(value)
+        except ValueError as error:
+            reason = check_config(nested({path: value})).get(path, f"{error}.")
+            raise InputError(f"{path} is {value!r}: {reason}") from error
+
+    def _edited(self) -> None:
+        if self._filling:
+            return
+        self._refusal = ""
+        self._enable_network()
+        self.preset.compare(self._values())
+        self._timer.start()
+        self.changed.emit()
+
+    def _enable_network(self) -> None:
+        """Show the network of what the run starts from, or the user's own."""
+        start = self.rows[START].editor.value
+        rows = {path: row for path, row in self.rows.items() if row.field.section == "network"}
+        if start and self._own_network is None:
+            self._own_network = {path: row.editor.value for path, row in rows.items()}
+        elif not start and self._own_network is not None:
+            self._show_network(self._own_network)
+            self._own_network = None
+        name = Path(start).name if start else ""
+        why = f"It is that of {name}, which the run starts from; start from nothing to choose another." if start else ""
+        fold = self.folds["network"]
+        fold.content.setDisabled(bool(start))
+        fold.heading.setToolTip(why or config_sections()["network"])
+        fold.note(f"that of {name}" if start else "")
+        for row in rows.values():
+            row.explain(why or row.field.help)
+
+    def _show_network(self, values: dict[str, Any]) -> None:
+        self._filling = True
+        for path, value in values.items():
+            self._show(path, value)
+        self._filling = False
+
+    def _check(self) -> None:
+        self._background.run(_examine, self.content, done=self._mark)
+
+    def _mark(self, found: tuple[dict[str, str], dict[str, Any] | None]) -> None:
+        if self._timer.isActive():
+            return  # There are newer values already.
+        self._errors, network = found
+        if self._own_network is not None:
+            its_own = self._own_network if network is None else {f"network.{name}": value for name, value in network.items()}
+            self._show_network(its_own)
+        for path, row in self.rows.items():
+            row.mark(self._errors.get(path, ""))
+        for name, fold in self.folds.items():
+            fold.said.mark(self._errors.get(name, "") if name else "")
+            inside = [path for path, row in self.rows.items() if row.field.section == name and path not in ESSENTIALS]
+            fold.count(sum(path in self._errors for path in inside))
+        self._mark_head()
+        self.checked.emit()
+
+    def _mark_head(self) -> None:
+        elsewhere = [sentence for path, sentence in self._errors.items() if not path or path not in {**self.rows, **self.folds}]
+        self.head.mark(" ".join([*([self._refusal] if self._refusal else []), *elsewhere]))
+
+    def _fail(self, sentence: str) -> None:
+        self._mark(({"": sentence}, None))
+
+    def _ask_to_open(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open settings", "", KINDS)
+        if path:
+            self._try(self.open_yaml, path)
+
+    def _ask_to_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save settings", "training.yaml", KINDS)
+        if path:
+            self._try(self.save_yaml, path)
+
+    def _try(self, work: Callable[[str], None], path: str) -> None:
+        self._refusal = ""
+        try:
+            work(path)
+        except InputError as error:
+            self._refusal = str(error)
+        self._mark_head()
+
+
+def _examine(content: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any] | None]:
+    """Run in a thread: what is wrong, and the network of what the run starts from."""
+    errors = check_config(content)
+    start = content.get("learning", {}).get("start_from")
+    return errors, network_of(start).model_dump() if start and START not in errors else None

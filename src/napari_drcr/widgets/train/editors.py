@@ -1,0 +1,337 @@
+"""Widgets that show and change a value of the configuration, as YAML has it: one for each kind of value."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import Any
+
+from qtpy.QtCore import QLocale, Signal
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSizePolicy,
+    QWidget,
+)
+
+from napari_drcr.widgets.train.fields import Kind
+
+NOT_SET = "not set"
+DIGITS = 30
+"""Behind the point, enough for Qt not to round any share."""
+LARGEST_WHOLE = 2.0**53
+"""Up to which a double holds every whole number."""
+
+
+class Editor(QWidget):
+    """A value that can be seen and changed.
+
+    What cannot be a right value is kept as it was typed, for whoever checks the configuration to say so.
+
+    Attributes
+    ----------
+    edited : Signal
+        The value may have changed, by a user's hand or by `set_value`.
+    """
+
+    edited = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._layout = QHBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+
+    @property
+    def value(self) -> Any:
+        """The value, as YAML has it."""
+        raise NotImplementedError
+
+    def set_value(self, value: Any) -> None:
+        """Show a value.
+
+        Parameters
+        ----------
+        value : object
+            As YAML has it.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be shown here.
+        """
+        raise NotImplementedError
+
+    def let_go(self) -> None:
+        """Wait for nothing any more."""
+
+
+class TextEditor(Editor):
+    """Text on one line."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        self.line = QLineEdit()
+        self._layout.addWidget(self.line)
+        self._optional = kind.optional
+        if kind.optional:
+            self.line.setPlaceholderText(NOT_SET)
+            self.line.setClearButtonEnabled(True)
+        self.line.textChanged.connect(lambda _: self.edited.emit())
+
+    @property
+    def value(self) -> Any:
+        """The text; None where it is empty and may be missing."""
+        return None if self._optional and not self.line.text().strip() else self.line.text()
+
+    def set_value(self, value: Any) -> None:
+        """Show text, or a number as text."""
+        if isinstance(value, (dict, list)):
+            raise ValueError(f"{value!r} is no single value")
+        self.line.setText("" if value is None else str(value))
+        self.line.setCursorPosition(0)
+
+
+class NumberEditor(TextEditor):
+    """A number of any magnitude, such as 1e-4."""
+
+    @property
+    def value(self) -> Any:
+        """A float, or what was typed in its place."""
+        text = super().value
+        with suppress(TypeError, ValueError):
+            return float(text)
+        return text
+
+    def set_value(self, value: Any) -> None:
+        """Show it as short as it can be without another value."""
+        whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e6
+        super().set_value(int(value) if whole else value)
+
+
+class WholeEditor(Editor):
+    """A whole number within limits."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        low = -LARGEST_WHOLE if kind.minimum is None else kind.minimum
+        high = LARGEST_WHOLE if kind.maximum is None else kind.maximum
+        # Qt's box for whole numbers ends at 31 bits, where seeds go on.
+        self.box = QDoubleSpinBox(decimals=0, minimum=low, maximum=high, singleStep=kind.step or 1)
+        if kind.step is None and high - low > 1000:
+            self.box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
+        self.box.setMinimumWidth(60)
+        self._layout.addWidget(self.box)
+        self.box.valueChanged.connect(lambda _: self.edited.emit())
+
+    @property
+    def value(self) -> int:
+        """The number."""
+        return int(self.box.value())
+
+    def set_value(self, value: Any) -> None:
+        """Show a number within the limits."""
+        number = _number(value)
+        if not (number.is_integer() and self.box.minimum() <= number <= self.box.maximum()):
+            raise ValueError(f"{value!r} is no whole number that is allowed here")
+        self.box.setValue(number)
+
+
+class ShareEditor(Editor):
+    """A number between two limits that both are allowed."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        assert kind.minimum is not None
+        assert kind.maximum is not None
+        self.box = _ShortSpinBox(
+            decimals=DIGITS, minimum=kind.minimum, maximum=kind.maximum, singleStep=(kind.maximum - kind.minimum) / 20
+        )
+        # That of the system may have a decimal comma.
+        self.box.setLocale(QLocale.c())
+        self.box.setMinimumWidth(60)
+        self._layout.addWidget(self.box)
+        self.box.valueChanged.connect(lambda _: self.edited.emit())
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return self.box.value()
+
+    def set_value(self, value: Any) -> None:
+        """Show a number within the limits."""
+        number = _number(value)
+        if not self.box.minimum() <= number <= self.box.maximum():
+            raise ValueError(f"{value!r} is no number that is allowed here")
+        self.box.setValue(number)
+
+
+class _ShortSpinBox(QDoubleSpinBox):
+    """Shows no more digits than there are."""
+
+    def textFromValue(self, value: float) -> str:  # noqa: N802
+        # Steps leave rounding behind, as 0.1 + 0.05 does.
+        short = f"{value:.6g}"
+        return short if math.isclose(value, float(short), rel_tol=1e-12) else repr(value)
+
+
+def _number(value: Any) -> float:
+    """What a number, or text that YAML did not take for one, such as 3e5, says; NaN for all else."""
+    with suppress(TypeError, ValueError):
+        return float(value)
+    return math.nan
+
+
+class SwitchEditor(Editor):
+    """Yes or no."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.box = QCheckBox()
+        self._layout.addWidget(self.box)
+        self._layout.addStretch()
+        self.box.toggled.connect(lambda _: self.edited.emit())
+
+    @property
+    def value(self) -> bool:
+        """Whether it is on."""
+        return self.box.isChecked()
+
+    def set_value(self, value: Any) -> None:
+        """Switch it on or off."""
+        if value not in (True, False):
+            raise ValueError(f"{value!r} is neither true nor false")
+        self.box.setChecked(bool(value))
+
+
+class ChoiceEditor(Editor):
+    """One of a few texts, or none."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        self.box = QComboBox()
+        fit(self.box)
+        self._layout.addWidget(self.box)
+        self._values: list[str | None] = [*([None] if kind.optional else []), *kind.choices]
+        self.box.addItems([NOT_SET if value is None else value for value in self._values])
+        self.box.currentIndexChanged.connect(lambda _: self.edited.emit())
+
+    @property
+    def value(self) -> str | None:
+        """What is chosen."""
+        return self._values[self.box.currentIndex()]
+
+    def set_value(self, value: Any) -> None:
+        """Choose."""
+        if value not in self._values:
+            raise ValueError(f"{value!r} is none of {', '.join(map(str, self._values))}")
+        self.box.setCurrentIndex(self._values.index(value))
+
+
+class TupleEditor(Editor):
+    """A few values side by side, such as both ends of a range; none of them where all are empty."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        self._optional = kind.optional
+        self.editors = [editor_of(item._replace(optional=kind.optional)) for item in kind.items]
+        for editor in self.editors:
+            if editor is not self.editors[0]:
+                self._layout.addWidget(QLabel("\N{EN DASH}"))
+            self._layout.addWidget(editor, 1)
+            editor.edited.connect(self.edited)
+
+    @property
+    def value(self) -> list[Any] | None:
+        """All values."""
+        values = [editor.value for editor in self.editors]
+        return None if self._optional and all(value is None for value in values) else values
+
+    def set_value(self, value: Any) -> None:
+        """Show as many values as there are places."""
+        values = [None] * len(self.editors) if value is None and self._optional else value
+        if not isinstance(values, (list, tuple)) or len(values) != len(self.editors):
+            raise ValueError(f"{value!r} is not {len(self.editors)} values")
+        for editor, each in zip(self.editors, values, strict=True):
+            editor.set_value(each)
+
+
+class NamesEditor(Editor):
+    """Any number of names between commas."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = QLineEdit()
+        self.line.setPlaceholderText("none")
+        self.line.setClearButtonEnabled(True)
+        self._layout.addWidget(self.line)
+        self.line.textChanged.connect(lambda _: self.edited.emit())
+
+    @property
+    def value(self) -> list[str]:
+        """The names."""
+        return [name for name in (part.strip() for part in self.line.text().split(",")) if name]
+
+    def set_value(self, value: Any) -> None:
+        """Show names without commas."""
+        if not isinstance(value, (list, tuple)) or any(
+            not isinstance(name, str) or "," in name or name != name.strip() or not name for name in value
+        ):
+            raise ValueError(f"{value!r} is no list of names")
+        self.line.setText(", ".join(value))
+        self.line.setCursorPosition(0)
+
+
+class FolderEditor(TextEditor):
+    """A folder, typed or chosen in a dialog."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(kind)
+        self.line.setPlaceholderText("none chosen")
+        self.button = QPushButton("Choose folder\N{HORIZONTAL ELLIPSIS}")
+        self.button.clicked.connect(self._choose)
+        self._layout.addWidget(self.button)
+
+    def _choose(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Choose the folder of scenes", self.line.text())
+        if path:
+            self.line.setText(path)
+
+
+def editor_of(kind: Kind) -> Editor:
+    """Make the editor for values of a kind.
+
+    Parameters
+    ----------
+    kind : Kind
+        What the value may be.
+
+    Returns
+    -------
+    Editor
+    """
+    if kind.choices:
+        return ChoiceEditor(kind)
+    if kind.type is tuple:
+        return NamesEditor() if len(kind.items) == 1 else TupleEditor(kind)
+    if kind.type is bool:
+        return SwitchEditor()
+    if kind.type is int and not kind.optional:
+        return WholeEditor(kind)
+    if kind.type in (int, float):
+        both = kind.minimum is not None and kind.maximum is not None
+        return ShareEditor(kind) if both and not kind.optional else NumberEditor(kind)
+    return TextEditor(kind) if kind.type is str else FolderEditor(kind)
+
+
+def fit(box: QComboBox) -> None:
+    """Let a chooser of long texts be as narrow as the dock; the list that opens still shows them whole."""
+    box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(8)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

@@ -1,0 +1,238 @@
+"""What the fields of a run's configuration are, as its pydantic models say it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from docstring_parser import DocstringStyle, parse
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from napari_drcr.errors import InputError
+from napari_drcr.training.config import TrainingConfig
+
+CAPITALS = {"ema": "EMA", "jpeg": "JPEG", "npm": "NPM", "rgb": "RGB"}
+
+
+class Kind(NamedTuple):
+    """What a value may be.
+
+    Attributes
+    ----------
+    type : type
+        Of the value; tuple for several.
+    optional : bool
+        Whether there may be none.
+    minimum, maximum, step : float or None
+        The smallest and largest that are allowed, and what it is a multiple of; None for no limit, and for one that itself is not
+        allowed.
+    choices : tuple of str
+        All there are, where there are few.
+    items : tuple of Kind
+        Of a tuple: one for each value, or a single one for any number of them.
+    """
+
+    type: type
+    optional: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    choices: tuple[str, ...] = ()
+    items: tuple[Kind, ...] = ()
+
+
+class ConfigField(NamedTuple):
+    """A field of the configuration.
+
+    Attributes
+    ----------
+    path : str
+        Its section and name, such as ``learning.steps``; the name alone outside the sections.
+    label, help : str
+        What a form calls it, and says of it.
+    kind : Kind
+        What its value may be.
+    default : object
+        As YAML has it: lists, numbers, text, true or false, or nothing.
+    """
+
+    path: str
+    label: str
+    help: str
+    kind: Kind
+    default: Any
+
+    @property
+    def section(self) -> str:
+        """The section, empty for fields outside of any."""
+        return self.path.rpartition(".")[0]
+
+
+@cache
+def config_fields() -> dict[str, ConfigField]:
+    """All fields of `TrainingConfig` and its sections.
+
+    Returns
+    -------
+    dict of str to ConfigField
+        By their paths, in the order of the models.
+    """
+    return {field.path: field for field in _fields(TrainingConfig, TrainingConfig().model_dump(mode="json"))}
+
+
+@cache
+def config_sections() -> dict[str, str]:
+    """The sections of `TrainingConfig`.
+
+    Returns
+    -------
+    dict of str to str
+        What they are about, by name.
+    """
+    about = attribute_texts(TrainingConfig)
+    return {name: about[name] for name, info in TrainingConfig.model_fields.items() if _is_section(info)}
+
+
+def attribute_texts(model: type[BaseModel]) -> dict[str, str]:
+    """What a model's docstring says of its attributes.
+
+    Parameters
+    ----------
+    model : type
+        Its docstring has a section Attributes, as numpydoc writes it.
+
+    Returns
+    -------
+    dict of str to str
+        Texts on a single line, by name.
+    """
+    found = parse(model.__doc__ or "", DocstringStyle.NUMPYDOC).params
+    return {each.arg_name: " ".join((each.description or "").replace("`", "").split()) for each in found}
+
+
+def label_of(name: str) -> str:
+    """The name of a field or section as people write it.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``jpeg_quality``.
+
+    Returns
+    -------
+    str
+        Such as "JPEG quality".
+    """
+    words = [CAPITALS.get(word, word) for word in name.split("_")]
+    return " ".join([words[0][0].upper() + words[0][1:], *words[1:]])
+
+
+def flat(content: dict[str, Any]) -> dict[str, Any]:
+    """The values of a configuration by path.
+
+    Parameters
+    ----------
+    content : dict
+        Sections and values as in a YAML file; empty sections, and empty values outside of any, count as not there.
+
+    Returns
+    -------
+    dict of str to object
+
+    Raises
+    ------
+    InputError
+        If there is no such field.
+    """
+    values: dict[str, Any] = {}
+    for name, value in content.items():
+        if name not in config_sections():
+            values |= {} if value is None else {str(name): value}
+        elif isinstance(value, dict):
+            values |= {f"{name}.{field}": each for field, each in value.items()}
+        elif value is not None:
+            raise InputError(f"{name} is {value!r}, but it is a section with fields of its own.")
+    for path in values:
+        if path not in config_fields():
+            raise InputError(f"{path} is no field of a configuration; leave it out.")
+    return values
+
+
+def nested(values: dict[str, Any]) -> dict[str, Any]:
+    """Put values back into their sections.
+
+    Parameters
+    ----------
+    values : dict of str to object
+        By path.
+
+    Returns
+    -------
+    dict
+        Sections and values as in a YAML file.
+    """
+    content: dict[str, Any] = {}
+    for path, value in values.items():
+        section, _, field = path.rpartition(".")
+        (content.setdefault(section, {}) if section else content)[field] = value
+    return content
+
+
+def without_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is the default anyway.
+
+    Parameters
+    ----------
+    values : dict of str to object
+        By path.
+
+    Returns
+    -------
+    dict of str to object
+    """
+    return {path: value for path, value in values.items() if value != config_fields()[path].default}
+
+
+def _fields(model: type[BaseModel], defaults: dict[str, Any], section: str = "") -> Iterable[ConfigField]:
+    texts = attribute_texts(model)
+    for name, info in model.model_fields.items():
+        if _is_section(info):
+            yield from _fields(info.annotation, defaults[name], name)  # type: ignore[arg-type]
+        else:
+            path = f"{section}.{name}" if section else name
+            # A section's own name says more than the word name.
+            label = label_of(section if section and name == "name" else name)
+            yield ConfigField(path, label, texts.get(name, ""), _kind(info.annotation, info.metadata), defaults[name])
+
+
+def _is_section(info: FieldInfo) -> bool:
+    return isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+
+
+def _kind(annotation: Any, metadata: Iterable[Any]) -> Kind:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(arguments[0], [*metadata, *arguments[1:]])
+    if origin in (Union, UnionType):
+        (only,) = (argument for argument in arguments if argument is not type(None))
+        return _kind(only, metadata)._replace(optional=True)
+    if origin is Literal:
+        return Kind(str, choices=arguments)
+    if origin is tuple:
+        return Kind(tuple, items=tuple(_kind(each, ()) for each in arguments if each is not Ellipsis))
+    assert annotation in (bool, int, float, str, Path), f"the form knows no field of type {annotation}"
+    limits = {}
+    for each in metadata:
+        for limit in each.metadata if isinstance(each, FieldInfo) else [each]:
+            for ours, theirs in (("minimum", "ge"), ("maximum", "le"), ("step", "multiple_of")):
+                if hasattr(limit, theirs):
+                    limits[ours] = getattr(limit, theirs)
+            if annotation is int and hasattr(limit, "gt"):
+                limits["minimum"] = limit.gt + 1
+            if annotation is int and hasattr(limit, "lt"):
+                limits["maximum"] = limit.lt - 1
+    return Kind(annotation, **limits)
