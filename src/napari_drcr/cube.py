@@ -18,6 +18,8 @@ QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 WAVELENGTHS = tuple(float(nm) for nm in range(400, 701, 10))
 """The 31 bands, in nm, of DRCR Net and of the ARAD, CAVE and NTIRE data."""
 
+NOT_COMPARABLE = "One cube holds reflectance, the other radiance: they are not comparable as they stand."
+
 BLOCK_VALUES = 4_000_000
 """How many values of a cube that is not in chunks are taken into memory at once, where they are read block by block."""
 
@@ -230,9 +232,8 @@ def align(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr.D
         raise InputError(
             f"the cubes differ in size: {first.shape[1]} x {first.shape[2]} and {second.shape[1]} x {second.shape[2]} pixels."
         )
-    quantities = {cube.attrs.get("quantity", "unknown") for cube in (first, second)} - {"unknown"}
-    if len(quantities) > 1:
-        notify("One cube holds reflectance, the other radiance: they are not comparable as they stand.")
+    if len(_known_quantities(first, second)) > 1:
+        notify(NOT_COMPARABLE)
     nm, fwhm = common_bands(first, second)
     return resample(first, nm, fwhm=fwhm), resample(second, nm, fwhm=fwhm)
 
@@ -250,13 +251,17 @@ def explain_difference(first: xr.DataArray, second: xr.DataArray) -> str:
     str
         A sentence; empty if nothing that they say speaks against comparing them.
     """
-    quantities = {cube.attrs.get("quantity", "unknown") for cube in (first, second)} - {"unknown"}
+    quantities = _known_quantities(first, second)
     if len(quantities) > 1:
-        return "One cube holds reflectance, the other radiance: they are not comparable as they stand."
+        return NOT_COMPARABLE
     one, two = (float(cube.attrs.get("scale", 1.0)) for cube in (first, second))
     if quantities == {"radiance"} and not np.isclose(one, two):
         return f"The radiances were divided by {one:g} and {two:g}: match the scale before comparing them."
     return ""
+
+
+def _known_quantities(*cubes: xr.DataArray) -> set[str]:
+    return {cube.attrs.get("quantity", "unknown") for cube in cubes} - {"unknown"}
 
 
 def common_bands(first: xr.DataArray, second: xr.DataArray) -> tuple[npt.NDArray[Any], list[float] | None]:

@@ -70,9 +70,11 @@ class Dock(QWidget):
             emitter.disconnect(callback)
 
     def event(self, event: QEvent) -> bool:
-        """Let go when napari closes the dock, which it does by taking the parent away."""
+        """Let go and be deleted when napari closes the dock, which it does by taking the parent away."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.let_go()
+            # Left to Python, it would be deleted by whichever thread collects garbage next, and Qt crashes if that is not its own.
+            self.deleteLater()
         return bool(super().event(event))
 
 
