@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 WIDTH, HEIGHT = 1280, 800
+TRAINING = {
+    "name": "leaves",
+    "network": {"channels": 16, "blocks": 2},
+    "learning": {"steps": 300, "warmup_steps": 20, "validate_every": 50, "learning_rate": 3e-3, "ema_decay": 0.9},
+}
 PICKS = {"orange": (148, 262), "ball": (190, 130), "foil": (40, 60)}
 """Pixels (y, x) of the synthetic scene."""
 
@@ -71,7 +76,36 @@ def main() -> None:
         picture = Image.open(Path(folder) / "comparison.png").convert("RGB")
         picture.thumbnail((1200, 1200))
         picture.save(HERE / "comparison.jpg", quality=88)
+    hide(errors)
+    viewer.layers.clear()
+    train(viewer)
     viewer.close()
+
+
+def train(viewer: napari.Viewer) -> None:
+    """Train on five synthetic scenes for a minute, and picture the run."""
+    from napari_drcr import write_cube
+    from napari_drcr.sample import synthetic_scene
+    from napari_drcr.training.jobs import read_run, stop
+    from napari_drcr.widgets.dock import show_dock
+    from napari_drcr.widgets.train import Train
+
+    with TemporaryDirectory() as folder:
+        for seed, name in enumerate(("bark", "clover", "ivy", "moss", "oak leaf")):
+            write_cube(Path(folder) / f"{name}.nc", synthetic_scene(160, 208, seed=seed))
+        widget = show_dock(Train, viewer)
+        widen(viewer, widget, 420)
+        widget.form.set_content(TRAINING)
+        widget.data.choose(folder)
+        wait_until(lambda: not widget.data.looking)
+        widget.data.split()
+        widget.data.preview()
+        wait_until(lambda: len(viewer.layers) == 2)
+        widget.launch.start()
+        wait_until(lambda: widget.runs.selected is not None and (widget.runs.selected.status.step or 0) > 230)
+        save(viewer, "napari-train.png")
+        stop(widget.runs.selected.folder)
+        wait_until(lambda: not read_run(widget.runs.selected.folder).alive)
 
 
 def estimate(widget: Any, model: str) -> None:
@@ -120,4 +154,5 @@ if __name__ == "__main__":
     with TemporaryDirectory() as folder:
         # Neither the user's settings in the pictures, nor this window in the user's settings.
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
+        os.environ["XDG_DATA_HOME"] = folder  # where runs are kept on Linux
         main()
