@@ -27,7 +27,7 @@ from napari_drcr.training.preview import preview_batch
 from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer
 from napari_drcr.widgets.train import Train
 from napari_drcr.widgets.train.batch_layers import CUBE_NAME, RGB_NAME
-from napari_drcr.widgets.train.data_panel import LOOKING, NO_SCENES
+from napari_drcr.widgets.train.data_panel import LOOKING, NO_SCENES, NOTHING_HELD_BACK
 from napari_drcr.widgets.train.launch import CANCEL, ESTIMATE
 from napari_drcr.widgets.train.scene_table import BY_FOLDER, HELD_BACK, NAME, REMARKS, SIZE, UNNAMEABLE
 
@@ -152,16 +152,21 @@ def test_a_folder_is_chosen_surveyed_and_what_is_wrong_is_named(
     assert cell(dock, "soil", REMARKS).startswith("soil.nc cannot be read: the file is damaged")
     assert "the file is damaged" in dock.data.table.item(row_of(dock, "soil"), REMARKS).toolTip()
     assert cell(dock, "page", REMARKS).startswith("left out; page.mat cannot be read: this is a web page")
-    assert "5 training and 0 validation cubes, both are needed" in dock.data.problems.error
+    assert dock.data.problems.error == f"{NOTHING_HELD_BACK} There is more in the table (1)."
+    dock.data.table.selectRow(row_of(dock, "soil"))
+    assert dock.data.status.text() == f"soil: {cell(dock, 'soil', REMARKS)}."
     dock.data.split()
     wait_for_survey(dock, qtbot)
-    assert not dock.data.problems.isVisible()
-    assert dock.launch.reason.text().startswith("soil: soil.nc cannot be read: the file is damaged")
+    assert dock.data.problems.error.startswith("soil: soil.nc cannot be read: the file is damaged")
+    assert not dock.launch.reason.isVisible()
+    dock.tabs.setCurrentWidget(dock.form)
+    assert dock.launch.reason.isVisible()
+    assert dock.launch.reason.text() == dock.data.problems.error
     assert not dock.launch.start_button.isEnabled()
     (folder / "soil.nc").write_bytes(whole)
     qtbot.mouseClick(dock.data.again_button, Qt.MouseButton.LeftButton)
     wait_for_survey(dock, qtbot)
-    assert dock.launch.reason.text() == ""
+    assert dock.launch.reason.text() == dock.data.problems.error == ""
     assert dock.launch.start_button.isEnabled()
 
 
@@ -248,7 +253,24 @@ def test_a_batch_is_shown_as_layers(viewer: napari.Viewer, folder: Path, qtbot: 
     dock.data.preview()
     qtbot.waitUntil(lambda: not dock.data.working, timeout=PATIENCE)
     assert len(viewer.layers) == 2
+    assert dock.data.open_cubes.list.count() == 0
     assert not np.array_equal(viewer.layers[1].data, cubes.data)
+
+
+def test_a_look_through_many_scenes_can_be_cancelled(dock: Train, tmp_path: Path, qtbot: QtBot) -> None:
+    (tmp_path / "scenes").mkdir()
+    nd.write_cube(tmp_path / "scene.mat", synthetic_scene(16, 16))
+    for number in range(200):
+        (tmp_path / "scenes" / f"scene {number:03}.mat").symlink_to(tmp_path / "scene.mat")
+    dock.data.choose(tmp_path / "scenes")
+    qtbot.waitUntil(lambda: dock.data.table.rowCount() > 5, timeout=PATIENCE)
+    dock.data.cancel_button.click()
+    wait_for_survey(dock, qtbot)
+    assert dock.data.table.rowCount() < 200
+    assert dock.data.summary.text() == "Cancelled: not all scenes were looked at."
+    dock.data.again_button.click()
+    qtbot.waitUntil(lambda: dock.data.survey is not None, timeout=PATIENCE)
+    assert dock.data.table.rowCount() == 200
 
 
 def test_cubes_that_are_open_become_a_folder_of_their_own(qtbot: QtBot) -> None:
@@ -261,6 +283,8 @@ def test_cubes_that_are_open_become_a_folder_of_their_own(qtbot: QtBot) -> None:
         values, properties, _ = cube_to_layer_data(synthetic_scene(32, 48, seed=seed))
         viewer.add_image(values, **properties | {"name": name})
     viewer.add_image(np.zeros((8, 8)))
+    values, properties, _ = cube_to_layer_data(synthetic_scene(32, 48).assign_attrs(model="photo"))
+    viewer.add_image(values, **properties | {"name": "an estimate"})
     boxes = dock.data.open_cubes.list
     assert [boxes.item(row).text() for row in range(boxes.count())] == ["leaf", "leaf/wet", "soil"]
     boxes.item(2).setCheckState(Qt.CheckState.Unchecked)

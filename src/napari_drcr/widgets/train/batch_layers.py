@@ -11,10 +11,11 @@ import numpy.typing as npt
 from napari_drcr.colorimetry import encode_srgb
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.training.config import make_config
-from napari_drcr.training.preview import preview_batch
 from napari_drcr.widgets.layers import LayerData, cube_to_layer_data
 
 RGB_NAME, CUBE_NAME = "batch (RGB)", "batch (cubes)"
+BATCH_KEY = "batch_of"
+"""Entry of ``metadata["napari_drcr"]`` of the cubes: the scene of each patch."""
 GAP = 2
 """Pixels between two patches."""
 
@@ -41,9 +42,12 @@ def batch_layers(content: dict[str, Any], seed: int | None = None) -> tuple[list
     InputError
         If the values are wrong, or the data cannot be trained on.
     """
+    # Here and not above: torch takes seconds to import.
+    from napari_drcr.training.preview import preview_batch
+
     rgb, cubes, names = preview_batch(make_config(content, source="the form"), seed)
     colours = np.moveaxis(_sheet(encode_srgb(np.moveaxis(rgb, -1, 1).clip(0, 1))), 0, -1).astype(np.float32)
-    cube = make_cube(_sheet(cubes), WAVELENGTHS, name=CUBE_NAME)
+    cube = make_cube(_sheet(cubes), WAVELENGTHS, name=CUBE_NAME, attrs={BATCH_KEY: names})
     values, properties, kind = cube_to_layer_data(cube)
     start, *_ = properties["translate"]
     properties["translate"] = (start, 0.0, float(colours.shape[1] + 4 * GAP))

@@ -44,8 +44,13 @@ if TYPE_CHECKING:
 
 FOLDER, VALIDATION, RGB = "data.folder", "data.validation", "data.rgb"
 NO_SCENES = "There are no scenes yet: choose a folder of cubes, or take cubes that are open in napari."
+NOTHING_HELD_BACK = (
+    "No scene is held back, but the run must be validated on some: check them in the table, or press Propose split."
+)
 LOOKING = "The scenes are being looked through."
 SHOWN_BAND = 550.0
+LATE = 500
+"""Milliseconds until one is told how far the look at the scenes has got."""
 RGB_SOURCES = {"simulated": "photographed by the camera of the settings", "files": "images of the folder"}
 
 
@@ -70,7 +75,7 @@ class DataPanel(QWidget):
     table : SceneTable
         The scenes.
     problems : Marked
-        What is wrong with the folder as a whole.
+        The hindrance, if any.
     summary, status : QLabel
         What the folder is, and what came of the last action.
     """
@@ -91,6 +96,8 @@ class DataPanel(QWidget):
         self._working.finished.connect(self._show_work)
         self._timer = QTimer(self, interval=DELAY, singleShot=True)
         self._timer.timeout.connect(self.look)
+        self._late = QTimer(self, interval=LATE, singleShot=True)
+        self._late.timeout.connect(lambda: self._show_progress(True))
         self._make_parts()
         self._lay_out()
         self._connect()
@@ -132,6 +139,7 @@ class DataPanel(QWidget):
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
         layout.addLayout(_beside(self.folder, self.choose_button))
         layout.addWidget(self.open_cubes)
         layout.addLayout(_beside(QLabel("RGB"), self.rgb, stretched=1))
@@ -152,6 +160,7 @@ class DataPanel(QWidget):
         self.open_cubes.wanted.connect(self._export)
         self.rgb.activated.connect(lambda _: self._set(RGB, self.rgb.currentData()))
         self.table.held_back.connect(self._hold_back)
+        self.table.itemSelectionChanged.connect(lambda: self._say(self.table.remarks))
         self.values.clicked.connect(self.look)
         self.again_button.clicked.connect(self.look)
         self.cancel_button.clicked.connect(self._looking.cancel)
@@ -182,9 +191,13 @@ class DataPanel(QWidget):
             return LOOKING
         if self._failure or self._found is None:
             return self._failure
+        problems = list(self._found.problems)
+        if len(self._scenes()) > 1 and not any(scene.held_back for scene in self._scenes()):
+            # It is the last one, in the words of the command line.
+            problems[-1] = NOTHING_HELD_BACK
         stopping = [f"{scene.name}: {each.sentence}." for scene in self._found.scenes for each in scene.problems if each.stops]
-        sentences = [*self._found.problems, *stopping]
-        if not sentences or self._found.usable:
+        sentences = [*problems, *stopping]
+        if not sentences:
             return ""
         more = f" There is more in the table ({len(sentences) - 1})." if len(sentences) > 1 else ""
         return sentences[0] + more
@@ -205,10 +218,10 @@ class DataPanel(QWidget):
     def look(self) -> None:
         """Look through the folder of the form, in a thread."""
         self._timer.stop()
-        self._found, self._failure = None, ""
+        self._failure = ""
         if self._form.rows[FOLDER].editor.value:
             self.progress.setRange(0, 0)
-            self._show_progress(True)
+            self._late.start()
             self._looking.run(
                 _look, self._form.content.get("data", {}), self.values.isChecked(), done=self._take, progress=self._show_scene
             )
@@ -236,6 +249,7 @@ class DataPanel(QWidget):
     def let_go(self) -> None:
         """Look at nothing any more, and hold no layer."""
         self._timer.stop()
+        self._late.stop()
         self._looking.let_go()
         self._working.let_go()
         self._batch_layers.clear()
@@ -256,6 +270,7 @@ class DataPanel(QWidget):
             return
         if data.get("folder") != self._asked.get("folder"):
             self.table.clear_scenes()
+            self._found = None
             self._batches = 0
             self._say("")
         self._asked = data
@@ -275,11 +290,14 @@ class DataPanel(QWidget):
         self.table.keep_scenes(found.scenes)
 
     def _fail(self, sentence: str) -> None:
-        self._failure = sentence
+        self._found, self._failure = None, sentence
         self.table.clear_scenes()
 
     def _finish_looking(self) -> None:
+        self._late.stop()
         self._show_progress(False)
+        if self._looking.cancelled:
+            self._found = None
         self._show_folder()
 
     def _show_progress(self, shown: bool) -> None:
@@ -289,7 +307,8 @@ class DataPanel(QWidget):
     def _show_folder(self) -> None:
         there = bool(self._form.rows[FOLDER].editor.value)
         self.summary.setText(self._summary() if there else NO_SCENES)
-        self.problems.mark(" ".join([self._failure] if self._failure else self._found.problems if self._found else []))
+        if not self.looking:
+            self.problems.mark(self.hindrance if there else "")
         fixed = bool(self._scenes()) and any(each.held_back and each.name not in self._validation() for each in self._scenes())
         self.split_button.setEnabled(bool(self._scenes()) and not fixed)
         self.split_button.setToolTip("The folder itself says what is held back." if fixed else "Replaces the present one.")
@@ -345,7 +364,7 @@ class DataPanel(QWidget):
         alone = not self._viewer.layers
         self._batch_layers = [self._viewer.add_image(values, **properties) for values, properties, _ in layers]
         show_wavelength(self._viewer)
-        self._viewer.dims.set_point(0, SHOWN_BAND)
+        self._viewer.dims.set_point(self._viewer.dims.ndim - 3, SHOWN_BAND)
         if alone:
             # napari fits its view to the first of the two only.
             self._viewer.reset_view()

@@ -44,7 +44,10 @@ class Train(Dock):
         layout = QVBoxLayout(self)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.launch)
+        self.form.setContentsMargins(6, 6, 6, 6)
         self.data.changed.connect(self.launch.refresh)
+        self.tabs.currentChanged.connect(self._turn)
+        self._turn()
         self.follow_layers(self.data.open_cubes.refresh)
 
     def let_go(self) -> None:
@@ -53,3 +56,6 @@ class Train(Dock):
         self.form.let_go()
         self.launch.let_go()
         super().let_go()
+
+    def _turn(self, _page: int = 0) -> None:
+        self.launch.stand_below(scenes=self.tabs.currentWidget() is self.data)

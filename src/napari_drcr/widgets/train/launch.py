@@ -49,7 +49,7 @@ class Launch(QWidget):
 
     def __init__(self, form: ConfigForm, hindrance: Callable[[], str]) -> None:
         super().__init__()
-        self._form, self._hindrance = form, hindrance
+        self._form, self._hindrance, self._told = form, hindrance, False
         self._enough = Event()
         self._probing = Background(self, self._say, lambda _: None, task="The estimate")
         self._probing.finished.connect(self._end_estimate)
@@ -109,6 +109,17 @@ class Launch(QWidget):
             self._enough.set()
             self._probing.cancel()
 
+    def stand_below(self, scenes: bool) -> None:
+        """Say no more what the panel above says already.
+
+        Parameters
+        ----------
+        scenes : bool
+            Whether the scenes, with what is wrong about them, stand there.
+        """
+        self._told = scenes
+        self.refresh()
+
     def refresh(self) -> None:
         """Say whether the run can be started now."""
         reason = self._reason()
@@ -120,7 +131,7 @@ class Launch(QWidget):
         self.start_button.setToolTip(tip or "In a process of its own, which goes on when napari is closed.")
         self.estimate_button.setToolTip(tip or "<p>Trains a few steps in a process of its own, which takes seconds.</p>")
         self.reason.setText(reason)
-        self.reason.setVisible(bool(reason))
+        self.reason.setVisible(bool(reason) and not (self._told and not self._form.errors))
 
     def let_go(self) -> None:
         """End the measuring; a run that was started goes on."""

@@ -9,14 +9,15 @@ from napari.layers import Image
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QListWidget, QListWidgetItem, QPushButton
 
-from napari_drcr.widgets.layers import is_cube_layer, layer_to_cube
+from napari_drcr.widgets.layers import facts_of_layer, is_cube_layer, layer_to_cube, model_of_layer
+from napari_drcr.widgets.train.batch_layers import BATCH_KEY
 from napari_drcr.widgets.train.rows import Fold
 
 if TYPE_CHECKING:
     import xarray as xr
 
-ABOUT = "They are written to a folder of their own, so that the run can be repeated when napari is closed."
-NO_CUBES = "No cube is open in napari."
+ABOUT = "Measured cubes, not estimates. They are written to a folder of their own, so that the run can be repeated when napari is closed."
+NO_CUBES = "No measured cube is open in napari."
 NONE_CHECKED = "Check the cubes to train with."
 
 
@@ -70,7 +71,7 @@ class OpenCubes(Fold):
         self.list.blockSignals(True)
         self.list.clear()
         for layer in self._viewer.layers:
-            if is_cube_layer(layer):
+            if is_cube_layer(layer) and model_of_layer(layer) is None and BATCH_KEY not in facts_of_layer(layer):
                 item = QListWidgetItem(layer.name)
                 item.setData(Qt.ItemDataRole.UserRole, layer)
                 item.setCheckState(Qt.CheckState.Unchecked if layer in unchecked else Qt.CheckState.Checked)

@@ -16,12 +16,15 @@ from napari_drcr.widgets.train.rows import MARK
 COLUMNS = {
     "Scene": "Name of the cube, without suffix.",
     "Held back": "For validation; the others are trained with.",
+    "Remarks": "What stops training is red; the rest is only noted.",
     "Size": "Rows and columns.",
     "Bands": "How many, and from where to where.",
     "Image": "The RGB image of the same name.",
-    "Remarks": "What stops training is red; the rest is only noted.",
 }
-NAME, HELD_BACK, SIZE, BANDS, IMAGE, REMARKS = range(len(COLUMNS))
+NAME, HELD_BACK, REMARKS, SIZE, BANDS, IMAGE = range(len(COLUMNS))
+WIDTH_OF_REMARKS = 190
+BOX = "QTableView::indicator { border: 1px solid gray; border-radius: 2px; width: 12px; height: 12px; }"
+"""On napari's dark theme, empty boxes of tables are hardly seen."""
 NOT_KNOWN = "\N{EN DASH}"
 BY_FOLDER = "The folder itself holds this scene back."
 UNNAMEABLE = "Its name holds a comma, or begins or ends with a blank; rename the file to hold it back."
@@ -46,6 +49,7 @@ class SceneTable(QTableWidget):
             heading.setToolTip(about)
             self.setHorizontalHeaderItem(column, heading)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setWordWrap(False)
@@ -53,9 +57,21 @@ class SceneTable(QTableWidget):
         self.verticalHeader().setDefaultSectionSize(22)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(REMARKS, QHeaderView.ResizeMode.Interactive)
+        header.resizeSection(REMARKS, WIDTH_OF_REMARKS)
+        # By what is seen: to go through all lines for each that is added takes minutes for a thousand.
+        header.setResizeContentsPrecision(0)
         header.setStretchLastSection(True)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.setStyleSheet(BOX)
         self.itemChanged.connect(self._tell)
+
+    @property
+    def remarks(self) -> str:
+        """On the selected scene, in full."""
+        items = {item.column(): item for item in self.selectedItems()}
+        said = items[REMARKS].text() if REMARKS in items else ""
+        return f"{items[NAME].text()}: {said}." if said else ""
 
     def clear_scenes(self) -> None:
         """Forget all scenes."""
