@@ -24,7 +24,9 @@ from napari_drcr.training.dataset import propose_split
 from napari_drcr.training.folder import runs_folder
 from napari_drcr.training.jobs import list_runs, read_run, stop
 from napari_drcr.training.preview import preview_batch
+from napari_drcr.widgets.dock import show_dock
 from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer
+from napari_drcr.widgets.reconstruct import Reconstruct
 from napari_drcr.widgets.train import Train
 from napari_drcr.widgets.train.batch_layers import CUBE_NAME, RGB_NAME
 from napari_drcr.widgets.train.data_panel import LOOKING, NO_SCENES, NOTHING_HELD_BACK
@@ -347,9 +349,21 @@ def test_start_makes_a_run_that_outlives_the_dock(viewer: napari.Viewer, folder:
     assert run_folder.name.startswith("tiny-")
     assert read_config(run_folder / "config.yaml") == config
     assert read_run(run_folder).alive
+    assert dock.tabs.currentWidget() is dock.runs
+    assert not dock.launch.isVisible()
+    qtbot.waitUntil(lambda: dock.runs.selected is not None and dock.runs.selected.folder == run_folder, timeout=PATIENCE)
     viewer.window.remove_dock_widget(dock)
     qtbot.waitUntil(lambda: read_run(run_folder).state not in ("queued", "preparing"), timeout=PATIENCE)
     assert read_run(run_folder).state == "running", read_run(run_folder).cause
+    # The next dock finds it, its settings and its model.
+    again = open_dock(viewer)
+    again.tabs.setCurrentWidget(again.runs)
+    qtbot.waitUntil(lambda: again.runs.selected is not None and again.runs.use_button.isEnabled(), timeout=PATIENCE)
+    again.runs.settings_button.click()
+    assert again.tabs.currentWidget() is again.form
+    assert again.form.config == config
+    again.runs.use_button.click()
+    assert show_dock(Reconstruct, viewer).model.value == run_folder / "model.safetensors"
 
 
 def test_closing_the_dock_ends_what_it_does(viewer: napari.Viewer, folder: Path) -> None:
