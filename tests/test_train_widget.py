@@ -335,6 +335,24 @@ def test_a_wrong_setting_keeps_one_from_starting(dock: Train, folder: Path, qtbo
     assert dock.launch.start_button.isEnabled()
 
 
+def test_what_keeps_a_run_from_starting_is_said(dock: Train, folder: Path, qtbot: QtBot) -> None:
+    choose(dock, folder, qtbot)
+    dock.data.split()
+    wait_for_survey(dock, qtbot)
+    runs_folder().parent.mkdir(parents=True)
+    runs_folder().write_text("in the way")
+    qtbot.mouseClick(dock.launch.start_button, Qt.MouseButton.LeftButton)
+    assert not dock.launch.start_button.isEnabled()
+    qtbot.waitUntil(lambda: not dock.launch.starting, timeout=PATIENCE)
+    assert "cannot be made" in dock.launch.status.text()
+    assert dock.launch.start_button.isEnabled()
+    # Not checked by the form as yet.
+    dock.form.rows["learning.learning_rate"].editor.set_value("fast")
+    dock.launch.start()
+    qtbot.waitUntil(lambda: not dock.launch.starting, timeout=PATIENCE)
+    assert dock.launch.status.text().startswith("the form: learning.learning_rate is 'fast'")
+
+
 @pytest.mark.usefixtures("stopped_runs")
 def test_start_makes_a_run_that_outlives_the_dock(viewer: napari.Viewer, folder: Path, qtbot: QtBot) -> None:
     dock = open_dock(viewer)

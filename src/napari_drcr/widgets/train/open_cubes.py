@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QListWidget, QListWidgetItem, QPushButton
 from napari_drcr.widgets.layers import facts_of_layer, is_cube_layer, layer_to_cube, model_of_layer
 from napari_drcr.widgets.train.batch_layers import BATCH_KEY
 from napari_drcr.widgets.train.rows import Fold
+from napari_drcr.widgets.train.scene_table import BOX
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,6 +47,8 @@ class OpenCubes(Fold):
         self._viewer = viewer
         self.list = QListWidget()
         self.list.setMaximumHeight(90)
+        self.list.setSpacing(2)
+        self.list.setStyleSheet(BOX)
         self.button = QPushButton("Train with these cubes")
         self.form.addRow(self.list)
         self.form.addRow(self.button)

@@ -23,8 +23,8 @@ COLUMNS = {
 }
 NAME, HELD_BACK, REMARKS, SIZE, BANDS, IMAGE = range(len(COLUMNS))
 WIDTH_OF_REMARKS = 190
-BOX = "QTableView::indicator { border: 1px solid gray; border-radius: 2px; width: 12px; height: 12px; }"
-"""On napari's dark theme, empty boxes of tables are hardly seen."""
+BOX = "QAbstractItemView::indicator:unchecked { border: 1px solid gray; border-radius: 2px; width: 12px; height: 12px; }"
+"""On napari's dark theme, empty boxes of tables and lists are hardly seen."""
 NOT_KNOWN = "\N{EN DASH}"
 BY_FOLDER = "The folder itself holds this scene back."
 UNNAMEABLE = "Its name holds a comma, or begins or ends with a blank; rename the file to hold it back."
@@ -62,6 +62,7 @@ class SceneTable(QTableWidget):
         # By what is seen: to go through all lines for each that is added takes minutes for a thousand.
         header.setResizeContentsPrecision(0)
         header.setStretchLastSection(True)
+        header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.setStyleSheet(BOX)
         self.itemChanged.connect(self._tell)
