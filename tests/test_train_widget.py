@@ -134,7 +134,7 @@ def test_an_empty_dock_says_what_is_missing(dock: Train, qtbot: QtBot) -> None:
     assert not dock.launch.start_button.isEnabled()
     assert dock.data.summary.text() == dock.launch.reason.text() == NO_SCENES
     assert "no scenes yet" in dock.launch.start_button.toolTip()
-    assert not dock.data.preview_button.isEnabled()
+    assert not dock.data.batch.button.isEnabled()
     assert dock.data.table.rowCount() == 0
 
 
@@ -195,9 +195,9 @@ def test_values_are_read_when_asked_for(dock: Train, folder: Path, qtbot: QtBot)
 
 def test_the_split_is_proposed_edited_and_reaches_the_file(dock: Train, folder: Path, tmp_path: Path, qtbot: QtBot) -> None:
     choose(dock, folder, qtbot)
-    dock.data.share.setValue(40)
-    dock.data.seed.setValue(3)
-    qtbot.mouseClick(dock.data.split_button, Qt.MouseButton.LeftButton)
+    dock.data.split_choice.share.setValue(40)
+    dock.data.split_choice.seed.setValue(3)
+    qtbot.mouseClick(dock.data.split_choice.button, Qt.MouseButton.LeftButton)
     proposed = propose_split(["leaf", "soil", "stone", "water", "wood"], 0.4, 3)
     wait_for_survey(dock, qtbot)
     assert held_back(dock) == validation_of(dock) == proposed
@@ -225,7 +225,7 @@ def test_what_the_folder_holds_back_and_what_cannot_be_named_stays(dock: Train, 
     boxes = [dock.data.table.item(row_of(dock, name), HELD_BACK) for name in ("wood", "leaf, wet")]
     assert [box.toolTip() for box in boxes] == [BY_FOLDER, UNNAMEABLE]
     assert not any(box.flags() & Qt.ItemFlag.ItemIsUserCheckable for box in boxes)
-    assert not dock.data.split_button.isEnabled()
+    assert not dock.data.split_choice.button.isEnabled()
     assert dock.data.summary.text().startswith("ARAD_1K, as for DRCR Net: 2 to train with, 1 held back")
 
 
@@ -242,8 +242,8 @@ def test_a_batch_is_shown_as_layers(viewer: napari.Viewer, folder: Path, qtbot: 
     dock = open_dock(viewer)
     choose(dock, folder, qtbot)
     dock.data.split()
-    qtbot.mouseClick(dock.data.preview_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not dock.data.working, timeout=PATIENCE)
+    qtbot.mouseClick(dock.data.batch.button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not dock.data.batch.making, timeout=PATIENCE)
     rgb, cubes = viewer.layers
     assert (rgb.name, cubes.name) == (RGB_NAME, CUBE_NAME)
     assert (rgb.data.shape, cubes.data.shape) == ((34, 34, 3), (31, 34, 34))
@@ -253,7 +253,7 @@ def test_a_batch_is_shown_as_layers(viewer: napari.Viewer, folder: Path, qtbot: 
     np.testing.assert_allclose(rgb.data[18:, :16], encode_srgb(expected_rgb[2]), atol=1e-6)
     assert dock.data.status.text() == f"Patches, row by row: {', '.join(names)}."
     dock.data.preview()
-    qtbot.waitUntil(lambda: not dock.data.working, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not dock.data.batch.making, timeout=PATIENCE)
     assert len(viewer.layers) == 2
     assert dock.data.open_cubes.list.count() == 0
     assert not np.array_equal(viewer.layers[1].data, cubes.data)

@@ -11,14 +11,12 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -30,17 +28,16 @@ from napari_drcr.training.folder import new_run_folder
 from napari_drcr.training.survey import SceneEntry, Survey, iter_survey
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.layers import LayerData, show_wavelength
-from napari_drcr.widgets.train.batch_layers import batch_layers
+from napari_drcr.widgets.train.batch_preview import BatchPreview
 from napari_drcr.widgets.train.config_form import DELAY, ConfigForm
 from napari_drcr.widgets.train.editors import fit
 from napari_drcr.widgets.train.open_cubes import OpenCubes
 from napari_drcr.widgets.train.rows import Marked
 from napari_drcr.widgets.train.scene_table import SceneTable, can_be_held_back
+from napari_drcr.widgets.train.split_choice import SplitChoice
 
 if TYPE_CHECKING:
     import xarray as xr
-    from napari.layers import Layer
 
 FOLDER, VALIDATION, RGB = "data.folder", "data.validation", "data.rgb"
 NO_SCENES = "There are no scenes yet: choose a folder of cubes, or take cubes that are open in napari."
@@ -48,7 +45,6 @@ NOTHING_HELD_BACK = (
     "No scene is held back, but the run must be validated on some: check them in the table, or press Propose split."
 )
 LOOKING = "The scenes are being looked through."
-SHOWN_BAND = 550.0
 LATE = 500
 """Milliseconds until one is told how far the look at the scenes has got."""
 RGB_SOURCES = {"simulated": "photographed by the camera of the settings", "files": "images of the folder"}
@@ -74,6 +70,10 @@ class DataPanel(QWidget):
         Cubes to use in place of a folder.
     table : SceneTable
         The scenes.
+    split_choice : SplitChoice
+        Proposes which are held back.
+    batch : BatchPreview
+        Shows a batch of them.
     problems : Marked
         The hindrance, if any.
     summary, status : QLabel
@@ -88,11 +88,9 @@ class DataPanel(QWidget):
         self._asked: dict[str, Any] = {}
         self._found: Survey | None = None
         self._failure = ""
-        self._batches = 0
-        self._batch_layers: list[Layer] = []
         self._looking = Background(self, self._fail, lambda _: None, task="Looking through the scenes")
         self._looking.finished.connect(self._finish_looking)
-        self._working = Background(self, self._say, self._say, task="The work on the scenes")
+        self._working = Background(self, self._say, self._say, task="Writing the cubes")
         self._working.finished.connect(self._show_work)
         self._timer = QTimer(self, interval=DELAY, singleShot=True)
         self._timer.timeout.connect(self.look)
@@ -126,15 +124,8 @@ class DataPanel(QWidget):
         self.again_button.setToolTip("After files were changed.")
         self.progress = QProgressBar()
         self.cancel_button = QPushButton("Cancel")
-        self.split_button = QPushButton("Propose split")
-        self.share = QDoubleSpinBox(decimals=0, minimum=1, maximum=99, value=20, suffix=" %")
-        self.share.setToolTip("Of the scenes to hold back; at least one.")
-        self.seed = QSpinBox(maximum=9999)
-        self.seed.setToolTip("Another one gives another choice.")
-        self.preview_button = QPushButton("Preview a batch")
-        self.preview_button.setToolTip(
-            "<p>Adds the patches of a batch, as training sees them, as layers: RGB, and the cubes beside. The first is the first of the run.</p>"
-        )
+        self.split_choice = SplitChoice()
+        self.batch = BatchPreview(self._viewer)
         self.status = wrapped_label("")
 
     def _lay_out(self) -> None:
@@ -147,8 +138,8 @@ class DataPanel(QWidget):
         layout.addWidget(self.problems)
         layout.addWidget(self.table, 1)
         layout.addLayout(_beside(self.progress, self.cancel_button))
-        layout.addLayout(_beside(self.split_button, self.share, QLabel("seed"), self.seed, QWidget(), stretched=4))
-        layout.addLayout(_beside(self.again_button, self.values, QWidget(), self.preview_button, stretched=2))
+        layout.addWidget(self.split_choice)
+        layout.addLayout(_beside(self.again_button, self.values, QWidget(), self.batch.button, stretched=2))
         layout.addWidget(self.status)
         self.progress.hide()
         self.cancel_button.hide()
@@ -164,8 +155,9 @@ class DataPanel(QWidget):
         self.values.clicked.connect(self.look)
         self.again_button.clicked.connect(self.look)
         self.cancel_button.clicked.connect(self._looking.cancel)
-        self.split_button.clicked.connect(self.split)
-        self.preview_button.clicked.connect(self.preview)
+        self.split_choice.asked.connect(self.split)
+        self.batch.button.clicked.connect(self.preview)
+        self.batch.said.connect(self._say)
 
     @property
     def looking(self) -> bool:
@@ -174,7 +166,7 @@ class DataPanel(QWidget):
 
     @property
     def working(self) -> bool:
-        """Whether cubes are being written, or a batch made."""
+        """Whether cubes are being written."""
         return self._working.running
 
     @property
@@ -233,18 +225,13 @@ class DataPanel(QWidget):
         """Hold back a share of the scenes, drawn by the seed."""
         names = [scene.name for scene in self._scenes() if can_be_held_back(scene.name)]
         try:
-            self._set(VALIDATION, propose_split(names, self.share.value() / 100, self.seed.value()))
+            self._set(VALIDATION, self.split_choice.propose(names))
         except InputError as error:
             self._say(str(error))
 
     def preview(self) -> None:
         """Make a batch, in a thread, and show it in place of the last one; each time another."""
-        content = self._form.content
-        seed = content.get("seed", 0) + self._batches if self._batches else None
-        self._batches += 1
-        self._say("Making a batch\N{HORIZONTAL ELLIPSIS}")
-        self._working.run(batch_layers, content, seed, done=self._add_batch)
-        self._show_work()
+        self.batch.make(self._form.content)
 
     def let_go(self) -> None:
         """Look at nothing any more, and hold no layer."""
@@ -252,7 +239,7 @@ class DataPanel(QWidget):
         self._late.stop()
         self._looking.let_go()
         self._working.let_go()
-        self._batch_layers.clear()
+        self.batch.let_go()
         self.open_cubes.let_go()
 
     def _scenes(self) -> list[SceneEntry]:
@@ -271,7 +258,7 @@ class DataPanel(QWidget):
         if data.get("folder") != self._asked.get("folder"):
             self.table.clear_scenes()
             self._found = None
-            self._batches = 0
+            self.batch.begin_again()
             self._say("")
         self._asked = data
         self.folder.setText(data.get("folder") or "")
@@ -310,8 +297,7 @@ class DataPanel(QWidget):
         if not self.looking:
             self.problems.mark(self.hindrance if there else "")
         fixed = bool(self._scenes()) and any(each.held_back and each.name not in self._validation() for each in self._scenes())
-        self.split_button.setEnabled(bool(self._scenes()) and not fixed)
-        self.split_button.setToolTip("The folder itself says what is held back." if fixed else "Replaces the present one.")
+        self.split_choice.allow(bool(self._scenes()), fixed)
         self.again_button.setEnabled(there)
         self._show_work()
         self.changed.emit()
@@ -356,22 +342,8 @@ class DataPanel(QWidget):
         self.open_cubes.open(False)
         self._say("The cubes were written to this folder, which the run needs; delete it when you no longer do.")
 
-    def _add_batch(self, made: tuple[list[LayerData], list[str]]) -> None:
-        layers, names = made
-        for layer in self._batch_layers:
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
-        alone = not self._viewer.layers
-        self._batch_layers = [self._viewer.add_image(values, **properties) for values, properties, _ in layers]
-        show_wavelength(self._viewer)
-        self._viewer.dims.set_point(self._viewer.dims.ndim - 3, SHOWN_BAND)
-        if alone:
-            # napari fits its view to the first of the two only.
-            self._viewer.reset_view()
-        self._say(f"Patches, row by row: {', '.join(names)}.")
-
     def _show_work(self) -> None:
-        self.preview_button.setEnabled(not self.working and bool(self._form.rows[FOLDER].editor.value))
+        self.batch.allow(bool(self._form.rows[FOLDER].editor.value))
         self.open_cubes.content.setEnabled(not self.working)
 
     def _say(self, sentence: str) -> None:
