@@ -29,9 +29,10 @@ from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer
 from napari_drcr.widgets.reconstruct import Reconstruct
 from napari_drcr.widgets.train import Train
 from napari_drcr.widgets.train.batch_layers import CUBE_NAME, RGB_NAME
-from napari_drcr.widgets.train.data_panel import LOOKING, NO_SCENES, NOTHING_HELD_BACK
+from napari_drcr.widgets.train.data_panel import LOOKING, NO_SCENES
 from napari_drcr.widgets.train.launch import CANCEL, ESTIMATE
 from napari_drcr.widgets.train.scene_table import BY_FOLDER, HELD_BACK, NAME, REMARKS, SIZE, UNNAMEABLE
+from napari_drcr.widgets.train.survey_words import NOTHING_HELD_BACK
 
 pytestmark = pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice")
 PATIENCE = 100_000  # milliseconds; two cores may be busy with other things

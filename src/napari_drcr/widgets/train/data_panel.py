@@ -35,15 +35,13 @@ from napari_drcr.widgets.train.open_cubes import OpenCubes
 from napari_drcr.widgets.train.rows import Marked
 from napari_drcr.widgets.train.scene_table import SceneTable, can_be_held_back
 from napari_drcr.widgets.train.split_choice import SplitChoice
+from napari_drcr.widgets.train.survey_words import hindrance_of, summary_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
 FOLDER, VALIDATION, RGB = "data.folder", "data.validation", "data.rgb"
 NO_SCENES = "There are no scenes yet: choose a folder of cubes, or take cubes that are open in napari."
-NOTHING_HELD_BACK = (
-    "No scene is held back, but the run must be validated on some: check them in the table, or press Propose split."
-)
 LOOKING = "The scenes are being looked through."
 LATE = 500
 """Milliseconds until one is told how far the look at the scenes has got."""
@@ -183,16 +181,7 @@ class DataPanel(QWidget):
             return LOOKING
         if self._failure or self._found is None:
             return self._failure
-        problems = list(self._found.problems)
-        if len(self._scenes()) > 1 and not any(scene.held_back for scene in self._scenes()):
-            # It is the last one, in the words of the command line.
-            problems[-1] = NOTHING_HELD_BACK
-        stopping = [f"{scene.name}: {each.sentence}." for scene in self._found.scenes for each in scene.problems if each.stops]
-        sentences = [*problems, *stopping]
-        if not sentences:
-            return ""
-        more = f" There is more in the table ({len(sentences) - 1})." if len(sentences) > 1 else ""
-        return sentences[0] + more
+        return hindrance_of(self._found)
 
     def choose(self, folder: str | Path, validation: Iterable[str] = ()) -> None:
         """Take the scenes of a folder.
@@ -305,14 +294,7 @@ class DataPanel(QWidget):
     def _summary(self) -> str:
         if self._found is None:
             return "Cancelled: not all scenes were looked at." if self._looking.cancelled and not self.looking else ""
-        scenes = self._scenes()
-        held_back = sum(scene.held_back for scene in scenes)
-        wrong = sum(not scene.usable for scene in scenes)
-        left_out = len(self._found.scenes) - len(scenes)
-        counts = [f"{len(scenes) - held_back} to train with", f"{held_back} held back"]
-        counts += [f"{wrong} not usable"] if wrong else []
-        counts += [f"{left_out} left out"] if left_out else []
-        return f"{self._found.layout[0].upper()}{self._found.layout[1:]}: {', '.join(counts)}."
+        return summary_of(self._found)
 
     def _ask(self) -> None:
         path = QFileDialog.getExistingDirectory(self, "Choose the folder of scenes", self.folder.text())

@@ -99,6 +99,8 @@ class Launch(QWidget):
     def estimate(self) -> None:
         """Measure a few steps, in a process of its own."""
         self._enough = Event()
+        # Nothing else tells when napari itself is closed, which then waits for its threads.
+        self.destroyed.connect(self._enough.set)
         self._say("Training a few steps to measure them\N{HORIZONTAL ELLIPSIS}")
         self._probing.run(_measure, self._form.content, self._enough.is_set, done=self._show_estimate)
         self.refresh()
