@@ -63,6 +63,7 @@ class RunTable(QTableWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setTabKeyNavigation(False)
+        self.setWordWrap(False)
         self.setItemDelegateForColumn(STEP, _ProgressDelegate(self))
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(ROW)
