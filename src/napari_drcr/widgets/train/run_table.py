@@ -63,6 +63,7 @@ class RunTable(QTableWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setTabKeyNavigation(False)
+        self.setWordWrap(False)
         self.setItemDelegateForColumn(STEP, _ProgressDelegate(self))
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(ROW)
@@ -110,7 +111,7 @@ class RunTable(QTableWidget):
 
     def _fill(self, row: int, run: RunState, state: str, *, named: bool) -> None:
         status = run.status
-        best = DASH if status.best is None else f"{status.best:.4f}"
+        best = DASH if status.best is None else f"{status.best:.4f}" if status.best < 1000 else f"{status.best:.2g}"
         if named and status.best is not None:
             best += f"\n{status.metric}"
         running = run.state == "running" and status.seconds_left is not None

@@ -54,9 +54,9 @@ class RunsPanel(QWidget):
         What is shown is as the last look has seen it.
     table : RunTable
         The runs.
-    curves : CurvesChart
+    curves : Chart
         Loss, validation score and learning rate of the selected run.
-    preview : PreviewChart
+    preview : Chart
         A held-back patch as of its last validation.
     stop_button, resume_button, use_button, export_button, settings_button, log_button, delete_button : QPushButton
         For the selected run.
@@ -69,7 +69,7 @@ class RunsPanel(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer, folder: Path | None = None) -> None:
         super().__init__()
         # Here and not above: matplotlib takes a while to import, and a dock is often only named in a menu.
-        from napari_drcr.widgets.train.run_charts import CurvesChart, PreviewChart
+        from napari_drcr.widgets.train.run_charts import CURVES, PREVIEW, Chart
 
         self._viewer, self._folder = viewer, folder
         self._seen = Seen([], set(), None, None)
@@ -81,7 +81,7 @@ class RunsPanel(QWidget):
         self._working = Background(self, self._fail, self._say, task="This", remedy="the log says more")
         self._timer = QTimer(self, interval=INTERVAL)
         self.table = RunTable()
-        self.curves, self.preview = CurvesChart(), PreviewChart()
+        self.curves, self.preview = Chart(CURVES), Chart(PREVIEW)
         self._empty = wrapped_label(NO_RUNS)
         self._told, self._said = plain_label(), plain_label()
         self._lay_out()
@@ -91,6 +91,7 @@ class RunsPanel(QWidget):
         self._working.finished.connect(self.refresh)
         viewer.events.theme.connect(self._change_theme)
         self._change_theme()
+        self._draw(None, "")
         self._show()
 
     def _lay_out(self) -> None:
@@ -161,6 +162,8 @@ class RunsPanel(QWidget):
         self._timer.stop()
         self._looking.let_go()
         self._working.let_go()
+        self.curves.let_go()
+        self.preview.let_go()
         self._viewer.events.theme.disconnect(self._change_theme)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
@@ -200,7 +203,7 @@ class RunsPanel(QWidget):
         self._empty.setVisible(not runs)
         self.table.setVisible(bool(runs))
         self.table.show_runs(runs, self._seen.stopping, self._chosen)
-        for widget in (self._told, self._buttons, self.curves):
+        for widget in (self._told, self._buttons):
             widget.setVisible(run is not None)
         record = self._seen.record if run is not None and self._seen.reader is self._reader else None
         self._told.setText(
@@ -208,12 +211,19 @@ class RunsPanel(QWidget):
         )
         if record is not self._shown:
             self._shown = record
-            metric = run.status.metric if run is not None else ""
-            self.curves.show_record(record, metric)
-            self.preview.show_preview(record.preview if record else None, metric)
-        elif record is None:
-            self.preview.show_preview(None, "")
+            self._draw(record, "" if run is None else run.status.metric)
         self._update_buttons()
+
+    def _draw(self, record: RunRecord | None, metric: str) -> None:
+        from napari_drcr.widgets.train.run_charts import draw_curves, draw_preview
+
+        shown = record is not None and record.preview is not None
+        self.preview.setVisible(shown)
+        self.curves.setVisible(record is not None)
+        if record is not None:
+            self.curves.show_sheet(partial(draw_curves, record=record, metric=metric))
+            if record.preview is not None:
+                self.preview.show_sheet(partial(draw_preview, preview=record.preview, metric=metric))
 
     def _update_buttons(self) -> None:
         run = self.selected
