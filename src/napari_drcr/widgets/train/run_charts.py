@@ -132,6 +132,7 @@ class Chart(QWidget):
         self._stale = True
         self._colours = theme_colours("dark")
         self._background = Background(self, self._fail, self._fail, task="Drawing")
+        self._background.finished.connect(self.update)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(240)
         self.setFixedHeight(height)
@@ -146,6 +147,11 @@ class Chart(QWidget):
         """
         self._compose = compose
         self._change()
+
+    def clear(self) -> None:
+        """Show nothing until there is something new."""
+        self._background.cancel()
+        self.sheet = self._picture = None
 
     def set_theme(self, theme: str) -> None:
         """Take the colours of a theme of napari.

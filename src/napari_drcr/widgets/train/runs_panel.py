@@ -220,7 +220,10 @@ class RunsPanel(QWidget):
         shown = record is not None and record.preview is not None
         self.preview.setVisible(shown)
         self.curves.setVisible(record is not None)
-        if record is not None:
+        if record is None:
+            self.curves.clear()
+            self.preview.clear()
+        else:
             self.curves.show_sheet(partial(draw_curves, record=record, metric=metric))
             if record.preview is not None:
                 self.preview.show_sheet(partial(draw_preview, preview=record.preview, metric=metric))
