@@ -1,0 +1,91 @@
+"""The dock widget Train: choose scenes, set a run up, start it, follow it, use its model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import napari
+from napari.utils.notifications import show_error
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout
+
+from napari_drcr.errors import InputError
+from napari_drcr.widgets.dock import Dock, show_dock
+from napari_drcr.widgets.reconstruct import Reconstruct
+from napari_drcr.widgets.train.config_form import ConfigForm
+from napari_drcr.widgets.train.data_panel import DataPanel
+from napari_drcr.widgets.train.launch import Launch
+from napari_drcr.widgets.train.runs_panel import RunsPanel
+
+
+class Train(Dock):
+    """Train models in processes of their own. Closing the dock stops nothing but what it shows.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose cubes can be trained with.
+
+    Attributes
+    ----------
+    tabs : QTabWidget
+        The three parts.
+    data : DataPanel
+        The scenes.
+    form : ConfigForm
+        The configuration, that of the scenes included.
+    launch : Launch
+        Starts the run.
+    runs : RunsPanel
+        The runs, of this napari and of earlier ones.
+    """
+
+    TITLE = "Train"
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.form = ConfigForm()
+        self.data = DataPanel(viewer, self.form)
+        self.launch = Launch(self.form, lambda: self.data.hindrance)
+        self.runs = RunsPanel(viewer)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self.data, "Data")
+        self.tabs.addTab(self.form, "Settings")
+        self.tabs.addTab(self.runs, "Runs")
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.launch)
+        self.form.setContentsMargins(6, 6, 6, 6)
+        self.data.changed.connect(self.launch.refresh)
+        self.launch.started.connect(self._show_run)
+        self.runs.use_requested.connect(self._use)
+        self.runs.settings_requested.connect(self._take_settings)
+        self.tabs.currentChanged.connect(self._turn)
+        self._turn()
+        self.follow_layers(self.data.open_cubes.refresh)
+
+    def let_go(self) -> None:
+        """Stop timers and threads; runs go on."""
+        self.data.let_go()
+        self.form.let_go()
+        self.launch.let_go()
+        self.runs.let_go()
+        super().let_go()
+
+    def _turn(self, _page: int = 0) -> None:
+        self.launch.setVisible(self.tabs.currentWidget() is not self.runs)
+        self.launch.stand_below(scenes=self.tabs.currentWidget() is self.data)
+
+    def _show_run(self, folder: Path) -> None:
+        self.tabs.setCurrentWidget(self.runs)
+        self.runs.choose(folder)
+
+    def _use(self, model: Path) -> None:
+        show_dock(Reconstruct, self._viewer).add_checkpoint(model)
+
+    def _take_settings(self, path: Path) -> None:
+        try:
+            self.form.open_yaml(path)
+        except InputError as error:
+            show_error(str(error))
+        else:
+            self.tabs.setCurrentWidget(self.form)

@@ -1,0 +1,93 @@
+"""Cubes that are open in napari as the scenes of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import napari
+from napari.layers import Image
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QListWidget, QListWidgetItem, QPushButton
+
+from napari_drcr.widgets.layers import facts_of_layer, is_cube_layer, layer_to_cube, model_of_layer
+from napari_drcr.widgets.train.batch_layers import BATCH_KEY
+from napari_drcr.widgets.train.rows import Fold
+from napari_drcr.widgets.train.scene_table import BOX
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+ABOUT = "Measured cubes, not estimates. They are written to a folder of their own, so that the run can be repeated when napari is closed."
+NO_CUBES = "No measured cube is open in napari."
+NONE_CHECKED = "Check the cubes to train with."
+
+
+class OpenCubes(Fold):
+    """A list of cube layers to choose from, folded away.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose layers.
+
+    Attributes
+    ----------
+    wanted : Signal
+        The checked ones shall be the scenes.
+    list : QListWidget
+        The layers, with check boxes.
+    button : QPushButton
+        Takes those that are checked.
+    """
+
+    wanted = Signal()
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__("Cubes open in napari", ABOUT)
+        self._viewer = viewer
+        self.list = QListWidget()
+        self.list.setMaximumHeight(90)
+        self.list.setSpacing(2)
+        self.list.setStyleSheet(BOX)
+        self.button = QPushButton("Train with these cubes")
+        self.form.addRow(self.list)
+        self.form.addRow(self.button)
+        self.list.itemChanged.connect(self._update_button)
+        self.button.clicked.connect(self.wanted)
+        self.refresh()
+
+    @property
+    def layers(self) -> list[Image]:
+        """Those that are checked."""
+        items = [self.list.item(row) for row in range(self.list.count())]
+        return [item.data(Qt.ItemDataRole.UserRole) for item in items if item.checkState() == Qt.CheckState.Checked]
+
+    @property
+    def cubes(self) -> dict[str, xr.DataArray]:
+        """Those that are checked, by the names of their layers; no values are read."""
+        return {layer.name: layer_to_cube(layer) for layer in self.layers}
+
+    def refresh(self, _event: Any = None) -> None:
+        """Offer the cubes that there are now; what was unchecked stays so."""
+        items = [self.list.item(row) for row in range(self.list.count())]
+        unchecked = [item.data(Qt.ItemDataRole.UserRole) for item in items if item.checkState() == Qt.CheckState.Unchecked]
+        self.list.blockSignals(True)
+        self.list.clear()
+        for layer in self._viewer.layers:
+            if is_cube_layer(layer) and model_of_layer(layer) is None and BATCH_KEY not in facts_of_layer(layer):
+                item = QListWidgetItem(layer.name)
+                item.setData(Qt.ItemDataRole.UserRole, layer)
+                item.setCheckState(Qt.CheckState.Unchecked if layer in unchecked else Qt.CheckState.Checked)
+                self.list.addItem(item)
+        self.list.blockSignals(False)
+        self.note(str(self.list.count() or "none"))
+        self._update_button()
+
+    def let_go(self) -> None:
+        """Hold no layer any more."""
+        self.list.clear()
+
+    def _update_button(self, _item: Any = None) -> None:
+        reason = "" if self.layers else NONE_CHECKED if self.list.count() else NO_CUBES
+        self.button.setDisabled(bool(reason))
+        self.button.setToolTip(reason or ABOUT)

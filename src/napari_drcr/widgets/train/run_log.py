@@ -1,0 +1,44 @@
+"""What a run has written down, to read."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QFontDatabase, QTextCursor
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QVBoxLayout, QWidget
+
+LINES = 2000
+"""Of a log that are shown at most."""
+
+
+class LogDialog(QDialog):
+    """The last lines of a log.
+
+    Parameters
+    ----------
+    parent : QWidget
+        With it the dialog ends.
+    name : str
+        Of the run.
+    text : str
+        The lines.
+
+    Attributes
+    ----------
+    text : QPlainTextEdit
+        Shows them, and cannot be changed.
+    """
+
+    def __init__(self, parent: QWidget, name: str, text: str) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(f"Log of {name}")
+        self.resize(720, 420)
+        self.text = QPlainTextEdit(text)
+        self.text.setReadOnly(True)
+        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.text.moveCursor(QTextCursor.MoveOperation.End)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.close)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.text)
+        layout.addWidget(buttons)

@@ -1,0 +1,77 @@
+"""Propose which scenes are held back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QSpinBox, QWidget
+
+from napari_drcr.training.dataset import propose_split
+
+REPLACES = "Replaces the present one."
+BY_FOLDER = "The folder itself says what is held back."
+
+
+class SplitChoice(QWidget):
+    """A button that asks for a split, and what it depends on.
+
+    Attributes
+    ----------
+    asked : Signal
+        A split is wanted.
+    button : QPushButton
+        Asks.
+    share : QDoubleSpinBox
+        Of the scenes to hold back, in percent.
+    seed : QSpinBox
+        Of the drawing.
+    """
+
+    asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.button = QPushButton("Propose split")
+        self.share = QDoubleSpinBox(decimals=0, minimum=1, maximum=99, value=20, suffix=" %")
+        self.share.setToolTip("Of the scenes to hold back; at least one.")
+        self.seed = QSpinBox(maximum=9999)
+        self.seed.setToolTip("Another one gives another choice.")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for part in (self.button, self.share, QLabel("seed"), self.seed):
+            layout.addWidget(part)
+        layout.addStretch()
+        self.button.clicked.connect(self.asked)
+
+    def propose(self, names: Iterable[str]) -> list[str]:
+        """Draw the scenes to hold back.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Of all scenes.
+
+        Returns
+        -------
+        list of str
+
+        Raises
+        ------
+        InputError
+            As `napari_drcr.training.dataset.propose_split`.
+        """
+        return propose_split(names, self.share.value() / 100, self.seed.value())
+
+    def allow(self, scenes: bool, fixed: bool) -> None:
+        """Offer the button, or say why not.
+
+        Parameters
+        ----------
+        scenes : bool
+            Whether there are any.
+        fixed : bool
+            Whether the folder holds scenes back by itself.
+        """
+        self.button.setEnabled(scenes and not fixed)
+        self.button.setToolTip(BY_FOLDER if fixed else REPLACES)
