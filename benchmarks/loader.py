@@ -28,11 +28,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from napari_drcr.devices import choose_device, devices
-from napari_drcr.training.config import TrainingConfig, read_config
+from napari_drcr.training.config import read_config
 from napari_drcr.training.data import Patches, make_loaders
 from napari_drcr.training.module import TrainingModule, relative_loss
 from napari_drcr.training.processes import training_precision
 from napari_drcr.training.scenes import Scene, cache_scenes
+from napari_drcr.training.sections import TrainingConfig
 
 FILES = 400
 ROUNDS = 4

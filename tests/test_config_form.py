@@ -20,7 +20,8 @@ from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QLineEdit, QScr
 from napari_drcr.baselines import FEATURES
 from napari_drcr.camera import CAMERAS
 from napari_drcr.errors import InputError
-from napari_drcr.training.config import TrainingConfig, describe_preset, make_config, network_of, presets, read_config
+from napari_drcr.training.config import describe_preset, make_config, network_of, presets, read_config
+from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.weights import load_model, save_model
 from napari_drcr.widgets.controls import find_hardware
 from napari_drcr.widgets.train.config_form import ESSENTIALS, ConfigForm

@@ -20,7 +20,7 @@ import napari_drcr as nd
 from napari_drcr.cli import app
 from napari_drcr.pickles import load_plain
 from napari_drcr.sample import synthetic_scene
-from napari_drcr.training.config import TrainingConfig, make_config
+from napari_drcr.training.config import make_config
 from napari_drcr.training.folder import (
     CHECKPOINT,
     CONFIG,
@@ -35,6 +35,7 @@ from napari_drcr.training.folder import (
 from napari_drcr.training.jobs import delete, list_runs, prepare, read_run, start, stop
 from napari_drcr.training.records import LossCurve, read_losses, read_metrics, read_preview
 from napari_drcr.training.run import resume_run, start_run
+from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.training.session import explain, is_held
 
 PATIENCE = 100.0  # seconds; two cores may be busy with other things

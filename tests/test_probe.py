@@ -8,8 +8,9 @@ import pytest
 
 import napari_drcr as nd
 from napari_drcr.sample import synthetic_scene
-from napari_drcr.training.config import TrainingConfig, make_config
+from napari_drcr.training.config import make_config
 from napari_drcr.training.probe import probe
+from napari_drcr.training.sections import TrainingConfig
 
 
 @pytest.fixture

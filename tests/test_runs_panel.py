@@ -19,9 +19,10 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
 import napari_drcr as nd
 from napari_drcr.sample import synthetic_scene
 from napari_drcr.training import jobs
-from napari_drcr.training.config import TrainingConfig, make_config
+from napari_drcr.training.config import make_config
 from napari_drcr.training.folder import read_status, update_status
 from napari_drcr.training.records import Preview, write_metrics, write_preview
+from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.widgets.train.run_charts import relative_errors
 from napari_drcr.widgets.train.run_log import LogDialog
 from napari_drcr.widgets.train.run_record import BINS, RunReader, envelope, read_log, running_mean

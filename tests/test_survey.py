@@ -13,11 +13,12 @@ import napari_drcr as nd
 from napari_drcr.camera import find_camera
 from napari_drcr.cli import main
 from napari_drcr.sample import synthetic_scene
-from napari_drcr.training.config import DataConfig, TrainingConfig, make_config
+from napari_drcr.training.config import make_config
 from napari_drcr.training.data import Patches
 from napari_drcr.training.dataset import export_scenes, propose_split
 from napari_drcr.training.preview import preview_batch
 from napari_drcr.training.scenes import cache_scenes
+from napari_drcr.training.sections import DataConfig, TrainingConfig
 from napari_drcr.training.survey import SceneEntry, iter_survey, survey
 
 pytestmark = pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice")

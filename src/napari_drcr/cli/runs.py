@@ -52,12 +52,9 @@ def _find(home: Path, name: str) -> Path:
 
 
 def _row(run: RunState) -> list[str]:
+    from napari_drcr.training.folder import duration
+
     status = run.status
     best = "" if status.best is None else f"{status.metric} {status.best:.4f}"
-    left = "" if status.seconds_left is None or run.state != "running" else _duration(status.seconds_left)
+    left = "" if status.seconds_left is None or run.state != "running" else duration(status.seconds_left)
     return [run.name, run.state, f"{status.step:,} of {status.steps:,}", left, best, status.device]
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min" if minutes else "under a minute"

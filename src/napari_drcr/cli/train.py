@@ -13,7 +13,7 @@ from napari_drcr.cli._common import print_table, progress_bar
 from napari_drcr.errors import Cancelled, InputError, Notice
 
 if TYPE_CHECKING:
-    from napari_drcr.training.config import DataConfig
+    from napari_drcr.training.sections import DataConfig
     from napari_drcr.training.survey import SceneEntry
 
 

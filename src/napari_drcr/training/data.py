@@ -15,8 +15,8 @@ from napari_drcr.camera import Camera, find_camera
 from napari_drcr.colorimetry import illuminant
 from napari_drcr.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
-from napari_drcr.training.config import EXPOSURE, CameraConfig, TrainingConfig
 from napari_drcr.training.scenes import Float16Array, Scene
+from napari_drcr.training.sections import EXPOSURE, CameraConfig, TrainingConfig
 
 ONE_THREAD = 32768
 """Values that torch converts without help from other threads."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_drcr.errors import InputError
 from napari_drcr.io import cube_files, find_cubes, find_images, list_images, looks_like_cube, scene_name, write_cube
-from napari_drcr.training.config import DataConfig
+from napari_drcr.training.sections import DataConfig
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -193,3 +193,22 @@ def update_status(folder: Path, **changes: Any) -> None:
     status = read_status(folder).model_copy(update=changes | {"updated": time.time()})
     with atomic_path(folder / STATUS) as temporary:
         temporary.write_text(status.model_dump_json(indent=1), encoding="utf-8")
+
+
+def duration(seconds: float) -> str:
+    """How long something will take, for people.
+
+    Parameters
+    ----------
+    seconds : float
+        0 or more.
+
+    Returns
+    -------
+    str
+        In hours and minutes.
+    """
+    minutes = round(seconds / 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else "under 1 min"

@@ -40,7 +40,7 @@ from napari_drcr.training.folder import (
 from napari_drcr.training.session import PATIENCE, is_held
 
 if TYPE_CHECKING:
-    from napari_drcr.training.config import TrainingConfig
+    from napari_drcr.training.sections import TrainingConfig
 
 LAUNCH = 60.0
 """Seconds within which a background process must have taken its lock."""

@@ -14,11 +14,10 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 from torch.utils.hooks import RemovableHandle
 
-from napari_drcr.errors import Cancelled
 from napari_drcr.files import atomic_path
 from napari_drcr.training.folder import CHECKPOINT, STOP
 from napari_drcr.training.module import TrainingModule
-from napari_drcr.training.session import stop_if_asked
+from napari_drcr.training.session import Stopped, stop_if_asked
 
 INTERVAL = 60.0
 """Seconds between two checkpoints at most, if steps are shorter than that."""
@@ -54,7 +53,7 @@ class Keeper(Checkpoint):
     folder : Path
         The run folder.
     validate_every, steps : int
-        See `napari_drcr.training.config.LearningConfig`.
+        See `napari_drcr.training.sections.LearningConfig`.
     """
 
     def __init__(self, folder: Path, validate_every: int, steps: int) -> None:
@@ -80,7 +79,7 @@ class Keeper(Checkpoint):
         if trainer.strategy.reduce_boolean_decision(stop or due, all=False):
             self._keep(trainer)
         if stop:
-            raise Cancelled(f"stopped at step {self.kept_step}")
+            raise Stopped(self.kept_step)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look before each layer whether the run is to stop: a large scene takes long."""
@@ -99,7 +98,7 @@ class Keeper(Checkpoint):
             return
         self._keep(trainer)
         if trainer.global_step < self.steps and self._stop(trainer):
-            raise Cancelled(f"stopped at step {self.kept_step}")
+            raise Stopped(self.kept_step)
 
     def _validates(self, step: int) -> bool:
         return step % self.validate_every == 0 or step == self.steps

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_drcr.errors import InputError
 from napari_drcr.network import DRCRNet
-from napari_drcr.training.config import TrainingConfig
+from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.weights import load_model
 
 

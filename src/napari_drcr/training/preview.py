@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.training.config import TrainingConfig
 from napari_drcr.training.data import Patches
 from napari_drcr.training.scenes import ScenesOnDemand
+from napari_drcr.training.sections import TrainingConfig
 
 Float32Array = npt.NDArray[np.float32]
 

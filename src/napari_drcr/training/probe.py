@@ -20,8 +20,9 @@ from napari_drcr.devices import choose_device, devices
 from napari_drcr.errors import Cancelled, InputError
 from napari_drcr.files import atomic_path
 from napari_drcr.io import read_cube
-from napari_drcr.training.config import TrainingConfig, read_config, write_config
+from napari_drcr.training.config import read_config, write_config
 from napari_drcr.training.dataset import find_scenes
+from napari_drcr.training.sections import TrainingConfig
 
 if TYPE_CHECKING:
     import xarray as xr

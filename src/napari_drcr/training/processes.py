@@ -7,7 +7,7 @@ from typing import Any
 
 from napari_drcr.devices import devices, precisions
 from napari_drcr.errors import InputError
-from napari_drcr.training.config import TrainingConfig
+from napari_drcr.training.sections import TrainingConfig
 
 LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")

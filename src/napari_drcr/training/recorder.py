@@ -15,10 +15,10 @@ from lightning.pytorch.callbacks import Callback
 
 from napari_drcr.errors import InputError
 from napari_drcr.metrics import metric_name
-from napari_drcr.training.config import TrainingConfig
 from napari_drcr.training.folder import MODEL
 from napari_drcr.training.module import TrainingModule
 from napari_drcr.training.records import read_metrics, write_metrics
+from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.weights import Card, Model, save_model
 
 Progress = Callable[[int, int, str], None]

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path
-from napari_drcr.training.config import TrainingConfig
 from napari_drcr.training.folder import LOSSES, update_status
 from napari_drcr.training.recorder import Recorder
 from napari_drcr.training.records import LOSS_COLUMNS, Float16Array, Preview, read_losses, write_preview
+from napari_drcr.training.sections import TrainingConfig
 
 INTERVAL = 1.0
 """Seconds between two reports at least."""

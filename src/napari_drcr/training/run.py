@@ -15,7 +15,7 @@ from napari_drcr.camera import find_camera
 from napari_drcr.devices import choose_device
 from napari_drcr.errors import InputError
 from napari_drcr.pickles import load_plain
-from napari_drcr.training.config import TrainingConfig, read_config
+from napari_drcr.training.config import read_config
 from napari_drcr.training.data import make_loaders
 from napari_drcr.training.folder import CHECKPOINT, CONFIG, LOG, MODEL, START, refuse_folder_in_use
 from napari_drcr.training.jobs import prepare
@@ -25,6 +25,7 @@ from napari_drcr.training.processes import is_first, placement, training_precisi
 from napari_drcr.training.recorder import Progress, Recorder
 from napari_drcr.training.reporter import Reporter
 from napari_drcr.training.scenes import Scene, cache_scenes
+from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.training.session import hold_device, session, stop_if_asked
 from napari_drcr.weights import Card, load_model
 

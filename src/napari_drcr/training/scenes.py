@@ -18,8 +18,8 @@ from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path, naming
 from napari_drcr.io import cube_files, read_cube
 from napari_drcr.preparation import prepare_rgb
-from napari_drcr.training.config import DataConfig
 from napari_drcr.training.dataset import SceneFiles, find_scenes
+from napari_drcr.training.sections import DataConfig
 from napari_drcr.weights import Card
 
 LIT = "holds radiance, lit already; leave data.lights empty"

@@ -32,6 +32,20 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 
 
+class Stopped(Cancelled):
+    """A run was asked to stop, and did.
+
+    Parameters
+    ----------
+    step : int
+        From which it will go on.
+    """
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"stopped at step {step}")
+        self.step = step
+
+
 @contextmanager
 def session(folder: Path, *, queue: bool = False) -> Iterator[None]:
     """Be the process that trains a run: nobody else can, others see that it lives, and how it ended.
@@ -88,6 +102,11 @@ def session(folder: Path, *, queue: bool = False) -> Iterator[None]:
 def _last_words(folder: Path) -> Iterator[None]:
     try:
         yield
+    except Stopped as stopped:
+        # A stop while validating repeats the step before it, so the last one told is not the one kept.
+        update_status(folder, step=stopped.step)
+        _report_end(folder, "stopped", str(stopped))
+        raise
     except (Cancelled, KeyboardInterrupt) as stopped:
         _report_end(folder, "stopped", str(stopped) or "interrupted")
         raise
@@ -181,7 +200,7 @@ def stop_if_asked(folder: Path, step: int) -> None:
         If there is a stop file.
     """
     if (folder / STOP).exists():
-        raise Cancelled(f"stopped at step {step}")
+        raise Stopped(step)
 
 
 def wanted_device(folder: Path) -> str:

@@ -17,6 +17,7 @@ from napari_drcr.cube import FLIP_DISAGREEMENT
 from napari_drcr.ensemble import FLIP_MEANING
 from napari_drcr.preparation import WHITE_LEVELS
 from napari_drcr.reconstruction import ESTIMATE, iter_reconstruct
+from napari_drcr.training.folder import MODEL
 from napari_drcr.weights import shipped_models
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import HardwareChoice, make_shrinkable, offer, wrapped_label
@@ -139,9 +140,11 @@ class Reconstruct(Dock):
             A file that `napari_drcr.load_model` reads; it is read when the run starts.
         """
         path = Path(path)
-        box = self.model.native
-        offered = {box.itemText(row): box.itemData(row) for row in range(box.count() - 1)}
-        offer(self.model, [*(offered | {path.name: path}).items(), (CHOOSE_FILE, None)])
+        files = [*dict.fromkeys(model for model in (*self.model.choices, path) if isinstance(model, Path))]
+        shipped = [(name, name) for name in shipped_models()]
+        # All runs call their model the same, so it goes by its folder's name.
+        named = [(file.parent.name if file.name == MODEL else file.name, file) for file in files]
+        offer(self.model, [*shipped, *named, (CHOOSE_FILE, None)])
         self.model.value = path
         self.model.native.setToolTip(str(path))
 

@@ -10,15 +10,8 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_drcr.errors import InputError
-from napari_drcr.training.config import (
-    TrainingConfig,
-    check_config,
-    make_config,
-    network_of,
-    presets,
-    read_content,
-    write_config,
-)
+from napari_drcr.training.config import check_config, make_config, network_of, presets, read_content, write_config
+from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.train.fields import config_fields, config_sections, flat, label_of, nested, without_defaults
 from napari_drcr.widgets.train.preset_choice import PresetChoice

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from napari_drcr.errors import InputError
-from napari_drcr.training.config import TrainingConfig
+from napari_drcr.training.sections import TrainingConfig
 
 CAPITALS = {"ema": "EMA", "jpeg": "JPEG", "npm": "NPM", "rgb": "RGB"}
 

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
 )
 
+from napari_drcr.training.folder import duration
 from napari_drcr.training.jobs import RunState
 
 ROW, BAR = 40, 3
@@ -33,14 +34,6 @@ DASH = "\N{EN DASH}"
 def state_text(run: RunState, *, stopping: bool) -> str:
     """What a run is doing, in a word."""
     return "stopping\N{HORIZONTAL ELLIPSIS}" if stopping else run.state
-
-
-def duration(seconds: float) -> str:
-    """How long something will take, for people."""
-    minutes = round(seconds / 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min" if minutes else "under 1 min"
 
 
 class RunTable(QTableWidget):

@@ -16,13 +16,13 @@ from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QMessageBox, QPushB
 from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path
 from napari_drcr.training import jobs
-from napari_drcr.training.folder import CONFIG
+from napari_drcr.training.folder import CONFIG, duration
 from napari_drcr.training.jobs import RunState
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import wrapped_label
 from napari_drcr.widgets.train.run_log import LINES, LogDialog
 from napari_drcr.widgets.train.run_record import RunReader, RunRecord, Seen, look, read_log
-from napari_drcr.widgets.train.run_table import RunTable, duration
+from napari_drcr.widgets.train.run_table import RunTable
 
 INTERVAL = 1000
 """Milliseconds between two looks at the runs."""
