@@ -126,7 +126,7 @@ def test_a_run_is_followed_stopped_resumed_and_killed(
 
     click(panel.resume_button, qtbot)
     wait_for_state(panel, "running", qtbot)
-    qtbot.waitUntil(lambda: steps_drawn(panel) > 4 and panel.preview.sheet, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: steps_drawn(panel) > 4 and panel.preview.sheet is not None, timeout=PATIENCE)
     seen = steps_drawn(panel)
     qtbot.waitUntil(lambda: steps_drawn(panel) > seen, timeout=PATIENCE)
     assert panel.told.startswith("Running on cpu: step ")
