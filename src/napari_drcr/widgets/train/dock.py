@@ -6,7 +6,7 @@ from pathlib import Path
 
 import napari
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QScrollArea, QTabWidget, QVBoxLayout
 
 from napari_drcr.errors import InputError
 from napari_drcr.widgets.dock import Dock, show_dock
@@ -50,7 +50,11 @@ class Train(Dock):
         self.tabs = QTabWidget()
         self.tabs.addTab(self.data, "Data")
         self.tabs.addTab(self.form, "Settings")
-        self.tabs.addTab(self.runs, "Runs")
+        self._scroll = QScrollArea()
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        self._scroll.setWidget(self.runs)
+        self.tabs.addTab(self._scroll, "Runs")
         layout = QVBoxLayout(self)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.launch)
@@ -72,11 +76,11 @@ class Train(Dock):
         super().let_go()
 
     def _turn(self, _page: int = 0) -> None:
-        self.launch.setVisible(self.tabs.currentWidget() is not self.runs)
+        self.launch.setVisible(self.tabs.currentWidget() is not self._scroll)
         self.launch.stand_below(scenes=self.tabs.currentWidget() is self.data)
 
     def _show_run(self, folder: Path) -> None:
-        self.tabs.setCurrentWidget(self.runs)
+        self.tabs.setCurrentWidget(self._scroll)
         self.runs.choose(folder)
 
     def _use(self, model: Path) -> None:

@@ -250,7 +250,7 @@ class RunsPanel(QWidget):
         if run.state == "crashed":
             return f"Crashed at {done}: {run.cause or 'nobody knows why; the log may say more.'}"
         if run.state == "running":
-            left = f", about {duration(status.seconds_left)} left" if status.seconds_left is not None else ""
+            left = f", {duration(status.seconds_left)} left" if status.seconds_left is not None else ""
             return f"Running on {status.device or 'auto'}: {done}{left}."
         if run.state == "finished":
             return f"Finished after {status.step:,} steps."
