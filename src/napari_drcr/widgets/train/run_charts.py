@@ -260,7 +260,13 @@ def _scale(axes: Axes, values: FloatArray, *, logarithmic: bool) -> None:
         margin = 0.08 * (high - low or abs(high) or 1)
         axes.set_ylim(low - margin, high + margin)
         axes.yaxis.set_major_locator(MaxNLocator(3))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+
+
+def _short(value: float) -> str:
+    """A number that fits beside the axes: 0.00016 does not, 1.6e-4 does."""
+    text = f"{value:.3g}"
+    return text if len(text) <= 6 else f"{value:.1e}".replace("e-0", "e-")
 
 
 def _draw(axes: Axes, curve: Curve, **style: Any) -> None:
