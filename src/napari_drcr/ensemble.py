@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Float32Array = npt.NDArray[np.float32]
-Pass = Callable[[Float32Array], Generator[tuple[int, int], None, Float32Array]]
+Estimate = Callable[[Float32Array], Generator[tuple[int, int], None, Float32Array]]
 """Estimates (bands, y, x) from (channels, y, x); yields steps done and steps in all."""
 
 ORIENTATIONS = tuple((turns, flipped) for flipped in (False, True) for turns in range(4))
@@ -64,7 +64,7 @@ def turn_back(image: Float32Array, turns: int, flipped: bool) -> Float32Array:
 
 
 def average_orientations(
-    estimate: Pass, image: Float32Array
+    estimate: Estimate, image: Float32Array
 ) -> Generator[tuple[int, int], None, tuple[Float32Array, Float32Array]]:
     """Estimate a cube from each orientation of an image, and average.
 

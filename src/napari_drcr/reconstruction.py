@@ -14,19 +14,16 @@ import xarray as xr
 
 from napari_drcr.baselines import PixelMap
 from napari_drcr.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
-from napari_drcr.devices import choose_device, choose_precision, devices, processor_name
-from napari_drcr.ensemble import Pass, average_orientations
+from napari_drcr.devices import choose_device, processor_name
+from napari_drcr.ensemble import average_orientations
 from napari_drcr.errors import InputError, notify
 from napari_drcr.preparation import SMALLEST_SIDE, open_rgb, prepare_rgb
 from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
 
 if TYPE_CHECKING:
-    from napari_drcr.network import DRCRNet
+    from napari_drcr.passes import Pass
 
 ESTIMATE = "An estimate from three channels, not a measurement."
-MULTIPLE = 4
-
-Float32Array = npt.NDArray[np.float32]
 
 
 def reconstruct(
@@ -42,6 +39,7 @@ def reconstruct(
     white: Sequence[int] | None = None,
     ensemble: bool = False,
     tile: int | None = None,
+    remember: Callable[[Pass], object] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.DataArray:
     """Estimate a spectral cube from an RGB image.
@@ -77,7 +75,11 @@ def reconstruct(
         Take the mean of the estimates from the 8 flips and quarter turns of the image, in 8 times the time. Says how far they
         disagree. Per-pixel maps cannot disagree: they run once, and a notice says so.
     tile : int, optional
-        Side in pixels of the pieces that are computed at a time; changes memory and speed, not the result.
+        What is computed at a time has as many pixels as a square of this side, at least a row; by default what suits the device.
+        Changes memory and speed, not the result.
+    remember : callable, optional
+        Takes the finished `napari_drcr.passes.Pass`, which can compute any part again, in float32 as well. Not called for per-pixel
+        maps and with `ensemble`, which are no single pass of a network.
     progress : callable, optional
         Called with (steps done, steps in all). What it raises ends the work, `napari_drcr.Cancelled` by convention.
 
@@ -116,6 +118,7 @@ def reconstruct(
         white=white,
         ensemble=ensemble,
         tile=tile,
+        remember=remember,
     )
     while True:
         try:
@@ -139,12 +142,13 @@ def iter_reconstruct(
     white: Sequence[int] | None = None,
     ensemble: bool = False,
     tile: int | None = None,
+    remember: Callable[[Pass], object] | None = None,
 ) -> Generator[tuple[int, int], None, xr.DataArray]:
     """`reconstruct`, step by step: for callers with a thread, a progress bar and a cancel button of their own.
 
     Parameters
     ----------
-    rgb, model, device, precision, encoding, profile, white_level, divisor, white, ensemble, tile
+    rgb, model, device, precision, encoding, profile, white_level, divisor, white, ensemble, tile, remember
         As for `reconstruct`.
 
     Yields
@@ -190,17 +194,20 @@ def iter_reconstruct(
                 "so it ran once, and there is no flip disagreement."
             )
             ensemble = False
+        if not np.isfinite(values).all():
+            raise InputError(f"the estimate of {loaded.name} holds values that are not finite; try another model.")
         yield 1, 1
     else:
-        estimate, hardware = _place_network(loaded.estimator, device, precision, tile)
+        from napari_drcr.passes import Runner
+
+        runner = Runner(loaded.estimator, device, precision, tile)
         if ensemble:
-            values, disagreement = yield from average_orientations(estimate, image.values)
+            values, disagreement = yield from average_orientations(runner.estimate, image.values)
         else:
-            values = yield from estimate(image.values)
-    if not np.isfinite(values).all():
-        raise InputError(
-            f"the estimate of {loaded.name} in {hardware['precision']} holds values that are not finite; try fp32, or another model."
-        )
+            values = yield from runner.estimate(image.values)
+            if remember is not None and runner.latest is not None:
+                remember(runner.latest)
+        hardware = runner.hardware
     coordinates: dict[str, tuple[tuple[str, str], npt.NDArray[Any]]] = {CLIPPED: (("y", "x"), image.clipped)}
     facts: dict[str, Any] = {}
     if ensemble:
@@ -233,27 +240,3 @@ def iter_reconstruct(
         },
     )
     return cube.assign_coords(coordinates)
-
-
-def _place_network(network: DRCRNet, device: str, precision: str, tile: int | None) -> tuple[Pass, dict[str, Any]]:
-    """The network on its device, as something to call with an image; and where that is."""
-    from copy import deepcopy
-
-    import torch
-
-    from napari_drcr.tiles import TILE, run_tiled
-
-    device = choose_device(device)
-    precision = choose_precision(precision, device)
-    kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    side = TILE if tile is None else tile
-    # A copy, because a loaded model is shared and stays what it was.
-    placed = deepcopy(network).to(device=device, dtype=kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def estimate(rgb: Float32Array) -> Generator[tuple[int, int], None, Float32Array]:
-        height, width = rgb.shape[1:]
-        padded = np.pad(rgb, ((0, 0), (0, -height % MULTIPLE), (0, -width % MULTIPLE)), mode="reflect")
-        cube = yield from run_tiled(placed, torch.from_numpy(padded), side=side)
-        return cube[:, :height, :width].contiguous().numpy()
-
-    return estimate, {"device": device, "device_name": devices()[device], "precision": precision, "tile": side}
