@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Generator
 from pathlib import Path
 
@@ -12,6 +13,11 @@ import napari_drcr as nd
 from napari_drcr.sample import synthetic_scene
 from napari_drcr.training.config import make_config
 from napari_drcr.training.sections import TrainingConfig
+
+
+def pytest_configure() -> None:
+    """Compute in one thread, here and in processes that are started: for networks this small, several mostly wait for each other."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
