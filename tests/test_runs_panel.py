@@ -27,7 +27,7 @@ from napari_drcr.widgets.train.run_log import LogDialog
 from napari_drcr.widgets.train.run_record import BINS, RunReader, envelope, read_log, running_mean
 from napari_drcr.widgets.train.runs_panel import NO_RUNS, RunsPanel
 
-PATIENCE = 40_000  # ms; two cores may be busy with other things
+PATIENCE = 100_000  # ms; two cores may be busy with other things
 pytestmark = [
     pytest.mark.usefixtures("own_folders"),
     pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice"),
