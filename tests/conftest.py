@@ -1,9 +1,23 @@
+"""What all tests share: folders of their own, a tiny training run, and memory cleared of closed windows."""
+
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
+
+import napari_drcr as nd
+from napari_drcr.sample import synthetic_scene
+from napari_drcr.training.config import make_config
+from napari_drcr.training.sections import TrainingConfig
+
+
+def pytest_configure() -> None:
+    """Compute in one thread, here and in processes that are started: for networks this small, several mostly wait for each other."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -13,9 +27,42 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("viewer")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Look at what is there already for the last time: each viewer has its garbage collected, among what it left itself only."""
+    if item.get_closest_marker("viewer"):
+        gc.collect()
+        gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """Collect closed windows here: Qt crashes at the end if a thread of dask happens to do it."""
     yield
     if item.get_closest_marker("viewer"):
         gc.collect()
+
+
+@pytest.fixture
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep caches and user data of the test, and of the processes that it starts, to itself."""
+    for kind, variable in (("cache", "XDG_CACHE_HOME"), ("data", "XDG_DATA_HOME")):
+        monkeypatch.setenv(variable, str(tmp_path / kind))
+        monkeypatch.setattr(f"platformdirs.user_{kind}_dir", lambda name, kind=kind: str(tmp_path / kind / name))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TrainingConfig:
+    """A tiny network, two small scenes, and so many steps that it trains until it is stopped."""
+    for split, seed in (("Train_spectral", 1), ("Valid_spectral", 2)):
+        (tmp_path / "scenes" / split).mkdir(parents=True)
+        nd.write_cube(tmp_path / "scenes" / split / f"scene_{seed}.mat", synthetic_scene(32, 48, seed=seed))
+    return make_config(
+        {
+            "name": "tiny",
+            "device": "cpu",
+            "network": {"channels": 8, "blocks": 1},
+            "data": {"folder": str(tmp_path / "scenes"), "patch": 16},
+            "learning": {"steps": 100_000, "batch": 1, "validate_every": 4, "precision": "fp32", "learning_rate": 0.003},
+        }
+    )

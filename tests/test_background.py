@@ -155,6 +155,21 @@ def test_a_deleted_widget_ends_its_run_and_gets_no_call(qtbot: QtBot) -> None:
     assert heard == [("progress", 1, 3), ("progress", 2, 3)]
 
 
+def test_a_run_whose_signals_are_gone_ends_in_silence(
+    listener: Listener, qtbot: QtBot, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As they are when napari is closed in the middle of it."""
+    go = Event()
+    listener.run(steps, go)
+    qtbot.waitUntil(lambda: ("progress", 2, 3) in listener.heard)
+    news = listener.background._worker.news
+    with qtbot.waitSignal(news.destroyed):
+        news.deleteLater()
+    go.set()
+    assert QThreadPool.globalInstance().waitForDone(int(1000 * PATIENCE))
+    assert capfd.readouterr().err == ""
+
+
 def test_overlapping_runs_hear_their_own_notices_and_leave_the_warnings_as_they_were(listener: Listener, qtbot: QtBot) -> None:
     before = warnings.showwarning, list(warnings.filters)
     other = Listener()

@@ -13,21 +13,25 @@ from PIL import Image
 
 import napari_drcr as nd
 from napari_drcr.camera import find_camera
+from napari_drcr.cli import main
 from napari_drcr.sample import synthetic_scene
+from typed import run_main
+
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def run(*words: object, code: int = 0) -> tuple[str, str]:
-    """Run the command line in a process of its own; what it printed on stdout and on stderr."""
+    """Run the command line; what it printed on stdout and on stderr."""
+    return run_main(main, *words, code=code)
+
+
+def run_alone(*words: object, code: int = 0) -> tuple[str, str]:
+    """Run the command line in a process of its own."""
     command = [sys.executable, "-m", "napari_drcr", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout, done.stderr
-
-
-@pytest.fixture(autouse=True)
-def own_user_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def test_one_photo_becomes_one_cube(photo: Path, tmp_path: Path) -> None:
-    out, _ = run("reconstruct", photo, "-o", tmp_path / "out.mat", "--model", "polynomial")
+    out, _ = run_alone("reconstruct", photo, "-o", tmp_path / "out.mat", "--model", "polynomial")
     assert "out.mat" in out
     assert "not measurements" in out
     cube = nd.read_cube(tmp_path / "out.mat")
@@ -166,7 +170,9 @@ def test_bad_input_ends_with_one_sentence_and_code_2(photo: Path, tmp_path: Path
         return lines[0]
 
     out = tmp_path / "out.mat"
-    assert "no such file" in complaint("reconstruct", tmp_path / "missing.jpg", "-o", out)
+    missing = ("reconstruct", tmp_path / "missing.jpg", "-o", out)
+    assert "no such file" in complaint(*missing)
+    assert run_alone(*missing, code=2) == run(*missing, code=2)
     assert "no model 'foto'" in complaint("reconstruct", photo, "-o", out, "-m", "foto")
     assert "no device 'tpu'" in complaint("reconstruct", photo, "-o", out, "-d", "tpu")
     assert "cannot hold several results" in complaint("reconstruct", photo, tmp_path / "b.jpg", "-o", out)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,13 @@ import napari_drcr as nd
 from napari_drcr.cube import WAVELENGTHS
 from napari_drcr.sample import synthetic_scene
 from napari_drcr.weights import Card, Model
+from typed import run_main
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "conditions.py"
 
 
 def run(*words: object, code: int = 0) -> tuple[str, str]:
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *map(str, words)], capture_output=True, text=True, encoding="utf-8", check=False
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout, done.stderr
+    return run_main(lambda: runpy.run_path(str(SCRIPT), run_name="__main__"), *words, code=code)
 
 
 def data_with(scene: xr.DataArray, folder: Path) -> Path:

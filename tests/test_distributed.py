@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from functools import partial
@@ -21,13 +20,15 @@ from napari_drcr.training.records import read_metrics
 from napari_drcr.training.run import start_run
 from napari_drcr.training.sections import TrainingConfig
 
-pytestmark = pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice")
+pytestmark = [
+    pytest.mark.usefixtures("own_folders"),
+    pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice"),
+]
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingConfig:
-    """A tiny run on the CPU; its cache is the tests' own in every process."""
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "cache" / name))
+def config(tmp_path: Path) -> TrainingConfig:
+    """A tiny run on the CPU."""
     for split, seeds in (("Train_spectral", (1, 2)), ("Valid_spectral", (3, 4))):
         (tmp_path / "scenes" / split).mkdir(parents=True)
         for seed in seeds:
@@ -57,13 +58,7 @@ def test_two_processes_follow_the_losses_of_one(config: TrainingConfig, tmp_path
     start_run(config, tmp_path / "one")
     write_config(tmp_path / "config.yaml", config)
     command = [sys.executable, "-m", "napari_drcr", "train", str(tmp_path / "config.yaml"), "-o", str(tmp_path / "two")]
-    shared = subprocess.run(
-        [*command, "--devices", "2"],
-        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    shared = subprocess.run([*command, "--devices", "2"], capture_output=True, text=True, timeout=120)
     assert shared.returncode == 0, shared.stderr
     assert shared.stdout.count("Best model") == 1
     one, two = read_metrics(tmp_path / "one"), read_metrics(tmp_path / "two")

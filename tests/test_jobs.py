@@ -10,21 +10,23 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from typer.testing import CliRunner
 
 import napari_drcr as nd
 from napari_drcr.cli import app
 from napari_drcr.pickles import load_plain
-from napari_drcr.sample import synthetic_scene
 from napari_drcr.training.config import make_config
 from napari_drcr.training.folder import (
     CHECKPOINT,
     CONFIG,
     FILES,
+    LOCK,
     LOSSES,
     STATUS,
     new_run_folder,
@@ -36,33 +38,13 @@ from napari_drcr.training.jobs import delete, list_runs, prepare, read_run, star
 from napari_drcr.training.records import LossCurve, read_losses, read_metrics, read_preview
 from napari_drcr.training.run import resume_run, start_run
 from napari_drcr.training.sections import TrainingConfig
-from napari_drcr.training.session import explain, is_held
+from napari_drcr.training.session import explain, is_held, session
 
 PATIENCE = 100.0  # seconds; two cores may be busy with other things
-pytestmark = pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice")
-
-
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind, variable in (("cache", "XDG_CACHE_HOME"), ("data", "XDG_DATA_HOME")):
-        monkeypatch.setenv(variable, str(tmp_path / kind))
-        monkeypatch.setattr(f"platformdirs.user_{kind}_dir", lambda name, kind=kind: str(tmp_path / kind / name))
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> TrainingConfig:
-    for split, seed in (("Train_spectral", 1), ("Valid_spectral", 2)):
-        (tmp_path / "scenes" / split).mkdir(parents=True)
-        nd.write_cube(tmp_path / "scenes" / split / f"scene_{seed}.mat", synthetic_scene(32, 48, seed=seed))
-    return make_config(
-        {
-            "name": "tiny",
-            "device": "cpu",
-            "network": {"channels": 8, "blocks": 1},
-            "data": {"folder": str(tmp_path / "scenes"), "patch": 16},
-            "learning": {"steps": 100_000, "batch": 1, "validate_every": 4, "precision": "fp32", "learning_rate": 0.003},
-        }
-    )
+pytestmark = [
+    pytest.mark.usefixtures("own_folders"),
+    pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice"),
+]
 
 
 def wait_for(what: Callable[[], object]) -> None:
@@ -143,7 +125,7 @@ def test_killed_at_any_moment_and_resumed_the_curve_is_that_of_a_run_left_in_pea
     config: TrainingConfig, tmp_path: Path
 ) -> None:
     """See benchmarks/kill_runs.py for more kills."""
-    config = make_config(config.model_dump(), learning__steps=150, learning__validate_every=3)
+    config = make_config(config.model_dump(), learning__steps=90, learning__validate_every=3)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     start_run(config, whole)
     prepare(config, killed)
@@ -158,10 +140,10 @@ def test_killed_at_any_moment_and_resumed_the_curve_is_that_of_a_run_left_in_pea
         process.wait()
         assert read_run(killed).state in ("crashed", "finished")
         if (killed / CHECKPOINT).exists():
-            assert load_plain(killed / CHECKPOINT)["global_step"] <= 150
+            assert load_plain(killed / CHECKPOINT)["global_step"] <= 90
         read_metrics(killed), read_losses(killed), read_preview(killed)
     resume_run(killed)
-    assert len(read_losses(killed)) == 150
+    assert len(read_losses(killed)) == 90
     assert np.array_equal(read_losses(whole), read_losses(killed))
     scores = [[(row["step"], row["loss"], row["mrae"]) for row in read_metrics(folder)] for folder in (whole, killed)]
     assert scores[0] == scores[1]
@@ -192,6 +174,23 @@ def test_one_run_at_a_time_uses_a_device_and_the_others_wait_their_turn(config: 
     stop(third)
     wait_for_state(third, "stopped")
     assert {run.folder.name for run in list_runs(tmp_path)} == {"first", "second", "third"}
+
+
+def test_a_run_goes_on_though_its_last_process_has_not_quite_ended(
+    config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_drcr.training.session.PATIENCE", 0.1)
+    folder = tmp_path / "run"
+    prepare(config, folder)
+    ending = FileLock(folder / LOCK, thread_local=False)
+    ending.acquire()
+    with pytest.raises(nd.InputError, match="is being trained by another process"), session(folder):
+        pass
+    letting_go = Timer(0.5, ending.release)
+    letting_go.start()
+    with session(folder, queue=True):
+        assert read_run(folder).state == "preparing"
+    letting_go.join()
 
 
 def test_a_crash_is_told_in_a_sentence(config: TrainingConfig, tmp_path: Path) -> None:

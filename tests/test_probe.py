@@ -14,8 +14,7 @@ from napari_drcr.training.sections import TrainingConfig
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingConfig:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def config(tmp_path: Path, own_folders: None) -> TrainingConfig:
     for split, seed in (("Train_spectral", 1), ("Valid_spectral", 2)):
         (tmp_path / split).mkdir()
         nd.write_cube(tmp_path / split / f"scene_{seed}.nc", synthetic_scene(48, 64, seed=seed))

@@ -17,7 +17,6 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
 
 import napari_drcr as nd
-from napari_drcr.sample import synthetic_scene
 from napari_drcr.training import jobs
 from napari_drcr.training.config import make_config
 from napari_drcr.training.folder import read_status, update_status
@@ -28,32 +27,12 @@ from napari_drcr.widgets.train.run_log import LogDialog
 from napari_drcr.widgets.train.run_record import BINS, RunReader, envelope, read_log, running_mean
 from napari_drcr.widgets.train.runs_panel import NO_RUNS, RunsPanel
 
-PATIENCE = 40_000  # ms; two cores may be busy with other things
-pytestmark = pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice")
+PATIENCE = 100_000  # ms; two cores may be busy with other things
+pytestmark = [
+    pytest.mark.usefixtures("own_folders"),
+    pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice"),
+]
 MakePanel = Callable[[], RunsPanel]
-
-
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind, variable in (("cache", "XDG_CACHE_HOME"), ("data", "XDG_DATA_HOME")):
-        monkeypatch.setenv(variable, str(tmp_path / kind))
-        monkeypatch.setattr(f"platformdirs.user_{kind}_dir", lambda name, kind=kind: str(tmp_path / kind / name))
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> TrainingConfig:
-    for split, seed in (("Train_spectral", 1), ("Valid_spectral", 2)):
-        (tmp_path / "scenes" / split).mkdir(parents=True)
-        nd.write_cube(tmp_path / "scenes" / split / f"scene_{seed}.mat", synthetic_scene(32, 48, seed=seed))
-    return make_config(
-        {
-            "name": "tiny",
-            "device": "cpu",
-            "network": {"channels": 8, "blocks": 1},
-            "data": {"folder": str(tmp_path / "scenes"), "patch": 16},
-            "learning": {"steps": 100_000, "batch": 1, "validate_every": 4, "precision": "fp32", "learning_rate": 0.003},
-        }
-    )
 
 
 @pytest.fixture

@@ -34,7 +34,10 @@ from napari_drcr.widgets.train.launch import CANCEL, ESTIMATE
 from napari_drcr.widgets.train.scene_table import BY_FOLDER, HELD_BACK, NAME, REMARKS, SIZE, UNNAMEABLE
 from napari_drcr.widgets.train.survey_words import NOTHING_HELD_BACK
 
-pytestmark = pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice")
+pytestmark = [
+    pytest.mark.usefixtures("own_folders"),
+    pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice"),
+]
 PATIENCE = 100_000  # milliseconds; two cores may be busy with other things
 TINY = {
     "name": "tiny",
@@ -43,13 +46,6 @@ TINY = {
     "data": {"patch": 16},
     "learning": {"steps": 100_000, "batch": 4, "validate_every": 4, "precision": "fp32"},
 }
-
-
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind, variable in (("cache", "XDG_CACHE_HOME"), ("data", "XDG_DATA_HOME")):
-        monkeypatch.setenv(variable, str(tmp_path / kind))
-        monkeypatch.setattr(f"platformdirs.user_{kind}_dir", lambda name, kind=kind: str(tmp_path / kind / name))
 
 
 @pytest.fixture

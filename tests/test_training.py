@@ -25,16 +25,10 @@ from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.weights import save_model
 
 STEPS = 6
-pytestmark = pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice")
-
-
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "cache" / name))
-    monkeypatch.setattr("platformdirs.user_data_dir", lambda name: str(tmp_path / "user" / name))
-    # For processes of their own, which know nothing of the patched platformdirs.
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
+pytestmark = [
+    pytest.mark.usefixtures("own_folders"),
+    pytest.mark.filterwarnings("ignore:Up to .* converted:napari_drcr.errors.Notice"),
+]
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from napari_drcr.training.folder import CONFIG, LOCK, LOG, STOP, UNFINISHED, Sta
 
 PATIENCE = 1.0
 """Seconds that a lock may be held by somebody who only looks whether it is free."""
+HANDOVER = 20.0
+"""Seconds in which a process that has told its end lets go of its lock, be the machine ever so busy."""
 POLL = 0.5
 """Seconds between two looks of a waiting run."""
 FIND_DEVICE = "from napari_drcr.devices import choose_device; print(choose_device())"
@@ -73,7 +75,8 @@ def session(folder: Path, *, queue: bool = False) -> Iterator[None]:
         yield
         return
     try:
-        lock.acquire(timeout=PATIENCE)
+        # Whoever starts it in the background has seen that it ended, which is told before the lock is free.
+        lock.acquire(timeout=HANDOVER if queue else PATIENCE)
     except Timeout:
         raise InputError(f"{folder} is being trained by another process; stop that one first.") from None
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Lock, get_ident
 from typing import Any
@@ -176,8 +176,10 @@ class _Worker(WorkerBase[Any]):
                 self._post(self._done, self.work())
         except Exception as error:
             self._post(self._failed, error)
-        self.news.ended.emit(self)
-        self._finished.emit(self)
+        with suppress(RuntimeError):  # see _post
+            self.news.ended.emit(self)
+        with suppress(RuntimeError):
+            self._finished.emit(self)
 
     def work(self) -> Any:
         """Run the function, step by step if it has steps."""
@@ -193,7 +195,9 @@ class _Worker(WorkerBase[Any]):
         return None
 
     def _post(self, callback: Callable[..., object], *values: Any) -> None:
-        self.news.posted.emit(self, callback, values)
+        # Where napari was closed in the middle of a run, Qt has deleted what the signals belong to, and nobody is left to hear.
+        with suppress(RuntimeError):
+            self.news.posted.emit(self, callback, values)
 
 
 _hearers: dict[int, Callable[[str], object]] = {}
