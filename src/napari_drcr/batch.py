@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from typing import TypeVar
@@ -23,7 +23,7 @@ def overlapped(
     read: Callable[[Item], Read],
     compute: Callable[[Item, Read], Made],
     write: Callable[[Item, Made], Done],
-) -> Iterator[Done | Exception]:
+) -> Generator[Done | Exception, None, None]:
     """Do three things with each item, and overlap them with those of its neighbours.
 
     While an item is computed, the next one is read in a thread and the one before is written in another. At most one item that is

@@ -101,6 +101,10 @@ class Share:
         return True
 
 
+ALONE = Share()
+"""A process that shares nothing."""
+
+
 def join(wanted: int | None, device: str, files: int) -> Share:
     """Share files with other processes: those that torchrun has started, or else as many as are wanted, which Lightning Fabric starts.
 

@@ -57,7 +57,7 @@ def progress_bar(text: str, *, hidden: bool = False) -> Iterator[Callable[..., N
         def show(done: int, total: int | None, description: str | None = None) -> None:
             if not done:
                 bars.reset(task)
-            bars.update(task, completed=done, total=total, description=description or text)
+            bars.update(task, completed=done, total=total, description=description)
 
         yield show
 
