@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import warnings
@@ -162,6 +163,8 @@ def join(wanted: int | None, device: str, files: int) -> Share:
         )
         fabric = Fabric(accelerator=kind, devices=here, num_nodes=count // here, strategy=strategy)
         fabric.launch()
+    # Else gloo's threads may still run when Python ends, which C++ answers with an abort.
+    atexit.register(torch.distributed.destroy_process_group)
     if kind == "cpu":
         torch.set_num_threads(max(1, _cores() // here))
     own = f"{kind}:{fabric.local_rank}" if kind == "cuda" else kind
