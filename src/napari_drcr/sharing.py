@@ -17,8 +17,8 @@ from napari_drcr.errors import InputError
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 """Where torchrun, Lightning and SLURM tell a process which one it is."""
-PATIENCE = timedelta(days=30)
-"""How long a process that is through with its part waits for the others."""
+PATIENCE = timedelta(days=7)
+"""How long a process that is through with its part waits for the others; in ms it must fit into 32 bits."""
 MEETING = timedelta(seconds=10)
 
 Item = TypeVar("Item")
