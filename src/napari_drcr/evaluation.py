@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import warnings
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -12,12 +12,15 @@ from statistics import fmean
 import numpy as np
 import xarray as xr
 
+from napari_drcr.batch import overlapped
 from napari_drcr.cube import FLIP_DISAGREEMENT, align
-from napari_drcr.errors import InputError, Notice
+from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path
 from napari_drcr.io import by_stem, find_cubes, find_images, read_cube
 from napari_drcr.metrics import error_map, metric_name, mrae, psnr, rmse, sam
-from napari_drcr.reconstruction import reconstruct
+from napari_drcr.preparation import PreparedImage, read_prepared
+from napari_drcr.reconstruction import iter_estimate, run_through
+from napari_drcr.sharing import ALONE, Share
 from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
 
 PROTOCOLS: Mapping[str, str] = {
@@ -180,9 +183,12 @@ def evaluate(
     precision: str = "auto",
     encoding: str = "srgb",
     ensemble: bool = False,
+    share: Share = ALONE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Score a model on pairs of images and true cubes.
+
+    While a scene is computed, the next one is read and the one before is scored.
 
     Parameters
     ----------
@@ -194,8 +200,10 @@ def evaluate(
         See `PROTOCOLS`.
     floor : float, optional
         Of the MRAE; 0 for none. By default 0.01, none for "ntire2022".
+    share : Share
+        This process among several that share the scenes, from `napari_drcr.sharing.join`. Each gets the scores of all.
     progress : callable, optional
-        Called with (scenes done, scenes in all).
+        Called with (scenes done, scenes in all), of those that are this process's share. What it raises ends the work.
 
     Returns
     -------
@@ -215,16 +223,30 @@ def evaluate(
         raise InputError(f"the floor of MRAE must be positive, or 0 for none, not {floor:g}.")
     loaded = load_model(model)
     pairs, skipped = find_pairs(rgb, truth)
+
+    def read(pair: tuple[Path, Path]) -> tuple[xr.DataArray, PreparedImage]:
+        return read_cube(pair[1]), read_prepared(pair[0], loaded, encoding=encoding)
+
+    def compute(pair: tuple[Path, Path], found: tuple[xr.DataArray, PreparedImage]) -> tuple[xr.DataArray, xr.DataArray]:
+        truth, image = found
+        return truth, run_through(iter_estimate(image, loaded, device=device, precision=precision, ensemble=ensemble))
+
+    def rate(pair: tuple[Path, Path], cubes: tuple[xr.DataArray, xr.DataArray]) -> Score:
+        return score(pair[0].stem, *_under_protocol(*cubes, protocol, floor or None), floor or None)
+
+    mine = share.part(pairs)
+    outcomes = []
+    with closing(overlapped(mine, read, compute, rate)) as results:
+        for number, outcome in enumerate(results, start=1):
+            outcomes.append(outcome)
+            if progress is not None:
+                progress(number, len(mine))
     scores = []
-    for number, (image, cube) in enumerate(pairs, start=1):
-        try:
-            exact = read_cube(cube)
-            estimate = reconstruct(image, loaded, device=device, precision=precision, encoding=encoding, ensemble=ensemble)
-            scores.append(score(image.stem, *_under_protocol(exact, estimate, protocol, floor or None), floor or None))
-        except InputError as error:
-            skipped[image.stem] = str(error)
-        if progress is not None:
-            progress(number, len(pairs))
+    for (image, _), outcome in zip(pairs, share.gather(outcomes), strict=True):
+        if isinstance(outcome, Score):
+            scores.append(outcome)
+        else:
+            skipped[image.stem] = str(outcome) or "there is not enough memory for it."
     if not scores:
         first = pairs[0][0].stem
         raise InputError(f"none of the {len(pairs)} scenes can be scored; {first}: {skipped[first]}")
@@ -287,9 +309,7 @@ def _flip_correlation(truth: xr.DataArray, estimate: xr.DataArray, floor: float 
     from scipy.stats import spearmanr
 
     # MRAE has already told what it leaves out without a floor.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Notice)
-        errors = error_map(truth, estimate, "mrae", floor).values
+    errors = error_map(truth, estimate, "mrae", floor, quiet=True).values
     counted = np.isfinite(errors)
     disagreement = estimate[FLIP_DISAGREEMENT].values[counted]
     if np.ptp(disagreement) == 0 or np.ptp(errors[counted]) == 0:

@@ -90,7 +90,7 @@ def assess_plausibility(
     """
     check_cube(cube)
     pixels, profile, source = open_rgb(rgb, profile)
-    image = _as_prepared(cube, pixels, source or "The image", encoding, profile, white_level)
+    image = _as_prepared(cube, pixels, source, encoding, profile, white_level)
     if image.clipped.shape != cube.shape[1:]:
         raise InputError(
             f"the cube has {cube.shape[1]} x {cube.shape[2]} pixels, the image {image.clipped.shape[0]} x {image.clipped.shape[1]}; "
@@ -125,7 +125,7 @@ def assess_plausibility(
 def _as_prepared(
     cube: xr.DataArray,
     pixels: npt.NDArray[Any],
-    source: str,
+    source: str | None,
     encoding: str | None,
     profile: bytes | None,
     white_level: float | None,

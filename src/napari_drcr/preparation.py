@@ -96,8 +96,12 @@ class PreparedImage:
         What the colours were taken as.
     clipped : ndarray, shape (y, x), bool
         Where a channel of the image is at its white level.
+    encoding : str
+        How the image's values were taken to be encoded; "as given" where the model decodes nothing.
     white, gains : tuple or None
         The white patch, and the factors that it gave on red, green and blue in linear light.
+    source : str or None
+        The name of the image's file.
     """
 
     values: Float32Array
@@ -105,8 +109,10 @@ class PreparedImage:
     divisor: float
     profile: str
     clipped: npt.NDArray[np.bool_]
+    encoding: str
     white: Box | None = None
     gains: Gains | None = None
+    source: str | None = None
 
 
 def prepare_rgb(
@@ -118,7 +124,7 @@ def prepare_rgb(
     white_level: float | None = None,
     divisor: float | None = None,
     white: Sequence[int] | None = None,
-    source: str = "The image",
+    source: str | None = None,
 ) -> PreparedImage:
     """Check an image and bring it into the form that a model takes.
 
@@ -128,8 +134,8 @@ def prepare_rgb(
         As for `reconstruct`.
     model : Model or Card
         Its card says which encoding and normalisation it takes.
-    source : str
-        What to call the image in a `Notice`.
+    source : str, optional
+        The name of the image's file, for a `Notice`.
 
     Returns
     -------
@@ -141,6 +147,7 @@ def prepare_rgb(
         Naming the first thing that is wrong with the image.
     """
     _check_encoding(encoding)
+    name = source or "The image"
     pixels = _three_channels(pixels)
     if white is not None:
         white = check_box(white, *pixels.shape[:2])
@@ -159,19 +166,19 @@ def prepare_rgb(
             f"the image reaches {beyond * white_level:g}, outside 0 to {white_level:g}; give the value of white as white_level, or scale the image."
         )
     if assumed_white and pixels.dtype == np.uint16:
-        _ask_for_white_level(int(pixels.max()), source)
+        _ask_for_white_level(int(pixels.max()), name)
     clipped = _clipped(pixels, white_level)
     if clipped.mean() > MUCH_CLIPPED:
         notify(
-            f"{source}: {clipped.mean():.1%} of the pixels are clipped at {white_level:g}; the spectra there are not to be trusted."
+            f"{name}: {clipped.mean():.1%} of the pixels are clipped at {white_level:g}; the spectra there are not to be trusted."
         )
-    values, taken_as = _as_encoded(values, encoding, profile, source)
+    values, taken_as = _as_encoded(values, encoding, profile, name)
     if encoding == "srgb":
         if model.encoding == "linear":
             values = decode_srgb(values)
         else:
             notify(
-                f"{source}: {model.name} expects linear camera values, but this is taken as an sRGB photograph, on which it is wrong; "
+                f"{name}: {model.name} expects linear camera values, but this is taken as an sRGB photograph, on which it is wrong; "
                 "choose a model for photographs, or encoding linear if the values are linear."
             )
     gains = None
@@ -185,7 +192,50 @@ def prepare_rgb(
         raise InputError("the image is black everywhere: there is no maximum to divide it by.")
     divisor = _check_level("divisor", divisor, own)
     values = np.ascontiguousarray(np.moveaxis(values / np.float32(divisor), -1, 0))
-    return PreparedImage(values, white_level, divisor, taken_as, clipped, white, gains)
+    # Where nothing is decoded, the model's own word for it.
+    encoded = encoding if model.encoding == "linear" else model.encoding
+    return PreparedImage(values, white_level, divisor, taken_as, clipped, encoded, white, gains, source)
+
+
+def read_prepared(
+    rgb: npt.ArrayLike | str | Path,
+    model: Model | Card,
+    *,
+    encoding: str = "srgb",
+    profile: bytes | None = None,
+    white_level: float | None = None,
+    divisor: float | None = None,
+    white: Sequence[int] | None = None,
+) -> PreparedImage:
+    """`open_rgb`, then `prepare_rgb`: all that comes before a model, and needs no device.
+
+    Parameters
+    ----------
+    rgb, encoding, profile, white_level, divisor, white
+        As for `reconstruct`.
+    model : Model or Card
+        As for `prepare_rgb`.
+
+    Returns
+    -------
+    PreparedImage
+
+    Raises
+    ------
+    InputError
+        As for `open_rgb` and `prepare_rgb`.
+    """
+    pixels, profile, source = open_rgb(rgb, profile)
+    return prepare_rgb(
+        pixels,
+        model,
+        encoding=encoding,
+        profile=profile,
+        white_level=white_level,
+        divisor=divisor,
+        white=white,
+        source=source,
+    )
 
 
 def measure_white(

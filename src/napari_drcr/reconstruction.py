@@ -17,7 +17,7 @@ from napari_drcr.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
 from napari_drcr.devices import choose_device, processor_name
 from napari_drcr.ensemble import average_orientations
 from napari_drcr.errors import InputError, notify
-from napari_drcr.preparation import SMALLEST_SIDE, open_rgb, prepare_rgb
+from napari_drcr.preparation import SMALLEST_SIDE, PreparedImage, read_prepared
 from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def reconstruct(
     -------
     xarray.DataArray, shape (bands, y, x)
         float32, not clipped. Its attributes name model, SHA-256, the camera that the model learned from, device, precision, divisor, encoding, tile,
-        versions and seconds; `input_profile` what the colours were taken as, `clipped_share` the share of pixels of which a channel is at
+        versions and the seconds that the model took; `input_profile` what the colours were taken as, `clipped_share` the share of pixels of which a channel is at
         its white level. The coordinate `clipped` (y, x) marks these: what was brighter is lost, and the spectrum there wrong.
         `white` and `white_gains` are the white patch and the factors on red, green and blue. With `ensemble` the coordinate
         `flip_disagreement` (y, x) holds, per pixel, the mean over bands of the standard deviation over the 8 estimates (of
@@ -120,13 +120,7 @@ def reconstruct(
         tile=tile,
         remember=remember,
     )
-    while True:
-        try:
-            done, total = next(steps)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        if progress is not None:
-            progress(done, total)
+    return run_through(steps, progress)
 
 
 def iter_reconstruct(
@@ -166,19 +160,54 @@ def iter_reconstruct(
     InputError
         As for `reconstruct`.
     """
-    started = time.perf_counter()
-    pixels, profile, source = open_rgb(rgb, profile)
     loaded = load_model(model)
-    image = prepare_rgb(
-        pixels,
-        loaded,
-        encoding=encoding,
-        profile=profile,
-        white_level=white_level,
-        divisor=divisor,
-        white=white,
-        source=source or "The image",
+    image = read_prepared(
+        rgb, loaded, encoding=encoding, profile=profile, white_level=white_level, divisor=divisor, white=white
     )
+    return (
+        yield from iter_estimate(
+            image, loaded, device=device, precision=precision, ensemble=ensemble, tile=tile, remember=remember
+        )
+    )
+
+
+def iter_estimate(
+    image: PreparedImage,
+    loaded: Model,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    ensemble: bool = False,
+    tile: int | None = None,
+    remember: Callable[[Pass], object] | None = None,
+) -> Generator[tuple[int, int], None, xr.DataArray]:
+    """`iter_reconstruct` of an image that is prepared already: for callers who do that ahead, in a thread of their own.
+
+    Parameters
+    ----------
+    image : PreparedImage
+        From `napari_drcr.preparation.read_prepared`, for this model.
+    loaded : Model
+        From `napari_drcr.weights.load_model`.
+    device, precision, ensemble, tile, remember
+        As for `reconstruct`.
+
+    Yields
+    ------
+    tuple of int
+        As for `iter_reconstruct`.
+
+    Returns
+    -------
+    xarray.DataArray
+        As for `reconstruct`.
+
+    Raises
+    ------
+    InputError
+        As for `reconstruct`.
+    """
+    started = time.perf_counter()
     if tile is not None and not (isinstance(tile, int) and tile >= SMALLEST_SIDE):
         raise InputError(f"tile must be a whole number of at least {SMALLEST_SIDE} pixels, not {tile!r}.")
     if isinstance(loaded.estimator, PixelMap):
@@ -217,14 +246,14 @@ def iter_reconstruct(
         values,
         loaded.wavelengths,
         quantity=loaded.card.quantity,
-        name=Path(source).stem if source else None,
+        name=Path(image.source).stem if image.source else None,
         attrs={
             "estimate": ESTIMATE,
             "model": loaded.name,
             "model_sha256": loaded.sha256,
             "tile": None,
             **hardware,
-            "encoding": encoding if loaded.encoding == "linear" else loaded.encoding,
+            "encoding": image.encoding,
             "white_level": image.white_level,
             "divisor": image.divisor,
             "camera": loaded.card.camera,
@@ -234,9 +263,35 @@ def iter_reconstruct(
             **facts,
             "input_profile": image.profile,
             "clipped_share": float(image.clipped.mean()),
-            "source": source or "array",
+            "source": image.source or "array",
             "seconds": round(time.perf_counter() - started, 3),
             "versions": ", ".join(f"{name} {version(name)}" for name in ("napari-drcr", "torch", "numpy")),
         },
     )
     return cube.assign_coords(coordinates)
+
+
+def run_through(
+    steps: Generator[tuple[int, int], None, xr.DataArray], progress: Callable[[int, int], None] | None = None
+) -> xr.DataArray:
+    """Take all steps of `iter_reconstruct` or `iter_estimate`.
+
+    Parameters
+    ----------
+    steps : generator
+        What one of these two returned.
+    progress : callable, optional
+        Called with (steps done, steps in all) after each; what it raises ends the work.
+
+    Returns
+    -------
+    xarray.DataArray
+        The estimate.
+    """
+    while True:
+        try:
+            done, total = next(steps)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        if progress is not None:
+            progress(done, total)

@@ -9,7 +9,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from napari_drcr import __version__
-from napari_drcr.cli._common import TOO_LARGE
+from napari_drcr.batch import FAILURES
+from napari_drcr.cli._common import BAD_INPUT, INTERRUPTED, tell
 from napari_drcr.cli.demo import demo
 from napari_drcr.cli.evaluate import evaluate
 from napari_drcr.cli.models import models
@@ -17,10 +18,7 @@ from napari_drcr.cli.reconstruct import reconstruct
 from napari_drcr.cli.runs import runs
 from napari_drcr.cli.simulate import simulate
 from napari_drcr.cli.train import train
-from napari_drcr.errors import Cancelled, InputError, Notice
-
-BAD_INPUT = 2
-INTERRUPTED = 130
+from napari_drcr.errors import Cancelled, Notice
 
 app = typer.Typer(
     name="napari-drcr",
@@ -40,25 +38,18 @@ def main() -> NoReturn:
     warnings.simplefilter("always", Notice)
     try:
         app()
-    except InputError as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
-    except MemoryError:
-        _fail(TOO_LARGE)
+    except FAILURES as error:
+        tell(error)
+        sys.exit(BAD_INPUT)
     except RuntimeError as error:
         if "out of memory" not in str(error):
             raise
-        _fail(TOO_LARGE)
+        tell(MemoryError())
+        sys.exit(BAD_INPUT)
     except (Cancelled, KeyboardInterrupt):
         print("Stopped.", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(0)
-
-
-def _fail(sentence: str) -> NoReturn:
-    print(f"Error: {sentence}", file=sys.stderr)
-    sys.exit(BAD_INPUT)
 
 
 def _show_warning(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from napari_drcr.errors import InputError
+from napari_drcr.batch import FAILURES
+from napari_drcr.errors import Cancelled, InputError
+from napari_drcr.sharing import Share, join
 
+BAD_INPUT = 2
+INTERRUPTED = 130
 TOO_LARGE = "there is not enough memory for this; try a smaller image, or a smaller --tile where there is that option."
 
 ModelOption = Annotated[
@@ -26,6 +30,10 @@ EncodingOption = Annotated[
         "linear, taken untouched."
     ),
 ]
+DevicesOption = Annotated[
+    int | None,
+    typer.Option(help="Spread the files over so many GPUs, or processes on the CPU. Not needed under torchrun."),
+]
 EnsembleOption = Annotated[
     bool,
     typer.Option(
@@ -35,17 +43,21 @@ EnsembleOption = Annotated[
 
 
 @contextmanager
-def progress_bar(text: str) -> Iterator[Callable[..., None]]:
+def progress_bar(text: str, *, hidden: bool = False) -> Iterator[Callable[..., None]]:
     """A bar on stderr while the work goes on; what it yields is called with (done, total, text=None)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    # What is printed meanwhile goes above the bar, but a file stays a file.
+    bars = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty(), disable=hidden)
+    with bars:
         task = bars.add_task(text, total=None)
 
-        def show(done: int, total: int, description: str | None = None) -> None:
-            bars.update(task, completed=done, total=total, description=description or text)
+        def show(done: int, total: int | None, description: str | None = None) -> None:
+            if not done:
+                bars.reset(task)
+            bars.update(task, completed=done, total=total, description=description)
 
         yield show
 
@@ -98,20 +110,67 @@ def find_targets(sources: list[Path], output: Path, suffixes: tuple[str, ...], d
     return targets
 
 
+def sentence(error: BaseException) -> str:
+    """What went wrong, as users are told."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}."
+    return str(error) or TOO_LARGE
+
+
+def tell(error: BaseException, source: Path | None = None) -> None:
+    """Say what went wrong, and with which file."""
+    words = sentence(error)
+    named = source is None or source.name in words
+    print(f"Error: {words if named else f'{source}: {words}'}", file=sys.stderr, flush=True)
+
+
+def refuse_failures(sources: Sequence[Path], failures: Sequence[Exception | None]) -> None:
+    """Say at the end which files failed, or of a single one why."""
+    failed = [(source, failure) for source, failure in zip(sources, failures, strict=True) if failure is not None]
+    if len(sources) == 1 and failed:
+        raise failed[0][1]
+    if failed:
+        raise InputError(f"{len(failed)} of {len(sources)} files failed: {', '.join(str(source) for source, _ in failed)}.")
+
+
 def for_each(sources: list[Path], targets: list[Path], work: Callable[[Path, Path, Callable[..., None]], str]) -> None:
     """Do one file after the other, past those that fail, and say at the end which did."""
-    failed = []
+    failures: list[Exception | None] = []
     for source, target in zip(sources, targets, strict=True):
         try:
             with progress_bar(source.name) as show:
                 said = work(source, target, show)
             print(f"{target}  ({said})")
-        except (InputError, OSError, MemoryError) as error:
-            if len(sources) == 1:
-                raise
-            sentence = str(error) or TOO_LARGE
-            print(f"Error: {sentence if source.name in sentence else f'{source}: {sentence}'}", file=sys.stderr)
-            failed.append(source)
-    if failed:
-        names = ", ".join(str(source) for source in failed)
-        raise InputError(f"{len(failed)} of {len(sources)} files failed: {names}.")
+            failures.append(None)
+        except FAILURES as error:
+            failures.append(error.with_traceback(None))
+            if len(sources) > 1:
+                tell(error, source)
+    refuse_failures(sources, failures)
+
+
+@contextmanager
+def shared(devices: int | None, device: str, files: int) -> Iterator[Share]:
+    """Share files with other processes (`napari_drcr.sharing.join`); what ends the work of all, the first one says."""
+    share = join(devices, device, files)
+    if share.count == 1:
+        yield share
+        return
+    code = 0
+    try:
+        yield share
+    except FAILURES as error:
+        code = BAD_INPUT
+        # torchrun ends all as soon as one ends, so the others wait until it is said.
+        if share.rank == 0:
+            tell(error)
+            share.meet()
+        elif not share.meet():
+            tell(error)
+    except (Cancelled, KeyboardInterrupt):
+        if share.rank == 0:
+            raise
+        code = INTERRUPTED
+    if code:
+        # Of the processes that Lightning starts it watches the codes, and kills the first one for them, in the middle of a file.
+        sys.exit(code if share.rank == 0 or share.by_torchrun else 0)

@@ -10,12 +10,14 @@ import typer
 
 from napari_drcr.cli._common import (
     DeviceOption,
+    DevicesOption,
     EncodingOption,
     EnsembleOption,
     ModelOption,
     PrecisionOption,
     print_table,
     progress_bar,
+    shared,
 )
 from napari_drcr.errors import InputError
 
@@ -28,6 +30,7 @@ def evaluate(
     floor: Annotated[float | None, typer.Option(help="Of MRAE: 0.01 by default, none for ntire2022; 0 for none.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
     device: DeviceOption = "auto",
+    devices: DevicesOption = None,
     precision: PrecisionOption = "auto",
     encoding: EncodingOption = "srgb",
     ensemble: EnsembleOption = False,
@@ -37,19 +40,23 @@ def evaluate(
 
     if csv is not None and not csv.parent.is_dir():
         raise InputError(f"the folder {csv.parent} does not exist, so the table cannot be written there.")
-    with progress_bar("scenes") as show:
+    pairs, _ = evaluation.find_pairs(rgb, truth)
+    with shared(devices, device, len(pairs)) as share, progress_bar("scenes", hidden=share.rank > 0) as show:
         result = evaluation.evaluate(
             rgb,
             truth,
             model,
             protocol=protocol,
             floor=floor,
-            device=device,
+            device=share.device,
             precision=precision,
             encoding=encoding,
             ensemble=ensemble,
+            share=share,
             progress=show,
         )
+    if share.rank > 0:
+        return
     print(f"{result.model}, protocol {result.protocol}: {evaluation.PROTOCOLS[result.protocol]}")
     print_table(result.header(), [score.row() for score in (*result.scores, result.mean)], sum_up=True)
     if result.ensemble:

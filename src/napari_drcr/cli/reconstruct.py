@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_drcr.cli._common import (
     DeviceOption,
+    DevicesOption,
     EncodingOption,
     EnsembleOption,
     ModelOption,
     PrecisionOption,
     find_targets,
-    for_each,
+    progress_bar,
+    refuse_failures,
+    shared,
+    tell,
 )
 from napari_drcr.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from napari_drcr.preparation import PreparedImage
 
 
 def reconstruct(
@@ -27,6 +35,7 @@ def reconstruct(
     ],
     model: ModelOption = "photo",
     device: DeviceOption = "auto",
+    devices: DevicesOption = None,
     precision: PrecisionOption = "auto",
     encoding: EncodingOption = "srgb",
     white_level: Annotated[float | None, typer.Option(help="The value that means white; 255, 65535 or 1 by default.")] = None,
@@ -46,39 +55,51 @@ def reconstruct(
     ] = None,
 ) -> None:
     """Estimate a cube from each RGB image."""
+    from napari_drcr.batch import overlapped
     from napari_drcr.io import CUBE_SUFFIXES, write_cube
-    from napari_drcr.reconstruction import reconstruct as estimate
+    from napari_drcr.preparation import read_prepared
+    from napari_drcr.reconstruction import iter_estimate, run_through
     from napari_drcr.weights import load_model
 
     box = None if white is None else _numbers(white)
-    targets = find_targets(images, output, CUBE_SUFFIXES, ".mat")
+    targets = dict(zip(images, find_targets(images, output, CUBE_SUFFIXES, ".mat"), strict=True))
     loaded = load_model(model)
 
-    def work(image: Path, target: Path, show: Callable[..., None]) -> str:
-        cube = estimate(
-            image,
-            loaded,
-            device=device,
-            precision=precision,
-            encoding=encoding,
-            white_level=white_level,
-            divisor=divisor,
-            white=box,
-            ensemble=ensemble,
-            tile=tile,
-            progress=show,
-        )
-        write_cube(target, cube)
-        made = cube.attrs
-        colours = f"colours {made['input_profile']}, {made['clipped_share']:.1%} clipped"
-        if made["white"] is not None:
-            colours += f", white patch gains {' '.join(f'{gain:.3g}' for gain in made['white_gains'])}"
-        if made["ensemble"]:
-            colours += f"; flip disagreement {made['flip_disagreement_mean']:.1%} on average"
-        return f"{made['model']}, {made['device_name']}, {made['precision']}, {made['seconds']:.1f} s; {colours}"
+    def read(image: Path) -> PreparedImage:
+        return read_prepared(image, loaded, encoding=encoding, white_level=white_level, divisor=divisor, white=box)
 
-    for_each(images, targets, work)
-    print("Estimates from three channels, not measurements.")
+    def write(image: Path, cube: xr.DataArray) -> None:
+        write_cube(targets[image], cube)
+        print(f"{targets[image]}  ({_account(cube)})", flush=True)
+
+    with shared(devices, device, len(images)) as share:
+        mine = share.part(images)
+        with progress_bar("images", hidden=share.rank > 0) as show:
+
+            def compute(image: Path, prepared: PreparedImage) -> xr.DataArray:
+                show(0, None, image.name if len(mine) == 1 else f"{image.name}, {mine.index(image) + 1} of {len(mine)}")
+                steps = iter_estimate(prepared, loaded, device=share.device, precision=precision, ensemble=ensemble, tile=tile)
+                return run_through(steps, show)
+
+            failures: list[Exception | None] = []
+            for image, failure in zip(mine, overlapped(mine, read, compute, write), strict=True):
+                failures.append(failure)
+                if failure is not None and len(images) > 1:
+                    tell(failure, image)
+        refuse_failures(images, share.gather(failures))
+    if share.rank == 0:
+        print("Estimates from three channels, not measurements.")
+
+
+def _account(cube: xr.DataArray) -> str:
+    """How a cube came about, for its line on stdout."""
+    made = cube.attrs
+    colours = f"colours {made['input_profile']}, {made['clipped_share']:.1%} clipped"
+    if made["white"] is not None:
+        colours += f", white patch gains {' '.join(f'{gain:.3g}' for gain in made['white_gains'])}"
+    if made["ensemble"]:
+        colours += f"; flip disagreement {made['flip_disagreement_mean']:.1%} on average"
+    return f"{made['model']}, {made['device_name']}, {made['precision']}, {made['seconds']:.1f} s; {colours}"
 
 
 def _numbers(text: str) -> list[int]:

@@ -35,7 +35,7 @@ def train(
     queue: Annotated[bool, typer.Option("--queue", help="Wait until no other run uses the device.")] = False,
 ) -> None:
     """Train a model; a run is a folder with configuration, metrics, checkpoints, log and the best model so far."""
-    from napari_drcr.training.processes import is_first
+    from napari_drcr.sharing import is_first
 
     if not is_first():
         # What there is to say, the first process says.

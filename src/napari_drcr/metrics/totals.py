@@ -120,6 +120,7 @@ def error_map(
     floor: float | None = None,
     *,
     clipped: npt.ArrayLike | None = None,
+    quiet: bool = False,
 ) -> xr.DataArray:
     """One error per pixel, over its bands.
 
@@ -131,6 +132,8 @@ def error_map(
         Which.
     clipped : array_like, shape (y, x), bool, optional
         Pixels to leave out, such as the coordinate `clipped` of a reconstruction.
+    quiet : bool
+        Whether to keep to itself what MRAE leaves out without a floor.
 
     Returns
     -------
@@ -146,7 +149,7 @@ def error_map(
     if _known(metric) == "sam":
         errors = _angles(*_values(truth, estimate))
     else:
-        errors = finish(metric, *_sums(truth, estimate, metric, floor, axis=0))
+        errors = finish(metric, *_sums(truth, estimate, metric, floor, axis=0, quiet=quiet))
     errors[check_clipped(clipped, errors.shape)] = np.nan
     attrs = {"units": _units(metric), "left_out": int(np.isnan(errors).sum())}
     return xr.DataArray(errors, dims=("y", "x"), name=metric_name(metric, floor), attrs=attrs)
@@ -224,12 +227,17 @@ def _values(truth: Cube, estimate: Cube) -> tuple[FloatArray, FloatArray]:
 
 
 def _sums(
-    truth: Cube, estimate: Cube, metric: str, floor: float | None, axis: int | tuple[int, ...] | None
+    truth: Cube,
+    estimate: Cube,
+    metric: str,
+    floor: float | None,
+    axis: int | tuple[int, ...] | None,
+    quiet: bool = False,
 ) -> tuple[FloatArray, FloatArray]:
     """Sum of the errors along `axis`, and how many entries it has."""
     first, second = _values(truth, estimate)
     if metric == "mrae":
-        counted = _counted(first, floor)
+        counted = _counted(first, floor, quiet)
         errors = np.where(counted, np.abs(first - second) / np.where(counted, first, 1), 0)
         counts = np.sum(counted, axis=axis)
     else:
@@ -261,9 +269,10 @@ def counts_for_mrae(truth: FloatArray, floor: float | None) -> npt.NDArray[np.bo
     return reaches(truth, check_floor(floor))
 
 
-def _counted(truth: FloatArray, floor: float | None) -> npt.NDArray[np.bool_]:
+def _counted(truth: FloatArray, floor: float | None, quiet: bool) -> npt.NDArray[np.bool_]:
     counted = counts_for_mrae(truth, floor)
-    tell_of_the_uncounted(int(np.count_nonzero(counted)), counted.size, floor)
+    if not (quiet and counted.any()):
+        tell_of_the_uncounted(int(np.count_nonzero(counted)), counted.size, floor)
     return counted
 
 

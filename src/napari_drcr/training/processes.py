@@ -1,8 +1,7 @@
-"""A run that several processes share: which one this is, and where it runs."""
+"""Where a run takes place: on which devices, and how precisely."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from napari_drcr.devices import devices, precisions
@@ -10,19 +9,6 @@ from napari_drcr.errors import InputError
 from napari_drcr.training.sections import TrainingConfig
 
 LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-"""Where torchrun, Lightning and SLURM tell a process which one it is."""
-
-
-def is_first() -> bool:
-    """Whether this process leads the run: writes its folder and speaks for it.
-
-    Returns
-    -------
-    bool
-        True also where there is no other.
-    """
-    return next((rank for name in RANKS if (rank := os.environ.get(name))), "0") == "0"
 
 
 def placement(config: TrainingConfig, device: str, precision: str) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import lightning as pl
@@ -15,13 +13,14 @@ from napari_drcr.camera import find_camera
 from napari_drcr.devices import choose_device
 from napari_drcr.errors import InputError
 from napari_drcr.pickles import load_plain
+from napari_drcr.sharing import is_first, quiet_lightning
 from napari_drcr.training.config import read_config
 from napari_drcr.training.data import make_loaders
 from napari_drcr.training.folder import CHECKPOINT, CONFIG, LOG, MODEL, START, refuse_folder_in_use
 from napari_drcr.training.jobs import prepare
 from napari_drcr.training.keeper import AtomicCheckpoints, Keeper
 from napari_drcr.training.module import TrainingModule, moving_average
-from napari_drcr.training.processes import is_first, placement, training_precision
+from napari_drcr.training.processes import placement, training_precision
 from napari_drcr.training.recorder import Progress, Recorder
 from napari_drcr.training.reporter import Reporter
 from napari_drcr.training.scenes import Scene, cache_scenes
@@ -138,7 +137,7 @@ def _train(
     start = "resume" if checkpoint else "start"
     log.info("%s on %s in %s: %d training, %d validation scenes", start, device, precision, len(training), len(validation))
     recorder = Recorder(config, folder, draft_card(config, training, validation), log, progress)
-    with _quiet_lightning(), hold_device(device) if is_first() else nullcontext():
+    with quiet_lightning(), hold_device(device) if is_first() else nullcontext():
         pl.seed_everything(config.seed, verbose=False)
         trainer = pl.Trainer(
             **placement(config, device, precision),
@@ -226,22 +225,6 @@ def draft_card(config: TrainingConfig, training: list[Scene], validation: list[S
 
 def _names(scenes: list[Scene]) -> str:
     return f"{len(scenes)} scenes ({', '.join(scene.name for scene in scenes)})"
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's remarks about hardware, tips and deprecations out of the user's terminal."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 def _open_log(folder: Path) -> logging.Logger:

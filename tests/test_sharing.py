@@ -1,0 +1,92 @@
+"""Processes that share files: started by --devices and by torchrun."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import napari_drcr as nd
+from napari_drcr.sample import synthetic_scene
+from napari_drcr.sharing import ALONE, Share, join
+
+COMMAND = (sys.executable, "-m", "napari_drcr")
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "napari_drcr")
+
+
+def run(*words: object, code: int = 0) -> tuple[str, str]:
+    """Run a command to its end; what it printed on stdout and on stderr."""
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, encoding="utf-8", timeout=120)
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Three pairs, the images without what the cubes show."""
+    for folder in ("rgb", "truth"):
+        (tmp_path / folder).mkdir()
+    for number in range(3):
+        nd.write_cube(tmp_path / "truth" / f"{number}.mat", synthetic_scene(32, 40, seed=number))
+        pixels = np.random.default_rng(number).integers(20, 200, (32, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "rgb" / f"{number}.png")
+    return tmp_path / "rgb", tmp_path / "truth"
+
+
+def test_two_processes_write_the_cubes_of_one(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    images = sorted(folders[0].iterdir())
+    (folders[0] / "broken.png").write_bytes(images[0].read_bytes()[:300])
+    images.insert(1, folders[0] / "broken.png")
+    out, err = run(*COMMAND, "reconstruct", *images, "-o", tmp_path / "out", "-m", "linear", "--devices", "2", code=2)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.mat", "1.mat", "2.mat"]
+    assert all(out.count(f"{number}.mat") == 1 for number in range(3))
+    assert "Traceback" not in err
+    assert err.count("broken.png: the file is damaged") == 1
+    assert err.count("Error: 1 of 4 files failed:") == 1
+    for image in images[::2]:
+        np.testing.assert_array_equal(nd.read_cube(tmp_path / "out" / f"{image.stem}.mat"), nd.reconstruct(image, "linear"))
+
+
+def test_under_torchrun_one_table_has_all_scenes(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (folders[0] / "1.png").write_bytes((folders[0] / "1.png").read_bytes()[:300])
+    evaluate = ("evaluate", "--rgb", folders[0], "--truth", folders[1], "-m", "linear", "--csv", tmp_path / "scores.csv")
+    out, err = run(*TORCHRUN, *evaluate)
+    assert out.count("protocol full") == out.count("mean") == 1
+    assert err.count("Skipped 1:") == 1
+    rows = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()
+    nd.evaluate(*folders, "linear").write_csv(tmp_path / "alone.csv")
+    assert rows == (tmp_path / "alone.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.split(",")[0] for row in rows[3:]] == ["0", "2", "mean"]
+
+
+def test_parts_are_put_together_in_order() -> None:
+    assert [list(Share(rank, 3).part(range(7))) for rank in range(3)] == [[0, 3, 6], [1, 4], [2, 5]]
+    assert ALONE.gather(ALONE.part([5, 6])) == [5, 6]
+
+
+def test_no_more_processes_are_started_than_there_are_files() -> None:
+    assert join(3, "cpu", files=1) == Share(device="cpu")
+    assert join(None, "auto", files=9) == Share()
+
+
+def test_what_cannot_be_shared_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(nd.InputError, match="must be at least 1, not 0"):
+        join(0, "cpu", files=3)
+    with pytest.raises(nd.InputError, match="'cuda:1', but several are taken from the first on; choose device cuda"):
+        join(2, "cuda:1", files=3)
+    if not torch.backends.mps.is_available():
+        monkeypatch.setattr("napari_drcr.sharing.choose_device", lambda device: device)
+    with pytest.raises(nd.InputError, match="GPUs of NVIDIA or AMD, or processes on the CPU"):
+        join(2, "mps", files=3)
+    with pytest.raises(nd.InputError, match=r"the number of devices is 99, but there (is|are) \d+ GPUs? here"):
+        join(99, "cuda", files=3)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    with pytest.raises(nd.InputError, match="torchrun has started 4 processes, but the number of devices is 2"):
+        join(2, "cpu", files=3)
