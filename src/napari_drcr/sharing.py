@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from napari_drcr.devices import choose_device, devices
+from napari_drcr.devices import choose_device, devices, usable_cores
 from napari_drcr.errors import InputError
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
@@ -166,7 +166,7 @@ def join(wanted: int | None, device: str, files: int) -> Share:
     # Else gloo's threads may still run when Python ends, which C++ answers with an abort.
     atexit.register(torch.distributed.destroy_process_group)
     if kind == "cpu":
-        torch.set_num_threads(max(1, _cores() // here))
+        torch.set_num_threads(max(1, usable_cores() // here))
     own = f"{kind}:{fabric.local_rank}" if kind == "cuda" else kind
     return Share(fabric.global_rank, fabric.world_size, own, by_torchrun)
 
@@ -182,10 +182,6 @@ def _kind_of_several(device: str, count: int) -> str:
     if kind == "cuda" and count > there:
         raise InputError(f"the number of devices is {count}, but there are {there} GPUs here; choose fewer, or device cpu.")
     return kind
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
