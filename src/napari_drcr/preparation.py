@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ WHITE_LEVELS = {8: 255, 10: 1023, 12: 4095, 14: 16383}
 SMALLEST_SIDE = 8
 """Of an image, in pixels."""
 SMALLEST_LEVEL = 1e-9
+PIXELS_AT_ONCE = 2**19
+"""Pixels that are prepared between two steps."""
 MUCH_CLIPPED = 0.01
 """Share of clipped pixels from which on the caller is told."""
 
@@ -146,55 +148,98 @@ def prepare_rgb(
     InputError
         Naming the first thing that is wrong with the image.
     """
+    return _finish(
+        _iter_prepare(
+            pixels,
+            model,
+            encoding=encoding,
+            profile=profile,
+            white_level=white_level,
+            divisor=divisor,
+            white=white,
+            source=source,
+        )
+    )
+
+
+def _iter_prepare(
+    pixels: npt.NDArray[Any],
+    model: Model | Card,
+    *,
+    encoding: str,
+    profile: bytes | None,
+    white_level: float | None,
+    divisor: float | None,
+    white: Sequence[int] | None,
+    source: str | None,
+) -> Generator[None, None, PreparedImage]:
+    """`prepare_rgb`, some rows at a time."""
     _check_encoding(encoding)
     name = source or "The image"
     pixels = _three_channels(pixels)
+    height, width = pixels.shape[:2]
     if white is not None:
-        white = check_box(white, *pixels.shape[:2])
+        white = check_box(white, height, width)
         _check_white_fits(model, divisor)
-    assumed_white = white_level is None
-    white_level = _check_level("white_level", white_level, _default_white(pixels))
-    values = pixels.astype(np.float32) / np.float32(white_level)
-    if not np.isfinite(values).all():
-        raise InputError(
-            f"the image holds {np.count_nonzero(~np.isfinite(values))} values that are NaN or infinite; replace them first."
+    level = _check_level("white_level", white_level, _default_white(pixels))
+    clipped = yield from _check_values(pixels, level)
+    if white_level is None and pixels.dtype == np.uint16:
+        _ask_for_white_level(int(pixels.max()), name)
+    if (share := clipped.mean()) > MUCH_CLIPPED:
+        notify(f"{name}: {share:.1%} of the pixels are clipped at {level:g}; the spectra there are not to be trusted.")
+    taken_as, foreign = _examine_colours(encoding, profile, name)
+    decodes = encoding == "srgb" and model.encoding == "linear"
+    if encoding == "srgb" and not decodes:
+        notify(
+            f"{name}: {model.name} expects linear camera values, but this is taken as an sRGB photograph, on which it is wrong; "
+            "choose a model for photographs, or encoding linear if the values are linear."
         )
-    low, high = float(values.min()), float(values.max())
+    gains = None
+    if white is not None:
+        inside = np.s_[white[0] : white[2], white[1] : white[3]]
+        gains = gains_of_patch(_decode(pixels[inside], level, foreign, decodes), clipped[inside])
+    values = np.empty((3, height, width), dtype=np.float32)
+    for rows in _bands(height, width):
+        part = _decode(pixels[rows], level, foreign, decodes)
+        # What is brighter than the patch goes above 1, and stays: clipped, it would lose its colour.
+        values[:, rows] = np.moveaxis(part if gains is None else part * np.asarray(gains, dtype=np.float32), -1, 0)
+        yield
+    own = float(values.max()) if model.normalisation == "maximum" else 1.0
+    if own == 0:
+        raise InputError("the image is black everywhere: there is no maximum to divide it by.")
+    divisor = _check_level("divisor", divisor, own)
+    if divisor != 1:
+        values /= np.float32(divisor)
+    # Where nothing is decoded, the model's own word for it.
+    encoded = encoding if model.encoding == "linear" else model.encoding
+    return PreparedImage(values, level, divisor, taken_as, clipped, encoded, white, gains, source)
+
+
+def _check_values(pixels: npt.NDArray[Any], white_level: float) -> Generator[None, None, npt.NDArray[np.bool_]]:
+    """Where pixels are clipped; an InputError if values are not finite or beyond 0 to white."""
+    height, width = pixels.shape[:2]
+    clipped = np.empty((height, width), dtype=np.bool_)
+    strange, low, high = 0, np.inf, -np.inf
+    for rows in _bands(height, width):
+        values = _scale(pixels[rows], white_level)
+        clipped[rows] = _clipped(pixels[rows], white_level)
+        strange += int(np.count_nonzero(~np.isfinite(values)))
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+        yield
+    if strange:
+        raise InputError(f"the image holds {strange} values that are NaN or infinite; replace them first.")
     if low < 0 or high > 1:
         beyond = low if low < 0 else high
         raise InputError(
             f"the image reaches {beyond * white_level:g}, outside 0 to {white_level:g}; give the value of white as white_level, or scale the image."
         )
-    if assumed_white and pixels.dtype == np.uint16:
-        _ask_for_white_level(int(pixels.max()), name)
-    clipped = _clipped(pixels, white_level)
-    if clipped.mean() > MUCH_CLIPPED:
-        notify(
-            f"{name}: {clipped.mean():.1%} of the pixels are clipped at {white_level:g}; the spectra there are not to be trusted."
-        )
-    values, taken_as = _as_encoded(values, encoding, profile, name)
-    if encoding == "srgb":
-        if model.encoding == "linear":
-            values = decode_srgb(values)
-        else:
-            notify(
-                f"{name}: {model.name} expects linear camera values, but this is taken as an sRGB photograph, on which it is wrong; "
-                "choose a model for photographs, or encoding linear if the values are linear."
-            )
-    gains = None
-    if white is not None:
-        inside = np.s_[white[0] : white[2], white[1] : white[3]]
-        gains = gains_of_patch(values[inside], clipped[inside])
-        # What is brighter than the patch goes above 1, and stays: clipped, it would lose its colour.
-        values = (values * np.asarray(gains, dtype=np.float32)).astype(np.float32, copy=False)
-    own = float(values.max()) if model.normalisation == "maximum" else 1.0
-    if own == 0:
-        raise InputError("the image is black everywhere: there is no maximum to divide it by.")
-    divisor = _check_level("divisor", divisor, own)
-    values = np.ascontiguousarray(np.moveaxis(values / np.float32(divisor), -1, 0))
-    # Where nothing is decoded, the model's own word for it.
-    encoded = encoding if model.encoding == "linear" else model.encoding
-    return PreparedImage(values, white_level, divisor, taken_as, clipped, encoded, white, gains, source)
+    return clipped
+
+
+def _bands(height: int, width: int) -> Iterator[slice]:
+    """Rows that take a small part of a second."""
+    rows = max(PIXELS_AT_ONCE // width, 1)
+    return (slice(top, top + rows) for top in range(0, height, rows))
 
 
 def read_prepared(
@@ -225,17 +270,54 @@ def read_prepared(
     InputError
         As for `open_rgb` and `prepare_rgb`.
     """
-    pixels, profile, source = open_rgb(rgb, profile)
-    return prepare_rgb(
-        pixels,
-        model,
-        encoding=encoding,
-        profile=profile,
-        white_level=white_level,
-        divisor=divisor,
-        white=white,
-        source=source,
+    return _finish(
+        iter_prepared(rgb, model, encoding=encoding, profile=profile, white_level=white_level, divisor=divisor, white=white)
     )
+
+
+def iter_prepared(
+    rgb: npt.ArrayLike | str | Path,
+    model: Model | Card,
+    *,
+    encoding: str = "srgb",
+    profile: bytes | None = None,
+    white_level: float | None = None,
+    divisor: float | None = None,
+    white: Sequence[int] | None = None,
+) -> Generator[None, None, PreparedImage]:
+    """`read_prepared`, in many small steps.
+
+    Parameters
+    ----------
+    rgb, model, encoding, profile, white_level, divisor, white
+        As for `read_prepared`.
+
+    Yields
+    ------
+    None
+        After the file and every some rows. Stop iterating to cancel.
+
+    Returns
+    -------
+    PreparedImage
+
+    Raises
+    ------
+    InputError
+        As for `read_prepared`.
+    """
+    pixels, profile, source = open_rgb(rgb, profile)
+    yield
+    settings = {"encoding": encoding, "profile": profile, "white_level": white_level, "divisor": divisor, "white": white}
+    return (yield from _iter_prepare(pixels, model, source=source, **settings))  # type: ignore[arg-type]
+
+
+def _finish(steps: Generator[None, None, PreparedImage]) -> PreparedImage:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
 
 
 def measure_white(
@@ -268,8 +350,8 @@ def measure_white(
     top, left, bottom, right = check_box(white, *pixels.shape[:2])
     level = _check_level("white_level", white_level, _default_white(pixels))
     patch = pixels[top:bottom, left:right]
-    values, _ = _as_encoded(patch.astype(np.float32) / np.float32(level), encoding, profile, "The image")
-    return gains_of_patch(decode_srgb(values) if encoding == "srgb" else values, _clipped(patch, level))
+    _, foreign = _examine_colours(encoding, profile, "The image")
+    return gains_of_patch(_decode(patch, level, foreign, encoding == "srgb"), _clipped(patch, level))
 
 
 def _check_encoding(encoding: str) -> None:
@@ -304,18 +386,32 @@ def _ask_for_white_level(brightest: int, source: str) -> None:
             return
 
 
-def _as_encoded(values: Float32Array, encoding: str, profile: bytes | None, source: str) -> tuple[Float32Array, str]:
-    """The values as sRGB where they are encoded at all, and what they were taken as."""
-    from napari_drcr.io.profiles import convert_to_srgb, examine_profile, profile_name
+def _examine_colours(encoding: str, profile: bytes | None, source: str) -> tuple[str, bytes | None]:
+    """What the colours are taken as, and the profile to convert them from, if any."""
+    from napari_drcr.io.profiles import examine_profile, profile_name
 
     if encoding == "srgb":
         taken_as, foreign = examine_profile(profile, source)
-        return convert_to_srgb(values, profile) if profile is not None and foreign else values, taken_as
+        return taken_as, profile if foreign else None
     if profile is None:
-        return values, "none"
+        return "none", None
     name = profile_name(profile)
     notify(f"{source}: its colour profile ({name}) is not applied, since its values are said to be linear.")
-    return values, f"{name}, not applied"
+    return f"{name}, not applied", None
+
+
+def _scale(pixels: npt.NDArray[Any], white_level: float) -> Float32Array:
+    return pixels.astype(np.float32) / np.float32(white_level)
+
+
+def _decode(pixels: npt.NDArray[Any], white_level: float, profile: bytes | None, srgb: bool) -> Float32Array:
+    """White at 1; converted from a profile to sRGB; and in linear light."""
+    from napari_drcr.io.profiles import convert_to_srgb
+
+    values = _scale(pixels, white_level)
+    if profile is not None:
+        values = convert_to_srgb(values, profile)
+    return decode_srgb(values) if srgb else values
 
 
 def _three_channels(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:

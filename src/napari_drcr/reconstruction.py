@@ -17,7 +17,7 @@ from napari_drcr.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
 from napari_drcr.devices import choose_device, processor_name
 from napari_drcr.ensemble import average_orientations
 from napari_drcr.errors import InputError, notify
-from napari_drcr.preparation import SMALLEST_SIDE, PreparedImage, read_prepared
+from napari_drcr.preparation import SMALLEST_SIDE, PreparedImage, iter_prepared
 from napari_drcr.weights import DEFAULT_MODEL, Model, load_model
 
 if TYPE_CHECKING:
@@ -161,9 +161,17 @@ def iter_reconstruct(
         As for `reconstruct`.
     """
     loaded = load_model(model)
-    image = read_prepared(
+    preparing = iter_prepared(
         rgb, loaded, encoding=encoding, profile=profile, white_level=white_level, divisor=divisor, white=white
     )
+    while True:
+        try:
+            next(preparing)
+        except StopIteration as prepared:
+            image = prepared.value
+            break
+        # The steps that count are known only once the image is there.
+        yield 0, 1
     return (
         yield from iter_estimate(
             image, loaded, device=device, precision=precision, ensemble=ensemble, tile=tile, remember=remember
