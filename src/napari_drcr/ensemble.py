@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -99,24 +99,28 @@ def average_orientations(
                 done, total = next(steps)
             except StopIteration as stop:
                 # Not under a name of its own, which would keep it throughout the next pass.
-                mean, squares = _include(mean, squares, turn_back(stop.value, *orientation), number)
+                if number == 0:
+                    mean = np.ascontiguousarray(stop.value)
+                    squares = np.zeros(mean.shape, dtype=np.float32)
+                    break
+                for _ in _include(mean, squares, turn_back(stop.value, *orientation), number):
+                    yield (number + 1) * total, count * total
                 break
             yield number * total + done, count * total
     disagreement = np.zeros(mean.shape[1:], dtype=np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):
-        for mean_band, squares_band in zip(mean, squares, strict=True):
+    for mean_band, squares_band in zip(mean, squares, strict=True):
+        with np.errstate(invalid="ignore", over="ignore"):
             disagreement += np.sqrt(squares_band / count) / np.maximum(mean_band, FLOOR)
+        yield count * total, count * total
     return mean, (disagreement / len(mean)).astype(np.float32)
 
 
-def _include(mean: Float32Array, squares: Float32Array, cube: Float32Array, number: int) -> tuple[Float32Array, Float32Array]:
-    """Mean and squared deviation with one more cube, `number` of them being in already."""
-    if number == 0:
-        return np.ascontiguousarray(cube), np.zeros(cube.shape, dtype=np.float32)
-    # Values that are not finite are the caller's to refuse.
-    with np.errstate(invalid="ignore", over="ignore"):
-        for mean_band, squares_band, band in zip(mean, squares, cube, strict=True):
+def _include(mean: Float32Array, squares: Float32Array, cube: Float32Array, number: int) -> Iterator[None]:
+    """Take one more cube into mean and squared deviation, `number` of them being in already; band by band."""
+    for mean_band, squares_band, band in zip(mean, squares, cube, strict=True):
+        # Values that are not finite are the caller's to refuse.
+        with np.errstate(invalid="ignore", over="ignore"):
             deviation = band - mean_band
             mean_band += deviation / (number + 1)
             squares_band += deviation**2 * (number / (number + 1))
-    return mean, squares
+        yield
