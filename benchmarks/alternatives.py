@@ -313,7 +313,8 @@ def main(
             names.remove(name)
     rows, columns = map(int, size.split("x"))
     crop = np.s_[:, :rows, :columns]
-    scenes = photographs(data / "Valid_spectral", loaded)
+    scored = scores and not full_size
+    scenes = photographs(data / "Valid_spectral", loaded, None if scored else 1)
     image = padded(scenes[0][1][crop])
     training = photographs(data / "Train_spectral", loaded, CALIBRATION) if any("int8" in name for name in names) else []
     examples = [padded(values[crop]) for _, values in training]
@@ -335,7 +336,7 @@ def main(
             f"{worker.preparation:.1f}",
             f"{deviation.mean() / np.abs(plain.cube).mean():.1e}",
             f"{deviation.max():.1e}",
-            f"{fmean(score(worker, loaded, *scene) for scene in scenes):.4f}" if scores and not full_size else "",
+            f"{fmean(score(worker, loaded, *scene) for scene in scenes):.4f}" if scored else "",
         )
         print(f"| {name} | {' | '.join(figures)} |", flush=True)
 
