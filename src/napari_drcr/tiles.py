@@ -32,10 +32,10 @@ BLOCK_CONTEXT = 6
 TAIL_CONTEXT = 2
 PYRAMID = 4
 
-# Pixels of a piece. On CPUs each core gets enough to do, and what it works on stays in its caches as far as it can.
-PIXELS_A_THREAD = 12288
-LARGEST_PIECE = 2**17
-# On GPUs a piece takes no more than this share of the free memory, which holds this many maps of its size at a time.
+# Values of one map of a piece. On CPUs each thread gets about as many as its share of the caches holds, and enough to be worth waking.
+VALUES_A_THREAD = 2**20
+LARGEST_PIECE = 2**24
+# On GPUs, in pixels, a piece takes no more than this share of the free memory, which holds this many maps of its size at a time.
 GPU_SHARE = 0.5
 MAPS = 12
 GPU_PIECE = 2**22
@@ -110,9 +110,8 @@ def piece_side(network: DRCRNet, height: int, width: int) -> int:
         each = like.element_size() * network.channels
         pixels = (free - each * height * width) * GPU_SHARE / (MAPS * each)
         return isqrt(int(min(max(pixels, SMALLEST_PIECE), GPU_PIECE)))
-    if like.device.type == "cpu":
-        return isqrt(min(PIXELS_A_THREAD * torch.get_num_threads(), LARGEST_PIECE))
-    return isqrt(LARGEST_PIECE)
+    threads = torch.get_num_threads() if like.device.type == "cpu" else LARGEST_PIECE
+    return isqrt(min(VALUES_A_THREAD * threads, LARGEST_PIECE) // network.channels)
 
 
 @torch.inference_mode()
