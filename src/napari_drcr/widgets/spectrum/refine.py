@@ -120,6 +120,8 @@ class Refine(QPushButton):
         self.progress.setRange(0, total)
         self.progress.setValue(done)
         if refined is not None:
+            if not refined.exact:
+                self.progress.setRange(0, 0)
             layer = refined.job.layer
             self._outcomes[layer.name] = _write(refined)
             self._say(" ".join([*self._outcomes.values(), *([] if refined.exact else [RUNNING])]))
