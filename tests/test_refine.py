@@ -140,7 +140,8 @@ def test_cancelling_leaves_what_is_not_exact_and_says_so(viewer: napari.Viewer, 
     qtbot.wait(300)
     np.testing.assert_array_equal(layer.data, values)
     viewer.layers.clear()
-    del layer, widget
+    del layer
+    widget = open_spectrum(viewer)
     qtbot.waitUntil(lambda: gc.collect() >= 0 and made() is None)
 
 
