@@ -363,6 +363,14 @@ def test_another_truth_of_a_mapped_estimate_maps_it_anew(viewer: napari.Viewer, 
     assert map_facts(mapped.maps.all()[0])["truth"] == "other"  # type: ignore[index]
 
 
+def test_new_values_of_an_estimate_are_mapped_again(viewer: napari.Viewer, mapped: ErrorMap, qtbot: QtBot) -> None:
+    estimate = mapped.estimate
+    estimate.data[:] = TRUTH
+    estimate.data = estimate.data
+    settled(mapped, qtbot)
+    assert [layer.data.max() for layer in mapped.maps.all(estimate)] == [0, 0]
+
+
 def test_lazy_cubes_are_mapped_too(viewer: napari.Viewer, qtbot: QtBot) -> None:
     add_cube(viewer, dask.array.from_array(TRUTH, chunks=(1, 24, 32)))
     add_cube(viewer, dask.array.from_array(guess("photo"), chunks=(31, 8, 8)), "scene (photo estimate)", model="photo")
@@ -587,7 +595,13 @@ def callbacks(viewer: napari.Viewer) -> list[int]:
     ]
     for layer in viewer.layers:
         if isinstance(layer, Image):
-            emitters += [layer.events.contrast_limits, layer.events.visible, layer.events.gamma, layer.events.colormap]
+            emitters += [
+                layer.events.data,
+                layer.events.contrast_limits,
+                layer.events.visible,
+                layer.events.gamma,
+                layer.events.colormap,
+            ]
     return [len(emitter.callbacks) for emitter in emitters]
 
 

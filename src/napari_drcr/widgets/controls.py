@@ -56,7 +56,10 @@ class HardwareChoice(QObject):
             choices=[("auto", "auto")], label="Device", tooltip="Where the network runs. auto takes the best there is."
         )
         self.precision = ComboBox(
-            choices=["auto"], label="Precision", tooltip="Number format of the network. auto takes the fastest the device has."
+            choices=["auto"],
+            label="Precision",
+            tooltip="Number format of the network. auto takes the fastest the device has. bf16 and fp16 round more than fp32: what is "
+            "picked in the dock Spectrum can be computed again in fp32 with Refine.",
         )
         self.device.changed.connect(self._offer_precisions)
         self._hardware: dict[str, Hardware] = {}

@@ -29,10 +29,13 @@ from napari_drcr.widgets.layers import (
     rgb_from_layer,
     show_wavelength,
 )
+from napari_drcr.widgets.passes import remember_pass
 from napari_drcr.widgets.white_patch import WhitePatch
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from napari_drcr.passes import Pass
 
 NO_IMAGE = "There is no RGB image yet. Open one, or choose File > Open Sample > DRCR."
 CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
@@ -223,11 +226,15 @@ class Reconstruct(Dock):
         if self.button.isEnabled():
             self._say("Reconstructing\N{HORIZONTAL ELLIPSIS}")
 
-    def _add_cube(self, source: Image, cube: xr.DataArray) -> None:
+    def _add_cube(self, source: Image, made: tuple[xr.DataArray, Pass | None]) -> None:
+        cube, its_pass = made
         dims = self._viewer.dims
         had_bands = dims.ndim > 2
         values, properties, _ = cube_to_layer_data(cube, source=source)
-        self._viewer.add_image(values, **properties)
+        layer = Image(values, **properties)
+        self._viewer.add_layer(layer)
+        if its_pass is not None and its_pass.precision != "fp32":
+            remember_pass(layer, its_pass)
         if FLIP_DISAGREEMENT in cube.coords:
             disagreement, its_properties, _ = flip_disagreement_to_layer_data(cube, source)
             self._viewer.add_image(disagreement, **its_properties)
@@ -260,9 +267,14 @@ class Reconstruct(Dock):
         self._update_button()
 
 
-def _estimate(layer: Image, model: str | Path, **settings: Any) -> Generator[tuple[int, int], None, xr.DataArray]:
-    """Run in a thread, where loading torch and a model holds nobody up."""
-    return (yield from iter_reconstruct(rgb_from_layer(layer), model, profile=profile_of_layer(layer), **settings))
+def _estimate(
+    layer: Image, model: str | Path, **settings: Any
+) -> Generator[tuple[int, int], None, tuple[xr.DataArray, Pass | None]]:
+    """Run in a thread, where loading torch and a model holds nobody up; the cube, and the pass where it is one."""
+    passes: list[Pass] = []
+    settings |= {"profile": profile_of_layer(layer), "remember": passes.append}
+    cube = yield from iter_reconstruct(rgb_from_layer(layer), model, **settings)
+    return cube, next(iter(passes), None)
 
 
 def reconstruct_active_layer() -> None:

@@ -75,7 +75,7 @@ class ErrorMap(Dock):
         self._fresh: Pair | None = None
         self._sentence = ""
         self.maps = ErrorLayers(viewer)
-        self._pairs = Pairs(self.maps)
+        self._pairs = Pairs(self.maps, self._change_data)
         self.choice = PairChoice(viewer, self._pairs.truth_of)
         self.panel = MapPanel()
         self._worst_panel = WorstPanel()
@@ -184,6 +184,7 @@ class ErrorMap(Dock):
         self.plausibility.let_go()
         self.figure.let_go()
         self._watch.let_go()
+        self._pairs.let_go()
         self.maps.unlink()
         super().let_go()
 
@@ -259,6 +260,9 @@ class ErrorMap(Dock):
             self._map_again()
         elif any(self._pairs):
             self._later.start()
+
+    def _change_data(self, _event: Any) -> None:
+        self._later.start()
 
     def _map_again(self) -> None:
         self._start(self._pairs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,11 +84,14 @@ class Pairs:
     ----------
     maps : ErrorLayers
         Their layers.
+    data_changed : callable
+        Takes the event that tells of new values in an estimate or truth.
     """
 
-    def __init__(self, maps: ErrorLayers) -> None:
-        self._maps = maps
+    def __init__(self, maps: ErrorLayers, data_changed: Callable[[Any], object]) -> None:
+        self._maps, self._data_changed = maps, data_changed
         self._pairs: dict[Image, Pair] = {}
+        self._followed: set[Image] = set()
 
     def __iter__(self) -> Iterator[Pair]:
         return iter(list(self._pairs.values()))
@@ -111,6 +114,7 @@ class Pairs:
         if known is None or known.truth is not truth:
             colour = free_colour([pair.colour for pair in self], PALETTE) if known is None else known.colour
             self._pairs[estimate] = known = Pair(estimate, truth, colour)
+            self._follow()
         return known
 
     def drop_gone(self, layers: Sequence[Layer]) -> list[Pair]:
@@ -124,11 +128,13 @@ class Pairs:
         ]
         for pair in gone:
             del self._pairs[pair.estimate]
+        self._follow()
         return gone
 
     def drop_unmapped(self) -> None:
         """Forget the pairs that have no map, since their work was cancelled or failed."""
         self._pairs = {estimate: pair for estimate, pair in self._pairs.items() if self._maps.all(estimate)}
+        self._follow()
 
     def find(self, layers: Sequence[Layer]) -> None:
         """Take up the pairs whose maps and cubes are there already."""
@@ -136,3 +142,16 @@ class Pairs:
         for facts in filter(None, map(map_facts, self._maps.all())):
             if facts["estimate"] in cubes and facts["truth"] in cubes:
                 self.of(cubes[facts["estimate"]], cubes[facts["truth"]])
+
+    def let_go(self) -> None:
+        """Forget all pairs, and leave no callback at any layer."""
+        self._pairs = {}
+        self._follow()
+
+    def _follow(self) -> None:
+        now = {layer for pair in self for layer in (pair.estimate, pair.truth)}
+        for layer in self._followed - now:
+            layer.events.data.disconnect(self._data_changed)
+        for layer in now - self._followed:
+            layer.events.data.connect(self._data_changed)
+        self._followed = now

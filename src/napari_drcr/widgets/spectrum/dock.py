@@ -34,6 +34,7 @@ from napari_drcr.widgets.spectrum.place_choice import PlaceChoice
 from napari_drcr.widgets.spectrum.pointer_preview import PointerPreview
 from napari_drcr.widgets.spectrum.reader import Place, SpectrumReader
 from napari_drcr.widgets.spectrum.reference_choice import ReferenceChoice
+from napari_drcr.widgets.spectrum.refine import Refine
 from napari_drcr.widgets.spectrum.save_menu import SaveMenu
 from napari_drcr.widgets.spectrum.similar_pixels import SimilarPixels
 
@@ -70,6 +71,8 @@ class Spectrum(Dock):
         Where, and how good.
     pick_button, preview_button : QPushButton
         Whether clicks pick, and whether the spectrum under the pointer is drawn without a key.
+    refine : Refine
+        Computes what is picked again, in float32.
     scaling, floor, match : magicgui.widgets.ComboBox, FloatSpinBox, CheckBox
         How curves are drawn and compared.
     drawing : Drawing
@@ -115,6 +118,7 @@ class Spectrum(Dock):
         self.match = CheckBox(text="match the scale of estimates", tooltip=MATCHED)
         self.save_menu = SaveMenu(self.plot, lambda: self.drawing.spectra, self._fail, self._say)
         self.similar = SimilarPixels(viewer, self._selected_curves, self._fail, self._note)
+        self.refine = Refine(lambda: self._layers, lambda: self.places.places, show_error, self._note)
         self.status = wrapped_label("")
         self._refreshing = QTimer(self, singleShot=True, interval=0)
         self._lay_out()
@@ -130,11 +134,12 @@ class Spectrum(Dock):
         self._remove_button, self._clear_button = QPushButton("Remove"), QPushButton("Clear")
         self._remove_button.setToolTip("Removes the selected pick.")
         self._clear_button.setToolTip("Removes all picks.")
-        for button in (self.similar, self._remove_button, self._clear_button):
+        for button in (self.similar, self.refine, self._remove_button, self._clear_button):
             below.addWidget(button)
         curves = QVBoxLayout()
         curves.addWidget(self.table)
         curves.addLayout(below)
+        curves.addWidget(self.refine.progress)
         cubes = QVBoxLayout()
         cubes.addWidget(self.cubes)
         compared = QFormLayout()
@@ -164,10 +169,11 @@ class Spectrum(Dock):
         self.follow(dims.point, self._move_line)
         self.follow(self._viewer.events.theme, self._change_theme)
         self.cubes.changed.connect(self._change_cubes)
-        self.places.changed.connect(self.update_curves)
+        self.places.changed.connect(self._change_places)
         self.references.changed.connect(self.update_curves)
         self._reader.arrived.connect(self._refreshing.start)
         self._refreshing.timeout.connect(self.update_curves)
+        self.refine.changed.connect(self._explain)
         for setting in (self.scaling, self.floor, self.match):
             setting.changed.connect(self.update_curves)
         self.plot.wavelength_clicked.connect(self._go_to)
@@ -187,6 +193,7 @@ class Spectrum(Dock):
         self.references.let_go()
         self._reader.let_go()
         self.similar.let_go()
+        self.refine.let_go()
         self.save_menu.let_go()
         super().let_go()
 
@@ -253,7 +260,7 @@ class Spectrum(Dock):
     def _explain(self) -> None:
         """Say what has to be known to read the curves."""
         cubes, truth = self._layers, self.cubes.truth.value
-        sentences = [self.cubes.note, *self.drawing.complaints[:1], *self._notes]
+        sentences = [self.refine.said, self.cubes.note, *self.drawing.complaints[:1], *self._notes]
         if truth in cubes:
             exact = self._reader.cube(truth)
             sentences += [explain_difference(exact, self._reader.cube(layer)) for layer in cubes if layer is not truth]
@@ -267,8 +274,13 @@ class Spectrum(Dock):
         self.cubes.refresh(event)
         self.places.refresh(event)
 
+    def _change_places(self) -> None:
+        self.refine.hush()
+        self.update_curves()
+
     def _change_cubes(self) -> None:
         self._notes.clear()
+        self.refine.hush()
         self._layers = self.cubes.layers
         try:
             self._reader.use(self._layers)
