@@ -18,7 +18,7 @@ SIDES = {"cpu": (32, 64, 128)}
 SIDES_ELSEWHERE = (256, 512)
 CALLS_ELSEWHERE = 20
 """Calls between two looks at the clock; a GPU is given work faster than it can do it."""
-SECONDS = 0.4
+SECONDS = 0.2
 """For each side."""
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +38,7 @@ class Measured:
 
     def __init__(self, way: Way, model: str, image: Path, said: Path) -> None:
         self.way = way
-        self._model, self._image, self._said = model, image, said
+        self._said = said
         with said.open("wb") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "napari_drcr.benchmark.child"],
@@ -47,6 +48,7 @@ class Measured:
                 text=True,
                 encoding="utf-8",
             )
+        self._tell("start", model=model, image=str(image), way=asdict(way))
 
     def __enter__(self) -> Measured:
         return self
@@ -60,8 +62,19 @@ class Measured:
         return self._process.pid
 
     def start(self) -> dict[str, Any]:
-        """Load the network; see `napari_drcr.benchmark.child.Child.start` for the answer, and `ask` for errors."""
-        return self.ask("start", model=self._model, image=str(self._image), way=asdict(self.way))
+        """Wait until the network is loaded.
+
+        Returns
+        -------
+        dict
+            See `napari_drcr.benchmark.child.Child.start`.
+
+        Raises
+        ------
+        Failed
+            If it cannot be loaded, or the process has come to an end.
+        """
+        return self._hear()
 
     def ask(self, order: str, **values: Any) -> dict[str, Any]:
         """Have something done, and wait for it.
@@ -83,14 +96,19 @@ class Measured:
         Failed
             If it cannot, or has come to an end.
         """
+        self._tell(order, **values)
+        return self._hear()
+
+    def _tell(self, order: str, **values: Any) -> None:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
+        # Whether it is still there shows in what it answers.
+        with suppress(OSError):
             self._process.stdin.write(json.dumps({"order": order, **values}) + "\n")
             self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except OSError:
-            line = ""
+
+    def _hear(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
         if not line:
             raise Failed(_why(self._process.wait(), self._said))
         answer: dict[str, Any] = json.loads(line)
@@ -101,8 +119,11 @@ class Measured:
     def end(self) -> None:
         """End the process, whatever it is doing."""
         self._process.kill()
-        # Closes the pipes as well.
-        self._process.communicate()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # an order that it did not take any more
+                    pipe.close()
 
 
 def start_up(model: str, image: Path, device: str, said: Path) -> dict[str, float]:

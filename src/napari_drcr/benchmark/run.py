@@ -178,10 +178,12 @@ class _Bench:
         self._entries = [_Entry(way) for way in ways]
         self._plan(len(self._entries))
         for number, entry in enumerate(self._entries):
-            self._step(f"starting {entry.way.title}")
             entry.process = stack.enter_context(
                 Measured(entry.way, self._model, self._folder / "image.npy", self._folder / f"{number}.txt")
             )
+        for entry in self._entries:
+            self._step(f"starting {entry.way.title}")
+            assert entry.process is not None
             try:
                 there = entry.process.start()
             except Failed as why:
