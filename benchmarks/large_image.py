@@ -54,7 +54,8 @@ def measure(size: tuple[int, int], blocks: int, precision: str, tile: int | None
             times.append(time.perf_counter())
             if done <= total // 2:  # The cube is not there yet, all else is.
                 halfway = peak() - before
-            print(f"step {done} of {total}, {times[-1] - times[0]:.0f} s", end="\r", file=sys.stderr, flush=True)
+            if sys.stderr.isatty():
+                print(f"step {done} of {total}, {times[-1] - times[0]:.0f} s ", end="\r", file=sys.stderr, flush=True)
         except StopIteration as stop:
             times.append(time.perf_counter())
             cube = stop.value

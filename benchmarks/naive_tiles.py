@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from conditions import FLOOR, SCENES, TABLES, photographed
 
 from napari_drcr.benchmark.subject import find_network
 from napari_drcr.cube import align, make_cube
-from napari_drcr.errors import InputError
+from napari_drcr.errors import InputError, Notice
 from napari_drcr.evaluation import find_pairs
 from napari_drcr.io import read_cube, read_rgb
 from napari_drcr.metrics import metric_name, mrae
@@ -136,6 +137,7 @@ def main(
     models: Annotated[str, typer.Option(help="Networks, shipped or files, separated by commas.")] = "photo",
 ) -> None:
     """Compare naive overlapping tiles with the exact pass, on photographed scenes."""
+    warnings.simplefilter("ignore", Notice)
     if not (data / SCENES).is_dir():
         raise InputError(f"{data} has no folder {SCENES} with the true cubes.")
     found = [find_network(name) for name in models.split(",")]

@@ -144,6 +144,9 @@ class Child:
 
     def refine(self, exact: bool) -> dict[str, Any]:
         """The `seconds` that the middle pixel takes in float32, after a pass."""
+        import torch
+
+        torch.set_num_threads(self._threads)
         latest = self._runner(None, self._threads).latest
         assert latest is not None
         y, x = (length // 2 for length in latest.size)
@@ -194,7 +197,7 @@ def _answer(child: Child | None, order: dict[str, Any]) -> tuple[Child | None, d
     except MemoryError:
         return child, {"error": NO_MEMORY}
     except RuntimeError as error:
-        lacking = any(sign in str(error) for sign in ("out of memory", "can't allocate memory"))
+        lacking = any(sign in str(error) for sign in ("out of memory", "can't allocate memory", "not enough memory"))
         return child, {"error": NO_MEMORY if lacking else f"failed: {str(error).splitlines()[0]}"}
 
 

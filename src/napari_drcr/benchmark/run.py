@@ -211,8 +211,8 @@ class _Bench:
 
     def go_round(self, rounds: int) -> None:
         """The passes. The first one of the first way decides whether each has one that does not count."""
-        passes = rounds
-        self._plan(len(self._entries) * (rounds + 1))
+        passes = 0
+        self._plan(len(self._entries) * rounds)
         for number in count():
             for position, entry in enumerate(self._entries):
                 self._step(f"pass {number + 1}: {entry.way.title}")
@@ -221,8 +221,10 @@ class _Bench:
                     continue
                 if number == 0:
                     entry.memory, entry.tile, entry.cube = answer["memory"], answer["tile"], Path(str(file))
-                    if passes == rounds and answer["seconds"] < WARM_UP_BELOW:
-                        passes, self.warms_up = rounds + 1, True
+                    if not passes:
+                        self.warms_up = answer["seconds"] < WARM_UP_BELOW
+                        passes = rounds + self.warms_up
+                        self._plan(len(self._entries) * self.warms_up)
                 entry.seconds.append(answer["seconds"])
             if number + 1 >= passes:
                 break
