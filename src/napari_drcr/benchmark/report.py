@@ -11,7 +11,7 @@ from napari_drcr.benchmark.child import Way
 
 MATTERS = 1.1
 """A setting is suggested where it makes a pass faster by more than this."""
-HEADER = ["way", "s", "/ plain", "/ fair", "/ floor", "memory", "largest", "mean"]
+HEADER = ["way", "s", "/plain", "/fair", "/floor", "memory", "largest", "mean"]
 
 WIDTH = 18
 """Letters that fit into a line of the table's first column."""
@@ -166,7 +166,8 @@ class Report:
             f"{self.model} ({self.channels} channels, {self.blocks} blocks) on an image of {height} x {width} pixels, "
             f"{self.device_name}{'' if self.device == 'cpu' else f', beside {self.processor}'}, {self.threads} threads; "
             f"{', '.join(f'{name} {number}' for name, number in self.versions.items())}.",
-            f"Each way runs in a process of its own; s is {passes}, {first}, the ways in turn. Memory is what a pass takes at most "
+            f"Each way runs in a process of its own; s is {passes}, {first}, the ways in turn, and beside it are its "
+            "ratios to plain, fair and the floor (see below). Memory is what a pass takes at most "
             "beyond the loaded network, the cube included.",
             "Plain is the whole image as the released code runs it (fp32), fair the same with channels-last memory; strips are the exact "
             "ones of napari-drcr.",
@@ -188,7 +189,7 @@ class Report:
         """What follows from the figures: the floor, settings to take, waits to expect, in sentences."""
         rates = ", ".join(f"{rate / 1e9:.0f} GMAC/s ({where})" for where, rate in self.rates.items())
         said = [
-            f"The floor: the network needs {self.multiply_adds / 1e9:.3g} GMAC (multiply-adds) for this image, and its own 3 x 3 "
+            f"The floor: the network needs {_three_digits(self.multiply_adds / 1e9)} GMAC (multiply-adds) for this image, and its own 3 x 3 "
             f"convolution reaches {rates} by itself."
         ]
         said += self._on_strips() + self._on_precision() + self._on_tiles() + self._on_threads()
@@ -278,8 +279,8 @@ def _listed(words: list[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _three_digits(seconds: float) -> str:
-    return f"{seconds:.0f}" if seconds >= 99.5 else f"{seconds:.3g}"
+def _three_digits(number: float) -> str:
+    return f"{number:.0f}" if number >= 99.5 else f"{number:.3g}"
 
 
 def _size(memory: int | None) -> str:
