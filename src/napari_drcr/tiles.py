@@ -237,9 +237,11 @@ class _Work:
         self._rgb = rgb[None].to(self._like.device)
         self._height, self._width = rgb.shape[-2:]
         side = side or piece_side(network, self._height, self._width)
-        self._side = max(-(-side // PYRAMID), 1) * PYRAMID
         self._rows = max(side**2 // self._width, 1)
-        self.tiles = -(-self._height // self._side) * -(-self._width // self._side)
+        # Larger than the strips: the context of small tiles costs more than what leaves the caches.
+        tile = min(2 * side, max(isqrt(LARGEST_PIECE // network.channels), side))
+        self._tiles = _tiles(self._height, self._width, tile)
+        self.tiles = len(self._tiles)
         self.strips = -(-self._height // self._rows)
         self._features = FeatureMap(network.channels, self._height, self._width, self._like)
         self._sums: list[Tensor] = []
@@ -247,7 +249,7 @@ class _Work:
 
     def head(self) -> Iterator[None]:
         """Fill the map, a tile at a time."""
-        for tile in _tiles(self._height, self._width, self._side):
+        for tile in self._tiles:
             seen = tile.grown(HEAD_CONTEXT, self._height, self._width)
             with _ieee_arithmetic():
                 piece = self._network.head(_to(self._rgb[..., seen.y, seen.x], self._like))[..., *tile.inside(seen)]
@@ -370,10 +372,15 @@ class _Region:
         )
 
 
-def _tiles(height: int, width: int, side: int) -> Iterator[_Region]:
-    for top in range(0, height, side):
-        for left in range(0, width, side):
-            yield _Region(top, left, min(top + side, height), min(left + side, width))
+def _tiles(height: int, width: int, side: int) -> list[_Region]:
+    """Tiles of about equal size, no longer than `side` but for the grid."""
+
+    def spans(length: int) -> list[tuple[int, int]]:
+        step = -(-length // -(-length // side))
+        step = -(-step // PYRAMID) * PYRAMID
+        return [(start, min(start + step, length)) for start in range(0, length, step)]
+
+    return [_Region(top, left, bottom, right) for top, bottom in spans(height) for left, right in spans(width)]
 
 
 def _to(piece: Tensor, like: Tensor) -> Tensor:

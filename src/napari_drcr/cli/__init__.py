@@ -11,6 +11,7 @@ import typer
 from napari_drcr import __version__
 from napari_drcr.batch import FAILURES
 from napari_drcr.cli._common import BAD_INPUT, INTERRUPTED, tell
+from napari_drcr.cli.benchmark import benchmark
 from napari_drcr.cli.demo import demo
 from napari_drcr.cli.evaluate import evaluate
 from napari_drcr.cli.models import models
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, reconstruct, simulate, evaluate, train, runs, models):
+for command in (demo, reconstruct, simulate, evaluate, train, runs, models, benchmark):
     app.command()(command)
 
 

@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from napari_drcr.devices import choose_device, devices
 from napari_drcr.errors import Cancelled, InputError
 from napari_drcr.files import atomic_path
 from napari_drcr.io import read_cube
+from napari_drcr.memory import peak, resident
 from napari_drcr.training.config import read_config, write_config
 from napari_drcr.training.dataset import find_scenes
 from napari_drcr.training.sections import TrainingConfig
@@ -46,7 +47,7 @@ class Estimate:
     ----------
     memory_bytes : int or None
         Largest amount of the device's memory: of a GPU what torch held there; of the CPU by how much this process grew over what it
-        had before it built the network (Linux). Loader processes are not counted. None where the system does not tell.
+        had before it built the network. Loader processes are not counted. None where the system does not tell.
     seconds_per_step : float
         Loading of samples included.
     seconds_per_epoch : float
@@ -151,7 +152,7 @@ def _measure(config: TrainingConfig) -> Estimate:
                 trainer.should_stop = True
 
     scenes = ScenesOnDemand(one.data, at_most=STEPS * learning.batch)
-    before = _memory("VmRSS")
+    before = resident()
     trainer = pl.Trainer(
         **placement(one, device, precision),
         max_steps=learning.steps,
@@ -165,9 +166,9 @@ def _measure(config: TrainingConfig) -> Estimate:
         callbacks=[WeightAveraging(avg_fn=moving_average(learning.ema_decay)), Clock()],
     )
     trainer.fit(TrainingModule(one), make_loaders(one, scenes, [], lambda: (trainer.global_step, 0))[0])
-    peak = torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
-    if device == "cpu" and before is not None:
-        peak = (_memory("VmHWM") or before) - before
+    most = torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
+    if device == "cpu":
+        most = peak() - before
     # From the end of one step to that of the next: with whatever waiting for samples there is.
     whole = [later - earlier for earlier, later in pairwise(ended)][WARMING_UP - 1 :] or [ended[-1] - begun[0]]
     work = [later - earlier for earlier, later in zip(begun, ended, strict=True)][WARMING_UP:] or [ended[-1] - begun[-1]]
@@ -176,7 +177,7 @@ def _measure(config: TrainingConfig) -> Estimate:
     seconds_per_step, validation = fmean(whole), pixels * per_pixel
     epoch = min(learning.validate_every, learning.steps)
     return Estimate(
-        memory_bytes=peak,
+        memory_bytes=most,
         seconds_per_step=seconds_per_step,
         seconds_per_epoch=epoch * seconds_per_step + validation,
         steps=learning.steps,
@@ -190,18 +191,6 @@ def _validation_cubes(config: TrainingConfig) -> Iterator[xr.DataArray]:
     for files in find_scenes(config.data):
         if files.held_back:
             yield read_cube(files.cube, lazy=True)
-
-
-def _memory(what: Literal["VmRSS", "VmHWM"]) -> int | None:
-    """Memory of this process in bytes, now or at most; Linux only.
-
-    Not `resource.getrusage`: on Linux its maximum begins with what the parent process had.
-    """
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    lines = [line for line in status.read_text().splitlines() if line.startswith(what)]
-    return int(lines[0].split()[1]) * 1024 if lines else None
 
 
 def _main(folder: Path) -> int:

@@ -1,0 +1,117 @@
+"""What is measured: a network, and an image for it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_drcr.baselines import PixelMap
+from napari_drcr.errors import InputError
+from napari_drcr.preparation import SMALLEST_SIDE
+from napari_drcr.weights import Card, Model, load_model
+
+if TYPE_CHECKING:
+    from napari_drcr.network import DRCRNet
+
+FULL_SIZE = "full-size"
+"""Names a network of the paper's size with random weights, always the same ones."""
+SEED = 0
+
+
+def find_network(name: str) -> tuple[Model, DRCRNet]:
+    """The model to measure.
+
+    Parameters
+    ----------
+    name : str
+        As `napari_drcr.weights.load_model` takes it, or `FULL_SIZE`.
+
+    Returns
+    -------
+    tuple of Model and DRCRNet
+        The model, and its network.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or it is a per-pixel map.
+    """
+    model = full_size() if name == FULL_SIZE else load_model(name)
+    if isinstance(model.estimator, PixelMap):
+        raise InputError(
+            f"{model.name} is a per-pixel map, a single product of matrices that is always computed in one way: there is nothing to "
+            "compare; take a network."
+        )
+    return model, model.estimator
+
+
+def full_size(blocks: int = 10) -> Model:
+    """A network of the paper's size: its speed and memory are those of trained ones, its cubes mean nothing.
+
+    Parameters
+    ----------
+    blocks : int
+        10 in the paper.
+
+    Returns
+    -------
+    Model
+        With random weights, always the same ones.
+    """
+    import torch
+
+    from napari_drcr.network import DRCRNet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        network = DRCRNet(blocks=blocks).eval().requires_grad_(False)
+    return Model(Card(name=FULL_SIZE, released_npm=True), network)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width from what a user types.
+
+    Parameters
+    ----------
+    text : str
+        Such as "482x512".
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    InputError
+        If it is something else, or too small for the network.
+    """
+    found = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text.strip())
+    if found is None:
+        raise InputError(f"a size is HEIGHTxWIDTH in pixels, such as 482x512, not {text!r}.")
+    height, width = int(found[1]), int(found[2])
+    if min(height, width) < SMALLEST_SIDE:
+        raise InputError(f"the image must be at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, not {height} x {width}.")
+    return height, width
+
+
+def make_image(height: int, width: int) -> npt.NDArray[np.uint8]:
+    """The bundled synthetic photo, continued by reflection or cut.
+
+    Parameters
+    ----------
+    height, width : int
+        In pixels.
+
+    Returns
+    -------
+    ndarray, shape (height, width, 3), uint8
+        sRGB-encoded.
+    """
+    from napari_drcr.sample import synthetic_pair
+
+    rgb, _ = synthetic_pair()
+    beyond = [(0, max(wanted - there, 0)) for wanted, there in zip((height, width), rgb.shape, strict=False)]
+    return np.pad(rgb, (*beyond, (0, 0)), mode="symmetric")[:height, :width]

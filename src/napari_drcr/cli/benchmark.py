@@ -1,0 +1,42 @@
+"""`napari-drcr benchmark`: how fast the network runs here, and which settings to take."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_drcr.cli._common import DeviceOption, print_table, progress_bar
+
+
+def benchmark(
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="A shipped network, a file, or full-size: a network of the paper's size with random weights."
+        ),
+    ] = "photo",
+    size: Annotated[str, typer.Option(help="Height and width of the image in pixels.", metavar="HxW")] = "482x512",
+    rounds: Annotated[int, typer.Option(help="Timed passes of each way, in turn.")] = 3,
+    device: DeviceOption = "auto",
+    output: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.", metavar="FILE")] = None,
+) -> None:
+    """Time the network on this machine, beside the released code's way to run it, and suggest settings."""
+    from napari_drcr.benchmark.report import HEADER
+    from napari_drcr.benchmark.run import run
+    from napari_drcr.benchmark.subject import parse_size
+    from napari_drcr.files import atomic_path
+
+    with progress_bar("benchmark") as show:
+        report = run(model, device=device, size=parse_size(size), rounds=rounds, progress=show)
+    for sentence in report.head():
+        print(sentence)
+    print_table(HEADER, report.table())
+    for sentence in report.findings():
+        print(sentence)
+    if output is not None:
+        with atomic_path(output) as temporary:
+            temporary.write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
+        print(output)
