@@ -1,4 +1,4 @@
-"""How much memory this process takes, now and at most."""
+"""How much memory this process takes, now and at most, and how torch says that there is no more."""
 
 from __future__ import annotations
 
@@ -9,6 +9,25 @@ from pathlib import Path
 import psutil
 
 STATUS = Path("/proc/self/status")
+LACKING = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory has run out: a `MemoryError`, or what torch raises on its devices and systems.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any.
+
+    Returns
+    -------
+    bool
+    """
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError | OSError) and any(sign in said for sign in LACKING)
+    )
 
 
 def resident() -> int:

@@ -12,6 +12,7 @@ import torch
 
 from napari_drcr.devices import choose_device, choose_precision, devices, limit_threads
 from napari_drcr.errors import InputError, notify
+from napari_drcr.memory import is_lack_of_memory
 from napari_drcr.network import DRCRNet
 from napari_drcr.tiles import PYRAMID, Box, Gates, Steps, measure_gates, piece_side, place, run_strips, run_window
 
@@ -101,8 +102,8 @@ class Runner:
                 raise InputError(
                     f"the estimate in {self.precision} holds values that are not finite; try fp32, or another model."
                 ) from None
-            except RuntimeError as error:  # which torch's own errors about memory are
-                if not _is_lack_of_memory(error):
+            except (MemoryError, RuntimeError) as error:
+                if not is_lack_of_memory(error):
                     raise
             else:
                 self.latest = Pass(self._network, padded, size, answer.gates, self.device, self.precision, self._tile)
@@ -125,11 +126,6 @@ class Runner:
             raise InputError(f"{short} even for the smallest pieces; close other programs, or take a smaller image.")
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def _is_lack_of_memory(error: RuntimeError) -> bool:
-    said = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "can't allocate memory" in said
 
 
 @dataclass
@@ -197,7 +193,10 @@ class Pass:
         gates = self.gates
         if exact and self.precision != "fp32":
             if self._exact_gates is None:
-                self._exact_gates = yield from measure_gates(placed, image, side=self.tile)
+                try:
+                    self._exact_gates = yield from measure_gates(placed, image, side=self.tile)
+                except FloatingPointError:
+                    raise InputError("the float32 pass holds values that are not finite; try another model.") from None
             gates = self._exact_gates
         values = np.empty((placed.bands, bottom - top, right - left), dtype=np.float32)
         windows: list[Box] = [

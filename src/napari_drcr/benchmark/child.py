@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from napari_drcr.benchmark.subject import find_network
 from napari_drcr.errors import InputError
-from napari_drcr.memory import peak, reset_peak, resident
+from napari_drcr.memory import is_lack_of_memory, peak, reset_peak, resident
 
 if TYPE_CHECKING:
     from napari_drcr.passes import Runner
@@ -194,11 +194,8 @@ def _answer(child: Child | None, order: dict[str, Any]) -> tuple[Child | None, d
         return child, getattr(child, what)(**order)
     except InputError as error:
         return child, {"error": str(error)}
-    except MemoryError:
-        return child, {"error": NO_MEMORY}
-    except RuntimeError as error:
-        lacking = any(sign in str(error) for sign in ("out of memory", "can't allocate memory", "not enough memory"))
-        return child, {"error": NO_MEMORY if lacking else f"failed: {str(error).splitlines()[0]}"}
+    except (MemoryError, RuntimeError) as error:
+        return child, {"error": NO_MEMORY if is_lack_of_memory(error) else f"failed: {str(error).splitlines()[0]}"}
 
 
 def main() -> None:

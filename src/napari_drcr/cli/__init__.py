@@ -20,6 +20,7 @@ from napari_drcr.cli.runs import runs
 from napari_drcr.cli.simulate import simulate
 from napari_drcr.cli.train import train
 from napari_drcr.errors import Cancelled, Notice
+from napari_drcr.memory import is_lack_of_memory
 
 app = typer.Typer(
     name="napari-drcr",
@@ -43,7 +44,7 @@ def main() -> NoReturn:
         tell(error)
         sys.exit(BAD_INPUT)
     except RuntimeError as error:
-        if "out of memory" not in str(error):
+        if not is_lack_of_memory(error):
             raise
         tell(MemoryError())
         sys.exit(BAD_INPUT)

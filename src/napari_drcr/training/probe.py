@@ -20,7 +20,7 @@ from napari_drcr.devices import choose_device, devices
 from napari_drcr.errors import Cancelled, InputError
 from napari_drcr.files import atomic_path
 from napari_drcr.io import read_cube
-from napari_drcr.memory import peak, resident
+from napari_drcr.memory import is_lack_of_memory, peak, resident
 from napari_drcr.training.config import read_config, write_config
 from napari_drcr.training.dataset import find_scenes
 from napari_drcr.training.sections import TrainingConfig
@@ -200,11 +200,8 @@ def _main(folder: Path) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return NOT_USABLE
-    except MemoryError:
-        return OUT_OF_MEMORY
-    except RuntimeError as error:
-        # torch.OutOfMemoryError of GPUs, and what torch's allocator says on the CPU.
-        if not any(sign in str(error) for sign in ("out of memory", "can't allocate memory")):
+    except (MemoryError, RuntimeError) as error:
+        if not is_lack_of_memory(error):
             raise
         return OUT_OF_MEMORY
     with atomic_path(folder / "estimate.json") as temporary:

@@ -20,6 +20,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from napari_drcr.errors import Cancelled, InputError, notify
+from napari_drcr.memory import is_lack_of_memory
 from napari_drcr.training.folder import CONFIG, LOCK, LOG, STOP, UNFINISHED, State, read_status, update_status
 
 PATIENCE = 1.0
@@ -31,7 +32,6 @@ POLL = 0.5
 FIND_DEVICE = "from napari_drcr.devices import choose_device; print(choose_device())"
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 
 
 class Stopped(Cancelled):
@@ -149,7 +149,7 @@ def explain(error: BaseException) -> str:
         if isinstance(link, OSError) and link.errno in FULL:
             where = f" ({link.filename})" if link.filename else ""
             return f"the disk is full{where}: make room and resume."
-        if isinstance(link, MemoryError) or any(sign in str(link).lower() for sign in NO_MEMORY):
+        if is_lack_of_memory(link):
             return "out of memory: lower learning.batch or data.patch, or train a smaller network or on another device."
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"{error.filename} is gone: put it back and resume."
