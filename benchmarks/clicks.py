@@ -74,7 +74,7 @@ def open_dock(*, sample: bool = False) -> tuple[Any, Any]:
     viewer = napari.Viewer(show=False, show_welcome_screen=False)
     viewer.window.show()
     if sample:
-        viewer.open_sample("napari-drcr", "synthetic_scene")
+        viewer.open_sample("napari-drcr", "synthetic")
     return show_dock(Reconstruct, viewer), viewer
 
 

@@ -238,8 +238,10 @@ class _Work:
         self._height, self._width = rgb.shape[-2:]
         side = side or piece_side(network, self._height, self._width)
         self._rows = max(side**2 // self._width, 1)
-        # Larger than the strips: the context of small tiles costs more than what leaves the caches.
-        tile = min(2 * side, max(isqrt(LARGEST_PIECE // network.channels), side))
+        # Larger than the strips, since the context of small tiles costs more than what leaves the caches: up to four times as many
+        # pixels in half precision, in as many bytes as that twice in float32.
+        larger = isqrt(side**2 * 8 // self._like.element_size())
+        tile = max(side, min(larger, isqrt(LARGEST_PIECE // network.channels)))
         self._tiles = _tiles(self._height, self._width, tile)
         self.tiles = len(self._tiles)
         self.strips = -(-self._height // self._rows)

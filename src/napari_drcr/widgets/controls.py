@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Any, NamedTuple
 
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import QObject, QTimer
-from qtpy.QtWidgets import QLabel, QSizePolicy
+from qtpy.QtWidgets import QLabel, QProgressBar, QSizePolicy
 
 
 class Hardware(NamedTuple):
@@ -85,6 +86,40 @@ class HardwareChoice(QObject):
         if found is not None:
             names = [(precision, precision) for precision in found.precisions]
             offer(self.precision, [(f"auto ({found.precisions[0]})", "auto"), *names])
+
+
+class StepsBar(QProgressBar):
+    """A progress bar for many small steps, painted ten times a second at most and never on the move by itself.
+
+    With it Qt draws the whole window of napari anew, canvas included, which without a fast GPU takes the processor from the work.
+    """
+
+    INTERVAL = 0.1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._painted = 0.0
+
+    def start(self) -> None:
+        """Show that something has begun."""
+        self._painted = 0.0
+        self.setRange(0, 1)
+        self.setValue(0)
+        self.show()
+
+    def take(self, done: int, total: int) -> None:
+        """Show how far it is.
+
+        Parameters
+        ----------
+        done, total : int
+            Steps done, steps in all.
+        """
+        now = time.monotonic()
+        if now - self._painted >= self.INTERVAL or done == total:
+            self._painted = now
+            self.setRange(0, total)
+            self.setValue(done)
 
 
 def offer(chooser: ComboBox, choices: list[tuple[str, Any]]) -> None:

@@ -11,7 +11,7 @@ import napari
 from magicgui.widgets import CheckBox, ComboBox
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QProgressBar, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QPushButton, QVBoxLayout
 
 from napari_drcr.cube import FLIP_DISAGREEMENT
 from napari_drcr.ensemble import FLIP_MEANING
@@ -20,7 +20,7 @@ from napari_drcr.reconstruction import ESTIMATE, iter_reconstruct
 from napari_drcr.training.folder import MODEL
 from napari_drcr.weights import shipped_models
 from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import HardwareChoice, make_shrinkable, offer, wrapped_label
+from napari_drcr.widgets.controls import HardwareChoice, StepsBar, make_shrinkable, offer, wrapped_label
 from napari_drcr.widgets.dock import Dock, show_dock
 from napari_drcr.widgets.layers import (
     cube_to_layer_data,
@@ -63,7 +63,7 @@ class Reconstruct(Dock):
         Whether flips and turns are averaged, and their disagreement shown.
     button : QPushButton
         Starts, and while running cancels.
-    progress : QProgressBar
+    progress : StepsBar
         Steps done, of those there are.
     status : QLabel
         The last result, or why there is none.
@@ -100,7 +100,7 @@ class Reconstruct(Dock):
             tooltip=f"Takes 8 times as long, and adds a layer, flip disagreement. {FLIP_MEANING}",
         )
         self.button = QPushButton("Reconstruct")
-        self.progress = QProgressBar()
+        self.progress = StepsBar()
         self.status = wrapped_label("")
         self._lay_out()
         self._chosen_model = self.model.value
@@ -161,8 +161,7 @@ class Reconstruct(Dock):
             return
         names = ("device", "precision", "encoding", "white_level", "ensemble")
         settings = {name: getattr(self, name).value for name in names} | {"white": self.white_patch.box}
-        self.progress.setRange(0, 0)
-        self.progress.show()
+        self.progress.start()
         self.button.setText("Cancel")
         self.white_patch.setEnabled(False)
         self._say(f"Loading {Path(model).name}\N{HORIZONTAL ELLIPSIS}")
@@ -221,8 +220,7 @@ class Reconstruct(Dock):
                 self.model.value = self._chosen_model
 
     def _show_progress(self, done: int, total: int) -> None:
-        self.progress.setRange(0, total)
-        self.progress.setValue(done)
+        self.progress.take(done, total)
         if self.button.isEnabled():
             self._say("Reconstructing\N{HORIZONTAL ELLIPSIS}")
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QProgressBar, QPushButton, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_drcr.widgets.background import Background
+from napari_drcr.widgets.controls import StepsBar
 from napari_drcr.widgets.layers import PROVENANCE_KEY, facts_of_layer, model_of_layer
 from napari_drcr.widgets.passes import pass_of_layer
 from napari_drcr.widgets.spectrum.reader import Place
@@ -51,7 +52,7 @@ class Refine(QPushButton):
 
     Attributes
     ----------
-    progress : QProgressBar
+    progress : StepsBar
         Steps done; for the dock to place.
     said : str
         What was last refined, and whether exactly, or why nothing was.
@@ -75,7 +76,7 @@ class Refine(QPushButton):
         self._outcomes: dict[str, str] = {}
         self._background = Background(self, self._fail, told, task="Refining", remedy="reconstruct in fp32 instead")
         self._background.finished.connect(self._finish)
-        self.progress = QProgressBar()
+        self.progress = StepsBar()
         self.progress.hide()
         self.setToolTip(ABOUT)
         self.clicked.connect(self._toggle)
@@ -94,8 +95,7 @@ class Refine(QPushButton):
         self._say("Refining\N{HORIZONTAL ELLIPSIS}" if jobs else why)
         if jobs:
             self.setText("Cancel")
-            self.progress.setRange(0, 0)
-            self.progress.show()
+            self.progress.start()
             self._background.run(_refine, jobs, done=lambda _: None, progress=self._take)
 
     def cancel(self) -> None:
@@ -117,11 +117,8 @@ class Refine(QPushButton):
         (self.cancel if self.running else self.run)()
 
     def _take(self, done: int, total: int, refined: Refined | None) -> None:
-        self.progress.setRange(0, total)
-        self.progress.setValue(done)
+        self.progress.take(done, total)
         if refined is not None:
-            if not refined.exact:
-                self.progress.setRange(0, 0)
             layer = refined.job.layer
             self._outcomes[layer.name] = _write(refined)
             self._say(" ".join([*self._outcomes.values(), *([] if refined.exact else [RUNNING])]))

@@ -1,0 +1,27 @@
+"""Small things that docks share."""
+
+from __future__ import annotations
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from napari_drcr.widgets.controls import StepsBar
+
+pytestmark = pytest.mark.viewer
+
+
+def test_a_bar_of_steps_is_not_painted_with_each_of_them(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("napari_drcr.widgets.controls.time.monotonic", lambda: now)
+    bar = StepsBar()
+    qtbot.addWidget(bar)
+    bar.start()
+    shown = []
+    for done in range(1, 31):
+        now += 0.02
+        bar.take(done, 30)
+        shown.append(bar.value())
+    assert sorted(set(shown)) == [1, 6, 11, 16, 21, 26, 30]
+    assert bar.maximum() == 30
+    bar.start()
+    assert (bar.value(), bar.maximum()) == (0, 1)
