@@ -18,10 +18,10 @@ def test_a_bar_of_steps_is_not_painted_with_each_of_them(qtbot: QtBot, monkeypat
     bar.start()
     shown = []
     for done in range(1, 31):
-        now += 0.02
+        now += 0.03
         bar.take(done, 30)
         shown.append(bar.value())
-    assert sorted(set(shown)) == [1, 6, 11, 16, 21, 26, 30]
+    assert sorted(set(shown)) == [1, 5, 9, 13, 17, 21, 25, 29, 30]
     assert bar.maximum() == 30
     bar.start()
     assert (bar.value(), bar.maximum()) == (0, 1)
