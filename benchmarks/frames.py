@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from explore import wait_until
 
 FRAMES = 400
 SHAPE = (31, 482, 512)
@@ -70,20 +70,6 @@ def frames(viewer: Any, count: int) -> list[float]:
         wait_until(lambda: bool(drawn), 20)
         times.append(drawn[-1] - start)
     return times
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    """Let Qt run, asleep between its events, until something is so."""
-    from qtpy.QtCore import QEventLoop, QTimer
-    from qtpy.QtWidgets import QApplication
-
-    alarm = QTimer(interval=2)
-    alarm.start()
-    end = time.perf_counter() + seconds
-    while not condition():
-        QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
-        if time.perf_counter() > end:
-            raise TimeoutError("nothing happened in time")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,8 @@ class Runner:
     ----------
     device, precision : str
         What was chosen, or fallen back to.
+    latest : Pass or None
+        Of the last image.
 
     Raises
     ------
