@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,71 @@ def test_our_files_can_be_renamed(tmp_path: Path, values: np.ndarray) -> None:
         (tmp_path / f"scene{suffix}").rename(tmp_path / f"other.v2{suffix}")
     write_cube(tmp_path / "scene.hdr", make_cube(values * 2, NM))
     np.testing.assert_array_equal(read_cube(tmp_path / "other.v2.hdr"), values)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_a_pair_of_another_tool_is_replaced(tmp_path: Path, values: np.ndarray) -> None:
+    save_envi(tmp_path / "scene.hdr", values)
+    write_cube(tmp_path / "scene.hdr", make_cube(values[:, 1:], NM))
+    np.testing.assert_array_equal(read_cube(tmp_path / "scene.hdr"), values[:, 1:])
+    assert content(tmp_path).keys() == {"scene.hdr", "scene.img"}
+
+
+@pytest.mark.parametrize("beside", ["nothing", "a header of another format", "a header that means scene.dat", "scene.img.hdr"])
+def test_a_data_file_of_something_else_is_not_replaced(tmp_path: Path, values: np.ndarray, beside: str) -> None:
+    cube = make_cube(values, NM)
+    if beside == "a header of another format":
+        (tmp_path / "scene.hdr").write_bytes(bytes(348))
+    elif beside == "a header that means scene.dat":
+        save_envi(tmp_path / "scene.hdr", values, ext=".dat")
+    elif beside == "scene.img.hdr":
+        write_cube(tmp_path / "scene.hdr", cube)
+        (tmp_path / "scene.hdr").rename(tmp_path / "scene.img.hdr")
+    if beside != "scene.img.hdr":
+        (tmp_path / "scene.img").write_bytes(b"somebody's")
+    before = content(tmp_path)
+    with pytest.raises(
+        InputError, match=r"^scene.hdr cannot be written: its data would replace scene.img, .*; choose another name, or move"
+    ):
+        write_cube(tmp_path / "scene.hdr", cube)
+    assert content(tmp_path) == before
+
+
+def test_a_folder_where_the_data_should_go(tmp_path: Path, values: np.ndarray) -> None:
+    (tmp_path / "scene.img").mkdir()
+    with pytest.raises(InputError, match=r"scene.img cannot be written: a folder has this name"):
+        write_cube(tmp_path / "scene.hdr", make_cube(values, NM))
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.img"]
+
+
+@pytest.mark.parametrize("refused", range(1, 5))
+def test_a_pair_stays_a_pair_if_one_of_its_files_cannot_be_replaced(
+    tmp_path: Path, values: np.ndarray, refused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "scene.hdr"
+    write_cube(path, make_cube(values, NM))
+    before = content(tmp_path)
+    moves = 0
+    seen: list[bytes | None] = []
+    replace = Path.replace
+
+    def refuse_once(source: Path, target: Path) -> Path:
+        nonlocal moves
+        moves += 1
+        seen.append(content(tmp_path).get("scene.hdr"))
+        if moves == refused:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", refuse_once)
+    with pytest.raises(InputError, match=r"scene.hdr cannot be written: Permission denied\.$"):
+        write_cube(path, make_cube(values + 1, NM))
+    assert content(tmp_path) == before
+    # While the data are exchanged there is no header that could be taken for theirs.
+    assert not any(seen[1:])
 
 
 def test_several_data_files_beside_another_tools_header(tmp_path: Path, values: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,8 +91,9 @@ def test_only_cubes_are_written_and_only_into_folders(tmp_path: Path, cube: xr.D
     with pytest.raises(InputError, match=r"the folder .*nowhere does not exist; create it first"):
         write_cube(tmp_path / "nowhere" / name, cube)
     (tmp_path / name).mkdir()
-    with pytest.raises(InputError, match=f"{name} cannot be written: "):
+    with pytest.raises(InputError, match=f"{name} cannot be written: a folder has this name; choose another name"):
         write_cube(tmp_path / name, cube)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize("name", ["scene.mat", "scene.hdr", "scene.nc", "scene.tif"])
@@ -166,6 +168,13 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="in the middle"):
         stop_in_the_middle()
     assert [file.read_text() for file in tmp_path.iterdir()] == ["whole"]
+
+
+def test_a_refusal_names_the_target_whatever_cannot_be_cleaned_up(tmp_path: Path) -> None:
+    # As on a read-only disk, neither writing nor removing the temporary file is possible: its name is too long.
+    target = tmp_path / f"scene.{'x' * 300}"
+    with pytest.raises(InputError, match=f"^{re.escape(str(target))} cannot be written: "), atomic_path(target):
+        pass
 
 
 def test_importing_the_package_is_cheap() -> None:

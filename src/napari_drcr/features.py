@@ -44,7 +44,7 @@ class FeatureMap:
     Raises
     ------
     InputError
-        If a file is needed and the disk has no room for it.
+        If a file is needed and the system's cache folder has no room for it or cannot be written to.
     """
 
     def __init__(self, channels: int, height: int, width: int, like: Tensor, *, in_memory: int | None = None) -> None:
@@ -74,17 +74,19 @@ class FeatureMap:
 
 def _nameless_file(size: int) -> mmap.mmap:
     folder = Path(platformdirs.user_cache_dir("napari-drcr"))
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if free < size:
-        raise InputError(
-            f"the image needs {size / 1e9:.1f} GB for intermediate results, and {folder} has {free / 1e9:.1f} GB left; "
-            "make room there, or take a smaller image or a lower precision."
-        )
-    with tempfile.TemporaryFile(dir=folder) as file:
-        # Reserved at once: a disk that fills up under a mapped file would end the process.
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            file.truncate(size)
-        return mmap.mmap(file.fileno(), size)
+    needs = f"the image needs {size / 1e9:.1f} GB for intermediate results"
+    advice = "make room there, or take a smaller image or a lower precision."
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+        if free < size:
+            raise InputError(f"{needs}, and {folder} has {free / 1e9:.1f} GB left; {advice}")
+        with tempfile.TemporaryFile(dir=folder) as file:
+            # Reserved at once: a disk that fills up under a mapped file would end the process.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
+            return mmap.mmap(file.fileno(), size)
+    except OSError as error:
+        raise InputError(f"{needs}, which {folder} cannot hold: {error.strerror or error}; {advice}") from error

@@ -6,8 +6,8 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from napari_drcr.errors import InputError
@@ -30,7 +30,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the folder does not exist or the system refuses to write there.
+        If the folder does not exist, a folder has the name of the file, or the system refuses to write there.
 
     Examples
     --------
@@ -41,30 +41,87 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     >>> target.read_text()
     'whole'
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise InputError(f"{path.name} cannot be written: the folder {path.parent} does not exist; create it first.")
-    # Not tempfile: its files are readable by their owner only, and would stay so under their final name.
-    temporary = path.with_name(f".unfinished-{secrets.token_hex(6)}{path.suffix}")
-    try:
-        temporary.touch()  # so that a refusal comes from the system, in its words, and not from some library
+    with atomic_paths(path) as (temporary,):
         yield temporary
-        _replace(temporary, path)
+
+
+@contextmanager
+def atomic_paths(*paths: str | os.PathLike[str]) -> Iterator[list[Path]]:
+    """Write files that belong together, and replace all of them or none.
+
+    Parameters
+    ----------
+    *paths : path-like
+        The files to write, in one folder and with different suffixes. The first is the one that is read first and leads to the
+        others.
+
+    Yields
+    ------
+    list of pathlib.Path
+        A name for each in the same folder with the same suffix, and alike but for it; to be written inside the ``with`` block.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist, a folder has the name of a file, or the system refuses to write there. The old files are
+        then as they were.
+
+    Notes
+    -----
+    A single file is replaced in one step. No system replaces two at once, so the old files are renamed first, beginning with the
+    first one, which gets its new content last: whoever looks in between finds no first file, never an old one beside a new one.
+    A process that is killed in between leaves the old files whole under names that begin with ``.replaced-``.
+    """
+    targets = [Path(path) for path in paths]
+    folder = targets[0].parent
+    # Not tempfile: its files are readable by their owner only, and would stay so under their final name.
+    token = secrets.token_hex(6)
+    temporary = [folder / f".unfinished-{token}{target.suffix}" for target in targets]
+    try:
+        if not folder.is_dir():
+            raise InputError(f"{targets[0].name} cannot be written: the folder {folder} does not exist; create it first.")
+        for target in targets:
+            if target.is_dir():
+                raise InputError(f"{target} cannot be written: a folder has this name; choose another name.")
+        for name in temporary:
+            name.touch()  # so that a refusal comes from the system, in its words, and not from some library
+        yield temporary
+        if len(targets) == 1:
+            _move(temporary[0], targets[0])
+        else:
+            _replace_all(temporary, targets, [folder / f".replaced-{token}{target.suffix}" for target in targets])
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise InputError(f"{targets[0]} cannot be written: {error.strerror or error}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        for name in temporary:
+            with suppress(OSError):  # A read-only disk refuses this, too, and would be heard instead of the reason.
+                name.unlink(missing_ok=True)
 
 
-def _replace(temporary: Path, path: Path) -> None:
+def _replace_all(new: Sequence[Path], targets: Sequence[Path], old: Sequence[Path]) -> None:
+    with ExitStack() as undo:
+        for target, aside in zip(targets, old, strict=True):
+            if target.exists():
+                _move(target, aside)
+                undo.callback(_move, aside, target)
+        for name, target in reversed(list(zip(new, targets, strict=True))):
+            _move(name, target)
+            undo.callback(_move, target, name)
+        undo.pop_all()
+    for aside in old:
+        with suppress(OSError):  # Windows removes no file that is open.
+            aside.unlink(missing_ok=True)
+
+
+def _move(source: Path, target: Path) -> None:
     # Windows refuses while somebody reads the old file, as a viewer does that follows a run.
     for pause in (0.01, 0.03, 0.1, 0.3) if sys.platform == "win32" else ():
         try:
-            temporary.replace(path)
+            source.replace(target)
             return
         except PermissionError:
             time.sleep(pause)
-    temporary.replace(path)
+    source.replace(target)
 
 
 def first_bytes(path: Path, count: int = 1024) -> bytes:

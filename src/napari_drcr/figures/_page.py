@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,5 +58,8 @@ def save_figure(path: str | Path, figure: Figure) -> None:
 
     path = check_suffix(path)
     # Text stays text, to be searched and edited, and is not turned into outlines.
-    with atomic_path(path) as temporary, rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
-        figure.savefig(temporary)
+    content = BytesIO()
+    with rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
+        figure.savefig(content, format=path.suffix[1:].lower())  # not to the file: on a full disk matplotlib leaves it open
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())

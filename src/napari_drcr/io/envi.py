@@ -14,7 +14,7 @@ import xarray as xr
 
 from napari_drcr.cube import make_cube
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import atomic_path
+from napari_drcr.files import atomic_paths
 from napari_drcr.io._reading import (
     TIFF,
     attributes_as_text,
@@ -265,7 +265,14 @@ def write_envi(path: Path, cube: xr.DataArray) -> None:
     Raises
     ------
     InputError
-        If the files cannot be written, or the illuminant's name is not plain ASCII.
+        If the files cannot be written, the illuminant's name is not plain ASCII, or a file with the data's name is there that is not
+        the data of the header to be replaced.
+
+    Notes
+    -----
+    Nothing in raw numbers can tell which header they belong to, so no old file ever stands beside a new one: the old header is
+    put aside first, and the new one is put in its place last. Whatever ends the process in between leaves no header, which is
+    refused when it is read. If either file cannot be replaced, the old pair is put back.
     """
     bands, rows, columns = cube.shape
     attrs = dict(cube.attrs)
@@ -274,6 +281,7 @@ def write_envi(path: Path, cube: xr.DataArray) -> None:
         "lines": rows,
         "bands": bands,
         "header offset": 0,
+        "file type": "ENVI Standard",
         "data type": FLOAT32,
         "interleave": "bsq",
         "byte order": int(sys.byteorder == "big"),
@@ -294,7 +302,28 @@ def write_envi(path: Path, cube: xr.DataArray) -> None:
     if isinstance(widths, list) and len(widths) == bands and all(isinstance(width, int | float) for width in widths):
         header["fwhm"] = attrs.pop("fwhm")
     header["attributes"] = _JSON + attributes_as_text(attrs)
-    with atomic_path(path) as header_file, atomic_path(path.with_suffix(".img")) as data_file:
+    data_path = path.with_suffix(".img")
+    with atomic_paths(path, data_path) as (header_file, data_file):
+        if data_path.exists() and not _describes(path, data_path):
+            raise InputError(
+                f"{path.name} cannot be written: its data would replace {data_path.name}, which is not the data of a cube "
+                f"{path.name}; choose another name, or move {data_path.name} away."
+            )
         with data_file.open("wb") as file:
             write_values(file, cube)
-        envi.write_envi_header(str(header_file), header)
+        header_file.write_text("ENVI\n" + "".join(map(_line, header.items())), encoding="utf-8", newline="\n")
+        header_and_data(header_file)  # raises if they do not fit
+
+
+def _line(field: tuple[str, Any]) -> str:
+    # Not spectral's: on a full disk it leaves the file open.
+    key, value = field
+    return f"{key} = {{ {' , '.join(map(str, value))} }}\n" if isinstance(value, list) else f"{key} = {value}\n"
+
+
+def _describes(header_path: Path, data_path: Path) -> bool:
+    """Whether a header is there and means this data file."""
+    try:
+        return _is_header(header_path) and header_and_data(header_path)[1].samefile(data_path)
+    except InputError:
+        return False

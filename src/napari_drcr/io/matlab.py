@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ import xarray as xr
 
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import atomic_path, first_bytes
+from napari_drcr.files import first_bytes
 from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence, read_values, sort_bands
-from napari_drcr.lazy import StoredValues, pieces
+from napari_drcr.io._writing import write_hdf5
+from napari_drcr.lazy import StoredValues
 
 CUBE_NAMES = ("cube", "rad")
 WAVELENGTH_NAMES = ("bands", "wavelengths", "wavelength")
@@ -248,22 +250,21 @@ def write_matlab(path: Path, cube: xr.DataArray) -> None:
     """
     attrs = dict(cube.attrs)
     norm_factor = attrs.pop("norm_factor", None)
-    with atomic_path(path) as temporary:
-        with h5py.File(temporary, "w", userblock_size=USER_BLOCK) as file:
-            bands, rows, columns = cube.shape
-            dataset = _put(file, "cube", None, "single", shape=(bands, columns, rows), dtype=np.float32)
-            for (band, y, x), values in pieces(cube):
-                dataset[band, x, y] = values.transpose(0, 2, 1)
-            _put(file, "bands", cube["wavelength"].values.astype(np.float64)[:, None], "double")
-            _put(file, "scale", np.array([[attrs.get("scale", 1.0)]], dtype=np.float64), "double")
-            if norm_factor is not None:
-                _put(file, "norm_factor", np.array([[norm_factor]], dtype=np.float64), "double")
-            texts = {"quantity": attrs.get("quantity", "unknown"), "illuminant": attrs.get("illuminant")}
-            for name, text in {**texts, "attributes": attributes_as_text(attrs)}.items():
-                if text:
-                    _put(file, name, np.frombuffer(text.encode("utf-16-le"), dtype="<u2")[:, None], "char")
-        with temporary.open("r+b") as raw:
-            raw.write(_header())
+    bands, rows, columns = cube.shape
+    frame = BytesIO()
+    with h5py.File(frame, "w", userblock_size=USER_BLOCK) as file:
+        _put(file, "cube", None, "single", shape=(bands, columns, rows), dtype=np.float32)
+        _put(file, "bands", cube["wavelength"].values.astype(np.float64)[:, None], "double")
+        _put(file, "scale", np.array([[attrs.get("scale", 1.0)]], dtype=np.float64), "double")
+        if norm_factor is not None:
+            _put(file, "norm_factor", np.array([[norm_factor]], dtype=np.float64), "double")
+        texts = {"quantity": attrs.get("quantity", "unknown"), "illuminant": attrs.get("illuminant")}
+        for name, text in {**texts, "attributes": attributes_as_text(attrs)}.items():
+            if text:
+                _put(file, name, np.frombuffer(text.encode("utf-16-le"), dtype="<u2")[:, None], "char")
+    frame.seek(0)
+    frame.write(_header())
+    write_hdf5(path, frame, "cube", cube, (0, 2, 1))
 
 
 def _put(file: Any, name: str, values: npt.NDArray[Any] | None, kind: str, **layout: Any) -> Any:

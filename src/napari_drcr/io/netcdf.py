@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import h5netcdf
 import h5py
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,7 @@ import xarray as xr
 
 from napari_drcr.cube import DIMS, make_cube
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import atomic_path, first_bytes
+from napari_drcr.files import first_bytes
 from napari_drcr.io._reading import (
     LABELS,
     attributes_as_text,
@@ -25,6 +27,7 @@ from napari_drcr.io._reading import (
     sort_bands,
     wavelengths_in_unit,
 )
+from napari_drcr.io._writing import write_hdf5
 from napari_drcr.lazy import StoredValues
 
 CUBE_NAME = "cube"
@@ -222,12 +225,11 @@ def write_netcdf(path: Path, cube: xr.DataArray) -> None:
     known = {key: cube.attrs[key] for key in LABELS if cube.attrs.get(key) is not None}
     labels = {"quantity": "unknown", "scale": 1.0, **known, "attributes": attributes_as_text(cube.attrs)}
     wavelength = {"standard_name": STANDARD_NAMES[0], "long_name": "wavelength", "units": "nm"}
-    data = xr.Dataset(
-        {CUBE_NAME: (DIMS, cube.variable.astype(np.float32, copy=False).data, labels)},
-        coords={"wavelength": ("wavelength", cube["wavelength"].values.astype(np.float64), wavelength)},
-        attrs={"Conventions": "CF-1.11"},
-    )
-    # A coordinate has no missing values, and says so by having no value that stands for them.
-    unfilled = {name: {"_FillValue": None} for name in (CUBE_NAME, "wavelength")}
-    with atomic_path(path) as temporary:
-        data.to_netcdf(temporary, engine="h5netcdf", encoding=unfilled)
+    frame = BytesIO()
+    with h5netcdf.File(frame, "w") as file:
+        file.dimensions = dict(zip(DIMS, cube.shape, strict=True))
+        file.attrs["Conventions"] = "CF-1.11"
+        file.create_variable(CUBE_NAME, DIMS, np.float32).attrs.update(labels)
+        nm = cube["wavelength"].values.astype(np.float64)
+        file.create_variable("wavelength", ("wavelength",), data=nm).attrs.update(wavelength)
+    write_hdf5(path, frame, CUBE_NAME, cube)

@@ -15,7 +15,7 @@ import platformdirs
 
 from napari_drcr.cube import WAVELENGTHS, Quantity, resample
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import atomic_path, naming
+from napari_drcr.files import atomic_paths, naming
 from napari_drcr.io import cube_files, read_cube
 from napari_drcr.preparation import prepare_rgb
 from napari_drcr.training.dataset import SceneFiles, find_scenes
@@ -155,11 +155,14 @@ class _Cache:
         cached, label = self.folder / f"{key}.npy", self.folder / f"{key}.txt"
         if not (cached.exists() and label.exists()):
             values, text = convert()
+            values = np.ascontiguousarray(values)
             self._announce(values.nbytes)
-            with atomic_path(label) as temporary:
-                temporary.write_text(text, encoding="utf-8")
-            with atomic_path(cached) as temporary:
-                np.save(temporary, values)
+            with atomic_paths(cached, label) as (values_file, label_file):
+                label_file.write_text(text, encoding="utf-8")
+                with values_file.open("wb") as file:
+                    # Not numpy's save, which does not say why a file cannot be written.
+                    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(values))
+                    file.write(values.data)
         return cached, label.read_text(encoding="utf-8")
 
     def _announce(self, size: int) -> None:
