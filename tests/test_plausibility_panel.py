@@ -9,12 +9,14 @@ import napari
 import numpy as np
 import pytest
 from napari.layers import Image
+from napari.utils.color import ColorValue
 from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QFileDialog, QLabel
 
 from napari_drcr.cube import make_cube
 from napari_drcr.errors import Notice
+from napari_drcr.figures import NO_ERROR
 from napari_drcr.plausibility import MEANING, assess_plausibility
 from napari_drcr.reconstruction import reconstruct
 from napari_drcr.sample import synthetic_pair
@@ -86,7 +88,7 @@ def test_the_meaning_is_always_there(scene: Scene, qtbot: QtBot) -> None:
     assert MEANING in shown()
 
 
-def test_clipped_pixels_are_transparent(make_napari_viewer: MakeViewer, qtbot: QtBot) -> None:
+def test_clipped_pixels_are_gray(make_napari_viewer: MakeViewer, qtbot: QtBot) -> None:
     viewer = make_napari_viewer()
     image = RGB.copy()
     image[10:20, 10:30] = 255
@@ -101,7 +103,7 @@ def test_clipped_pixels_are_transparent(make_napari_viewer: MakeViewer, qtbot: Q
     qtbot.waitUntil(lambda: not panel.running, timeout=30_000)
     residuals = viewer.layers[-1]
     assert np.isnan(residuals.data[15, 20])
-    np.testing.assert_array_equal(residuals.colormap.map(np.array([np.nan]))[0], [0, 0, 0, 0])
+    np.testing.assert_array_equal(residuals.colormap.map(np.array([np.nan]))[0], ColorValue(NO_ERROR))
     share = np.isnan(residuals.data).mean()
     assert f"{share:.1%} clipped and left out" in panel.said
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from napari_drcr.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
 from napari_drcr.ensemble import FLIP_MEANING
 from napari_drcr.errors import InputError
+from napari_drcr.figures import NO_ERROR
 from napari_drcr.io import read_cube
 from napari_drcr.io.rgb import read_profile
 from napari_drcr.lazy import places, to_be_shown, unread
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from napari import Viewer
     from napari.layers import Image, Layer
+    from napari.utils import Colormap
 
 LayerData = tuple[Any, dict[str, Any], str]
 """Values, properties and kind of a layer: what napari takes from readers and samples."""
@@ -34,6 +36,11 @@ PIXEL_FACTS = (CLIPPED, FLIP_DISAGREEMENT)
 MAP_KEY = "map"
 """Entry of ``metadata["napari_drcr"]`` of layers that are maps of something: they look like cubes and are none."""
 NANOMETRES_IN = {"nanometer": 1.0, "micrometer": 1000.0}
+
+OTHER_GRAY = "#808080"
+"""What is left out of maps, where `NO_ERROR` is like a colour of theirs."""
+ALIKE = 0.1
+"""How far apart, of red, green and blue in 0 to 1, two colours are at most that are taken for one another."""
 
 SAMPLED = 8
 """By how many bands of how many pieces, or a few more, the contrast of a cube is chosen that is not in memory."""
@@ -145,7 +152,12 @@ def map_to_layer_data(values: xr.DataArray, source: Image, *, name: str, facts: 
         As from `cube_to_layer_data`.
     """
     metadata: dict[str, Any] = {PROVENANCE_KEY: {**facts, "source_layer": source.name, MAP_KEY: str(values.name)}}
-    properties = {"name": name, "rgb": False, "colormap": "inferno", "contrast_limits": _contrast_limits(values.values)}
+    properties = {
+        "name": name,
+        "rgb": False,
+        "colormap": with_gray_gaps("inferno"),
+        "contrast_limits": _contrast_limits(values.values),
+    }
     if values.ndim == 2:
         properties |= {"axis_labels": ("y", "x"), **placement(source)}
     else:
@@ -153,6 +165,32 @@ def map_to_layer_data(values: xr.DataArray, source: Image, *, name: str, facts: 
         metadata[WAVELENGTHS_KEY] = [float(band) for band in nm]
         properties |= {"axis_labels": (band_axis(nm)[3], "y", "x"), **band_placement(source, nm)}
     return values.values, properties | {"metadata": metadata}, "image"
+
+
+def with_gray_gaps(colormap: str | Colormap) -> Colormap:
+    """A colormap that paints NaN gray, as the printed figure does; napari leaves it transparent, which may pass for a low value.
+
+    Parameters
+    ----------
+    colormap : str or napari.utils.Colormap
+        Any of napari's, or its name.
+
+    Returns
+    -------
+    napari.utils.Colormap
+        Light gray, or a darker one for colormaps that have light gray themselves.
+    """
+    from napari.utils import Colormap
+    from napari.utils.color import ColorValue
+    from napari.utils.colormaps import ensure_colormap
+
+    known = ensure_colormap(colormap)
+    light, dark = ColorValue(NO_ERROR), ColorValue(OTHER_GRAY)
+    taken = np.linalg.norm(known.colors[:, :3] - light[:3], axis=1).min() < ALIKE
+    if any(np.array_equal(known.nan_color, gray) for gray in (light, dark)):
+        return known
+    settings = known.model_dump() | {"name": f"{known.name}, gaps gray", "nan_color": dark if taken else light}
+    return Colormap(**settings)
 
 
 def _contrast_limits(values: Any) -> tuple[float, float]:
