@@ -18,7 +18,9 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QFileDialog
 
 from napari_drcr import devices
+from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import Notice
+from napari_drcr.io import write_cube
 from napari_drcr.reconstruction import reconstruct
 from napari_drcr.widgets.reconstruct import CHOOSE_FILE, NO_IMAGE
 from viewer_tools import open_widget, run
@@ -108,6 +110,19 @@ def test_beside_another_stack_the_slider_goes_to_the_cube(viewer: napari.Viewer,
     viewer.add_image(random_rgb(), rgb=True)
     run(open_widget(viewer, "linear"), qtbot)
     assert viewer.dims.point[0] == 550
+
+
+def test_opened_photo_and_cube_leave_the_estimate_bright_enough_to_see(
+    viewer: napari.Viewer, qtbot: QtBot, tmp_path: Path
+) -> None:
+    viewer.add_image(random_rgb(), rgb=True)
+    write_cube(tmp_path / "truth.mat", make_cube(np.ones((31, 24, 32), np.float32), WAVELENGTHS))
+    viewer.open(tmp_path / "truth.mat", plugin="napari-drcr")
+    run(open_widget(viewer, "linear"), qtbot)
+    assert viewer.dims.point[0] == 550
+    viewer.dims.set_point(0, 620)
+    run(open_widget(viewer, "linear"), qtbot)
+    assert viewer.dims.point[0] == 620
 
 
 def test_result_line_names_model_device_precision_and_time(viewer: napari.Viewer, qtbot: QtBot) -> None:

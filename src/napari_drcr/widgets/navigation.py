@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.widgets.layers import layer_wavelengths
+from napari_drcr.widgets.layers import is_cube_layer, layer_wavelengths
 from napari_drcr.widgets.placement import unit_factor
 
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image, Layer
+
+GREEN = 550.0
+"""Where, in nm, scenes are bright and eyes sensitive: a band to begin with."""
 
 
 def pixel_at(viewer: Viewer, layer: Image, position: Sequence[float]) -> tuple[int, int] | None:
@@ -72,6 +75,43 @@ def go_to_wavelength(viewer: Viewer, layer: Image, nanometres: float) -> None:
     """
     band = int(np.argmin(np.abs(layer_wavelengths(layer) - nanometres)))
     viewer.dims.set_point(viewer.dims.ndim - layer.ndim, _world_at(viewer, layer, (band, 0, 0))[0])
+
+
+def go_to_green(viewer: Viewer, layer: Image) -> None:
+    """Move the slider to a band in which there is something to be seen: the first one is in most scenes the darkest.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose slider.
+    layer : napari.layers.Image
+        A cube layer of the viewer. Its band nearest to 550 nm is taken, or the middle one if it does not reach there.
+    """
+    nm = layer_wavelengths(layer)
+    go_to_wavelength(viewer, layer, GREEN if nm[0] <= GREEN <= nm[-1] else float(nm[nm.size // 2]))
+
+
+def begin_at_green(viewer: Viewer | None) -> None:
+    """Have the slider begin at a useful band, if the layer that is added next is the first to bring an axis of bands.
+
+    napari begins in the middle if that layer is alone, but at the first band beside a photo. A slider that is there already may have
+    been moved by hand, and stays.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or None
+        Where a cube is about to be added. Nothing happens without one.
+    """
+    if viewer is None or viewer.dims.ndim > 2:
+        return
+
+    def begin(event: Any) -> None:
+        viewer.layers.events.inserted.disconnect(begin)
+        if is_cube_layer(event.value):
+            go_to_green(viewer, event.value)
+
+    # The axis is there once napari itself has heard of the layer.
+    viewer.layers.events.inserted.connect(begin, position="last")
 
 
 def fly_to(viewer: Viewer, layer: Image, y: float, x: float) -> None:

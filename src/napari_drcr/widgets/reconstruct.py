@@ -29,6 +29,7 @@ from napari_drcr.widgets.layers import (
     rgb_from_layer,
     show_wavelength,
 )
+from napari_drcr.widgets.navigation import current_wavelength, go_to_green
 from napari_drcr.widgets.passes import remember_pass
 from napari_drcr.widgets.white_patch import WhitePatch
 
@@ -226,8 +227,7 @@ class Reconstruct(Dock):
 
     def _add_cube(self, source: Image, made: tuple[xr.DataArray, Pass | None]) -> None:
         cube, its_pass = made
-        dims = self._viewer.dims
-        had_bands = dims.ndim > 2
+        had_bands = self._viewer.dims.ndim > 2
         values, properties, _ = cube_to_layer_data(cube, source=source)
         layer = Image(values, **properties)
         self._viewer.add_layer(layer)
@@ -237,11 +237,8 @@ class Reconstruct(Dock):
             disagreement, its_properties, _ = flip_disagreement_to_layer_data(cube, source)
             self._viewer.add_image(disagreement, **its_properties)
         show_wavelength(self._viewer)
-        start, step = properties["translate"][0], properties["scale"][0]
-        seen = had_bands and start <= dims.point[0] <= start + step * (len(values) - 1)
-        if not seen:
-            # The first band, where napari begins, is in most images the darkest; and beside other stacks it may show none.
-            dims.set_point(0, start + step * (len(values) // 2))
+        if not had_bands or current_wavelength(self._viewer, layer) is None:
+            go_to_green(self._viewer, layer)
         facts = cube.attrs
         colours = f"colours {facts['input_profile']}, {facts['clipped_share']:.1%} clipped"
         if facts["ensemble"]:
