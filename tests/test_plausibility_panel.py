@@ -21,7 +21,7 @@ from napari_drcr.plausibility import MEANING, assess_plausibility
 from napari_drcr.reconstruction import reconstruct
 from napari_drcr.sample import synthetic_pair
 from napari_drcr.widgets.error_map.plausibility_panel import CHOOSE_FILE, PlausibilityPanel
-from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, NO_IMAGE
+from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, OPEN_ITS_IMAGE
 from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube
 
 RGB, TRUTH = synthetic_pair(48, 64)
@@ -203,6 +203,20 @@ def test_an_image_of_another_size_is_refused_in_a_sentence(scene: Scene, qtbot: 
     assert scene.panel.button.isEnabled()
 
 
+def test_of_a_series_the_image_counts_that_the_cube_was_estimated_from(scene: Scene, qtbot: QtBot) -> None:
+    series = scene.viewer.add_image(np.stack([RGB[::-1], RGB]), rgb=True, name="days")
+    scene.estimate = scene.add(ESTIMATE.assign_attrs(source_slice=[1]), series)
+    scene.viewer.dims.set_point(0, 550)
+    scene.panel.refresh()
+    assert scene.panel.image.box.value is series
+    expected = assess_plausibility(ESTIMATE, RGB)
+    assert project(scene, qtbot).startswith(f"RMS residual {expected.residual:.4f} of white")
+    scene.estimate = scene.add(TRUTH)
+    scene.panel.refresh()
+    scene.panel.image.box.value = series
+    assert project(scene, qtbot) == "the sliders show no image of the series 'days'; move them to the one that is meant."
+
+
 def test_without_cube_or_image_it_says_what_is_missing(scene: Scene) -> None:
     scene.estimate = None
     scene.panel.refresh()
@@ -210,7 +224,7 @@ def test_without_cube_or_image_it_says_what_is_missing(scene: Scene) -> None:
     assert not scene.panel.button.isEnabled()
     scene.estimate = scene.viewer.layers[-1]
     scene.viewer.layers.remove(scene.photo)
-    assert scene.panel.said == NO_IMAGE
+    assert scene.panel.said == f"There is no RGB image yet. {OPEN_ITS_IMAGE}"
     assert not scene.panel.button.isEnabled()
 
 

@@ -14,7 +14,6 @@ from napari_drcr.ensemble import FLIP_MEANING
 from napari_drcr.errors import InputError
 from napari_drcr.figures import NO_ERROR
 from napari_drcr.io import read_cube
-from napari_drcr.io.rgb import read_profile
 from napari_drcr.lazy import places, to_be_shown, unread
 from napari_drcr.widgets.placement import band_axis, band_placement, placement
 
@@ -29,6 +28,8 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 PROVENANCE_KEY = "napari_drcr"
 WAVELENGTHS_KEY = "wavelengths"
+SLICE_KEY = "source_slice"
+"""Entry of ``metadata["napari_drcr"]`` of an estimate from a series of images: which of them, one index for each axis."""
 IN_MEMORY = 256 * 2**20
 """Cubes of up to so many bytes as float32 are read whole: in memory they are faster, and safe from changes of their files."""
 PIXEL_FACTS = (CLIPPED, FLIP_DISAGREEMENT)
@@ -93,7 +94,8 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
     name = cube.name or "cube"
     if source is not None:
         provenance["source_layer"] = source.name
-        name = f"{source.name} ({provenance.get('model', 'spectral')} estimate)"
+        which = "".join(f" [{place}]" for place in provenance.get(SLICE_KEY, ()))
+        name = f"{source.name}{which} ({provenance.get('model', 'spectral')} estimate)"
     metadata = {WAVELENGTHS_KEY: [float(band) for band in nm], PROVENANCE_KEY: provenance}
     metadata |= {key: cube[key].values for key in PIXEL_FACTS if key in cube.coords}
     properties = {
@@ -346,65 +348,6 @@ def layer_wavelengths(layer: Image) -> npt.NDArray[np.float64]:
     )
 
 
-def rgb_from_layer(layer: Layer) -> npt.NDArray[Any]:
-    """The RGB image that a layer shows.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        A two-dimensional RGB image.
-
-    Returns
-    -------
-    ndarray, shape (y, x, 3) or (y, x, 4)
-        The layer's own values and type.
-
-    Raises
-    ------
-    InputError
-        If the layer is something else, or holds floating values outside [0, 1].
-    """
-    _check_image(layer, "an RGB image")
-    if not layer.rgb:
-        raise InputError(f"the layer {layer.name!r} is not an RGB image but {_axes(layer)}; open it as RGB, channels last.")
-    if layer.ndim != 2:
-        raise InputError(
-            f"the layer {layer.name!r} is a series of RGB images ({_axes(layer)}); take one image out of it first."
-        )
-    values = np.asarray(layer.data)
-    if values.dtype.kind == "f":
-        low, high = float(values.min()), float(values.max())
-        # Written so that NaN, which fails every comparison, is refused too.
-        if not (low >= 0 and high <= 1):
-            raise InputError(
-                f"the layer {layer.name!r} holds values from {low:g} to {high:g}; bring them into 0 to 1, or convert to 8 bit."
-            )
-    return values
-
-
-def profile_of_layer(layer: Layer) -> bytes | None:
-    """The colour profile of the file that a layer came from: napari opens images without applying it.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        A two-dimensional RGB image.
-
-    Returns
-    -------
-    bytes or None
-        An ICC profile; None if there is no such file any more, it has no profile, or its size is not the layer's.
-    """
-    if layer.source.path is None or not Path(layer.source.path).is_file():
-        return None
-    try:
-        profile, size = read_profile(Path(layer.source.path))
-    except InputError:
-        return None
-    # Some readers turn a picture upright.
-    return profile if layer.data.shape[:2] in (size, size[::-1]) else None
-
-
 def _check_image(layer: Layer, wanted: str) -> None:
     from napari.layers import Image
 
@@ -416,10 +359,6 @@ def _check_image(layer: Layer, wanted: str) -> None:
         raise InputError(
             f"the layer {layer.name!r} is multiscale; add its full resolution, layer.data[0], as a layer of its own."
         )
-
-
-def _axes(layer: Image) -> str:
-    return f"an array of {' x '.join(map(str, layer.data.shape))}"
 
 
 def show_map(viewer: Viewer, values: npt.NDArray[Any], properties: Mapping[str, Any]) -> None:

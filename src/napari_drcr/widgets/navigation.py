@@ -36,8 +36,8 @@ def pixel_at(viewer: Viewer, layer: Image, position: Sequence[float]) -> tuple[i
     tuple of (int, int) or None
         Row and column; None outside the image.
     """
-    height, width = layer.data.shape[:2] if layer.rgb else layer.data.shape[-2:]
-    row, column = (int(pixel) for pixel in np.floor(_data_at(viewer, layer, position)[-2:] + 0.5))
+    height, width = image_size(layer)
+    row, column = (int(pixel) for pixel in np.floor(data_at(viewer, layer, position)[-2:] + 0.5))
     return (row, column) if 0 <= row < height and 0 <= column < width else None
 
 
@@ -57,7 +57,7 @@ def current_wavelength(viewer: Viewer, layer: Image) -> float | None:
         Band centre in nm; None where the slider is beyond the bands.
     """
     nm = layer_wavelengths(layer)
-    band = round(float(_data_at(viewer, layer, viewer.dims.point)[0]))
+    band = round(float(data_at(viewer, layer, viewer.dims.point)[0]))
     return float(nm[band]) if 0 <= band < nm.size else None
 
 
@@ -129,7 +129,40 @@ def fly_to(viewer: Viewer, layer: Image, y: float, x: float) -> None:
     viewer.scene.camera.center = tuple(_world_at(viewer, layer, (*(0,) * (layer.ndim - 2), y, x))[-2:])
 
 
-def _data_at(viewer: Viewer, layer: Layer, position: Sequence[float]) -> npt.NDArray[np.float64]:
+def image_size(layer: Image) -> tuple[int, int]:
+    """How many pixels an image has, at full resolution.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        Any, with or without colour.
+
+    Returns
+    -------
+    tuple of (int, int)
+        Height and width.
+    """
+    height, width = layer.data.shape[-3:-1] if layer.rgb else layer.data.shape[-2:]
+    return height, width
+
+
+def data_at(viewer: Viewer, layer: Layer, position: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Where in the values of a layer a place of the world is.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose world.
+    layer : napari.layers.Layer
+        A layer of the viewer.
+    position : sequence of float
+        World coordinates, as mouse events or sliders have them.
+
+    Returns
+    -------
+    ndarray, shape (axes,)
+        One coordinate for each axis of the layer.
+    """
     # While napari removes its last stack, the viewer has fewer axes than the layer.
     filled = [*[0.0] * (layer.ndim - len(position)), *position][-layer.ndim :]
     return np.asarray(layer.world_to_data(filled / _world_units(viewer, layer)))
