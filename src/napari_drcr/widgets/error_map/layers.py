@@ -227,7 +227,8 @@ class ErrorLayers(QObject):
         share = 0.0 if layer is None else (map_facts(layer) or {}).get("gray_share", 0.0)
         overlays = self._viewer.canvas.overlays
         if share and GRAY not in overlays:
-            overlays[GRAY] = TextOverlay(position="top_right")
+            # In the corner of the bar it would push that towards the middle.
+            overlays[GRAY] = TextOverlay(position="top_center")
         if GRAY in overlays:
             overlays[GRAY].text = f"gray: {percent(share)} left out"
             overlays[GRAY].visible = bool(share)
