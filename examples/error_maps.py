@@ -12,29 +12,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 from matplotlib.figure import Figure
 
 import napari_drcr as nd
 from napari_drcr.figures import comparison_figure, save_figure
+from napari_drcr.metrics import worst_pixels
 from napari_drcr.sample import synthetic_pair
 
 FLOOR = 0.01
 BANDS = (420.0, 550.0, 680.0)
 APART = 12
-"""Pixels between two of the worst places, lest all of them lie on one spot."""
-
-
-def worst_places(errors: xr.DataArray, count: int = 3) -> list[tuple[int, int]]:
-    """Rows and columns (y, x) of the largest errors of a map."""
-    left, places = np.nan_to_num(errors.values, nan=-1.0), []
-    for _ in range(count):
-        y, x = (int(index) for index in np.unravel_index(left.argmax(), left.shape))
-        if left[y, x] < 0:
-            break
-        places.append((y, x))
-        left[max(0, y - APART) : y + APART + 1, max(0, x - APART) : x + APART + 1] = -1
-    return places
+"""Pixels from one of the worst places to the next, lest all of them lie on one spot."""
 
 
 def main() -> None:
@@ -67,9 +55,9 @@ def main() -> None:
         image = row[-1].imshow(means[name], cmap="magma", vmin=0, vmax=scale)
         row[-1].set_title(f"{name}, {means[name].name}")
         print(f"{name}: {means[name].name} {nd.mrae(truth, estimates[name], FLOOR):.3f}, worst at")
-        for y, x in worst_places(means[name]):
+        for y, x, error in worst_pixels(means[name], count=3, apart=APART):
             row[-1].plot(x, y, "o", color="none", markeredgecolor="cyan", markersize=9, clip_on=False)
-            print(f"  y {y}, x {x}: {float(means[name][y, x]):.2f}")
+            print(f"  y {y}, x {x}: {error:.2f}")
         print(f"  left out: {errors.attrs['left_out_share']:.1%} of the entries, below {FLOOR:g} or clipped")
     for axes in figure.axes:
         axes.set(xticks=[], yticks=[], facecolor="0.85")

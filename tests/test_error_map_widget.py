@@ -18,11 +18,13 @@ import napari_drcr as nd
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.metrics import error_cube, mean_map
 from napari_drcr.widgets.error_map import ErrorMap
+from napari_drcr.widgets.error_map.layers import GRAY
 from napari_drcr.widgets.error_map.likely_pairs import NO_ESTIMATE, NO_TRUTH, likeliest_pair
 from napari_drcr.widgets.error_map.measure import map_facts, percentile
 from napari_drcr.widgets.error_map.panel import BANDS, MEAN
 from napari_drcr.widgets.error_map.truth_choice import PairChoice
 from napari_drcr.widgets.layers import cube_to_layer_data
+from viewer_tools import on_canvas
 
 MakeViewer = Callable[..., napari.Viewer]
 SHAPE = (31, 24, 32)
@@ -58,8 +60,8 @@ def guess(model: str) -> np.ndarray:
     return (TRUTH * random.uniform(1 - 0.02 * len(model), 1 + 0.02 * len(model), SHAPE)).astype(np.float32)
 
 
-def add_estimate(viewer: napari.Viewer, model: str = "photo", **settings: Any) -> Image:
-    return add_cube(viewer, guess(model), f"scene ({model} estimate)", model=model, **settings)
+def add_estimate(viewer: napari.Viewer, model: str = "photo", values: Any = None, **settings: Any) -> Image:
+    return add_cube(viewer, guess(model) if values is None else values, f"scene ({model} estimate)", model=model, **settings)
 
 
 def open_dock(viewer: napari.Viewer) -> ErrorMap:
@@ -283,32 +285,56 @@ def test_what_is_left_out_is_told(viewer: napari.Viewer, qtbot: QtBot) -> None:
     assert map_facts(mean)["left_out_share"] == pytest.approx(0.28125)  # type: ignore[index]
 
 
-@pytest.mark.parametrize("metric", ["relative", "difference"])
-@pytest.mark.parametrize("ndisplay", [2, 3])
-def test_what_is_left_out_is_transparent(make_napari_viewer: MakeViewer, qtbot: QtBot, metric: str, ndisplay: int) -> None:
+def colour_of(viewer: napari.Viewer, layer: Image, row: int, column: int) -> list[int]:
+    """What a screenshot of the canvas shows of a pixel."""
+    shot = viewer.screenshot(canvas_only=True, flash=False)
+    place = on_canvas(viewer, layer, row, column)
+    return [int(value) for value in shot[place.y(), place.x(), :3]]
+
+
+@pytest.mark.parametrize(("metric", "gray"), [("relative", 217), ("absolute", 217), ("difference", 128)])
+def test_what_is_left_out_is_gray(make_napari_viewer: MakeViewer, qtbot: QtBot, metric: str, gray: int) -> None:
     viewer = make_napari_viewer(show=True)
     clipped = np.zeros(SHAPE[1:], dtype=bool)
     clipped[:, :16] = True
-    truth = add_cube(viewer, np.full(SHAPE, 0.5))
-    estimate = add_cube(viewer, np.full(SHAPE, 0.4), "scene (photo estimate)", model="photo", clipped=clipped)
-    viewer.add_image(np.full((*SHAPE[1:], 3), (0, 255, 0), np.uint8), rgb=True)
+    truth = add_cube(viewer, dask.array.from_array(np.full(SHAPE, 0.5, np.float32), chunks=(1, -1, -1)))
+    add_estimate(viewer, values=truth.data * 0.999, clipped=clipped)
     dock = open_dock(viewer)
     dock.panel.metric_choice.value = metric
-    # napari's 3-D view leaves out what is not above the lower limit.
     dock.panel.scale.preset.value = "fixed"
     run(dock, qtbot)
-    for layer in (truth, estimate):
-        layer.visible = False
-    viewer.dims.ndisplay = ndisplay
-    dock.maps.all()[-1].visible = ndisplay == 3
-    dock.maps.all()[0].visible = ndisplay == 2
-    viewer.canvas.overlays.current_slice.visible = False
     viewer.reset_view()
-    shot = viewer.screenshot(canvas_only=True, flash=False).astype(int)
-    middle, aside = np.array(shot.shape[:2]) // 2, int(4 * viewer.scene.camera.zoom)
-    left, right = shot[middle[0], middle[1] - aside, :3], shot[middle[0], middle[1] + aside, :3]
-    assert left.tolist() == [0, 255, 0], right
-    assert right.tolist() != [0, 255, 0]
+    for stack_is_seen, layer in zip((True, False), dock.maps.all(), strict=True):
+        dock.panel.kind.value = BANDS if stack_is_seen else MEAN
+        assert colour_of(viewer, layer, 18, 8) == [gray] * 3
+        no_error = colour_of(viewer, layer, 18, 24)
+        assert max(abs(value - gray) for value in no_error) > 60, no_error
+        assert layer.thumbnail[16, 8].tolist() == [gray, gray, gray, 255]
+
+
+def test_the_canvas_says_how_much_is_gray(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    truth = TRUTH.copy()
+    truth[:20, 12:, 16:] = 0.001
+    truth[:, :12, 16:] = 0.001
+    add_cube(viewer, truth)
+    add_estimate(viewer)
+    dock = open_dock(viewer)
+    run(dock, qtbot)
+    said = viewer.canvas.overlays[GRAY]
+    qtbot.waitUntil(lambda: said.visible)
+    assert said.text == "gray: 41.1\xa0% left out"
+    dock.panel.kind.value = MEAN
+    qtbot.waitUntil(lambda: said.text == "gray: 25.0\xa0% left out")
+    dock.maps.all()[1].visible = False
+    qtbot.waitUntil(lambda: not said.visible)
+    dock.maps.all()[0].visible = True
+    qtbot.waitUntil(lambda: said.visible)
+    choose(dock, "absolute", qtbot)
+    qtbot.waitUntil(lambda: not said.visible)
+    choose(dock, "relative", qtbot)
+    qtbot.waitUntil(lambda: said.visible)
+    viewer.window.remove_dock_widget(dock.parent())
+    assert not said.visible
 
 
 @pytest.mark.parametrize(
@@ -432,7 +458,9 @@ def test_maps_of_two_estimates_share_one_colour_scale(two: ErrorMap) -> None:
     maps[1].contrast_limits = (0, 0.7)
     maps[2].gamma = 0.5
     maps[3].colormap = "viridis"
-    assert {(tuple(layer.contrast_limits), layer.gamma, layer.colormap.name) for layer in maps} == {((0, 0.7), 0.5, "viridis")}
+    assert {(tuple(layer.contrast_limits), layer.gamma, layer.colormap.name) for layer in maps} == {
+        ((0, 0.7), 0.5, "viridis, gaps gray")
+    }
     assert (two.panel.scale.preset.value, two.panel.scale.top.value()) == ("fixed", 0.7)
 
 
@@ -446,7 +474,7 @@ def test_presets_of_the_colour_scale(two: ErrorMap, qtbot: QtBot) -> None:
     choose(two, "difference", qtbot)
     assert "unit" not in scale.preset.choices
     assert all(layer.contrast_limits == [-0.3, 0.3] for layer in maps)
-    assert {layer.colormap.name for layer in maps} == {"coolwarm"}
+    assert {layer.colormap.name for layer in maps} == {"coolwarm, gaps gray"}
     scale.preset.value = "percentile"
     low, high = maps[0].contrast_limits
     assert (low, high) == (-high, pytest.approx(percentile([layer.data for layer in maps if layer.ndim == 3]), abs=1e-4))

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_drcr.figures import comparison_figure
 from napari_drcr.sample import synthetic_pair
 from napari_drcr.widgets.error_map.figure_panel import NO_ESTIMATE, NO_TRUTH, FigurePanel
-from napari_drcr.widgets.error_map.rgb_choice import NO_IMAGE
+from napari_drcr.widgets.error_map.rgb_choice import OPEN_ITS_IMAGE
 from napari_drcr.widgets.layers import cube_to_layer_data
 
 RGB, TRUTH = synthetic_pair(48, 64)
@@ -181,7 +181,7 @@ def test_what_is_missing_is_said(scene: Scene) -> None:
     assert panel.said == NO_ESTIMATE
     scene.estimates = layers
     scene.viewer.layers.remove(scene.photo)
-    assert panel.said == NO_IMAGE
+    assert panel.said == f"There is no RGB image yet. {OPEN_ITS_IMAGE}"
     scene.viewer.add_image(RGB, rgb=True)
     assert panel.said == ""
     assert panel.button.isEnabled()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask.array
 import numpy as np
 import pytest
 import xarray as xr
@@ -10,7 +11,8 @@ from napari.layers import Image, Labels, Layer
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError
 from napari_drcr.widgets import check_napari
-from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube, rgb_from_layer
+from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube
+from napari_drcr.widgets.rgb_images import rgb_from_layer, rgb_layers
 
 RGB = np.zeros((6, 8, 3), np.uint8)
 
@@ -147,18 +149,42 @@ def test_rgb_comes_as_it_is(channels: int, dtype: type) -> None:
     np.testing.assert_array_equal(rgb_from_layer(Image(values, rgb=True)), values, strict=True)
 
 
+def test_rgb_comes_out_of_series_pyramids_and_images_with_channels_first() -> None:
+    values = np.random.default_rng(0).integers(0, 255, (2, 5, 64, 48, 3), dtype=np.uint8)
+    series = Image(dask.array.from_array(values), rgb=True, name="series")
+    np.testing.assert_array_equal(rgb_from_layer(series, (1, 3)), values[1, 3], strict=True)
+    pyramid = Image([values[0], values[0, :, ::2, ::2]], rgb=True, multiscale=True, name="pyramid")
+    np.testing.assert_array_equal(rgb_from_layer(pyramid, (4,)), values[0, 4], strict=True)
+    planes = Image(np.moveaxis(values[0, 0], -1, 0), name="planes")
+    np.testing.assert_array_equal(rgb_from_layer(planes), values[0, 0], strict=True)
+    for layer, index in ((series, (0, 0)), (pyramid, (0,)), (planes, ())):
+        np.testing.assert_array_equal(rgb_from_layer(layer, index, box=(5, 6, 20, 30)), values[0, 0, 5:20, 6:30])
+    assert rgb_layers([planes, Labels(np.ones((6, 8), int)), pyramid, layer_of(random_cube([450, 550, 650])), series]) == [
+        ("pyramid", pyramid),
+        ("series", series),
+        ("planes (channels first)", planes),
+    ]
+
+
 @pytest.mark.parametrize(
     ("layer", "sentence"),
     [
-        (Image(np.ones((6, 8)), name="gray"), "'gray' is not an RGB image but an array of 6 x 8"),
-        (Image(np.ones((31, 6, 8))), "not an RGB image but an array of 31 x 6 x 8"),
-        (Image(np.zeros((5, 6, 8, 3), np.uint8), rgb=True), "a series of RGB images .an array of 5 x 6 x 8 x 3."),
-        (Image([np.zeros((8, 8, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)], rgb=True, multiscale=True), "is multiscale"),
+        (
+            Image(np.ones((6, 8)), name="gray"),
+            "'gray' is grayscale .6 x 8., not an RGB image: select layers of red, green and blue",
+        ),
+        (Image(np.ones((31, 6, 8))), "is an array of 31 x 6 x 8, not an RGB image"),
+        (Image(np.zeros((5, 6, 8, 3), np.uint8), rgb=True), "a series of RGB images .5 x 6 x 8 x 3.; say which"),
+        (
+            Image(np.zeros((6, 8, 3), np.uint8), rgb=False),
+            "a stack .6 x 8 x 3., not an RGB image: if its last axis is red, green and blue",
+        ),
+        (layer_of(random_cube([450, 550, 650])), "is an array of 3 x 6 x 8, not an RGB image"),
         (Image(np.full((6, 8, 3), 200.0), rgb=True), "from 200 to 200; bring them into 0 to 1"),
         (Image(np.full((6, 8, 3), np.nan), rgb=True, contrast_limits=(0, 1)), "from nan to nan"),
         (Labels(np.ones((6, 8), int)), "of the kind Labels, not an RGB image"),
     ],
-    ids=["gray", "cube", "series", "multiscale", "floats to 255", "NaN", "labels"],
+    ids=["gray", "cube", "series", "channels as pixels", "cube of three bands", "floats to 255", "NaN", "labels"],
 )
 def test_layers_that_are_no_rgb_image_are_refused(layer: Layer, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):

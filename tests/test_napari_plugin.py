@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import napari
@@ -67,6 +67,43 @@ def test_slider_keeps_31_steps_beside_a_photo_in_micrometres(make_napari_viewer:
     viewer.add_image(np.zeros((6, 8, 3), np.uint8), scale=(0.5, 0.5), units=("um", "um"), rgb=True)
     viewer.open(scene, plugin="napari-drcr")
     assert viewer.dims.nsteps[0] == 31
+
+
+def test_the_slider_begins_where_there_is_something_to_see(make_napari_viewer: MakeViewer, scene: Path, tmp_path: Path) -> None:
+    viewer = make_napari_viewer()
+    Picture.fromarray(np.full((48, 64, 3), 100, np.uint8)).save(tmp_path / "photo.png")
+    viewer.open([tmp_path / "photo.png", scene], plugin=None)
+    assert viewer.dims.point[0] == 550
+    viewer.dims.set_point(0, 400)
+    viewer.open(scene, plugin="napari-drcr")
+    assert viewer.dims.point[0] == 400
+    for layer in viewer.layers[1:]:
+        viewer.layers.remove(layer)
+    viewer.open_sample("napari-drcr", "synthetic")
+    assert viewer.dims.point[0] == 550
+
+
+@pytest.mark.parametrize(
+    ("wavelengths", "first"), [(np.arange(900, 1701, 100), 1300), (np.arange(400, 1001, 50), 550), ((420, 540, 555, 690), 2)]
+)
+def test_the_slider_begins_at_a_band_of_its_own(
+    make_napari_viewer: MakeViewer, tmp_path: Path, wavelengths: Sequence[float], first: float
+) -> None:
+    viewer = make_napari_viewer()
+    viewer.add_image(np.zeros((6, 8, 3), np.uint8), rgb=True)
+    write_cube(tmp_path / "scene.nc", make_cube(np.ones((len(wavelengths), 6, 8), np.float32), wavelengths))
+    viewer.open(tmp_path / "scene.nc", plugin="napari-drcr")
+    assert viewer.dims.point[0] == first
+
+
+def test_a_cube_that_was_not_added_moves_no_slider(make_napari_viewer: MakeViewer, scene: Path) -> None:
+    viewer = make_napari_viewer()
+    before = len(viewer.layers.events.inserted.callbacks)
+    viewer.add_image(np.zeros((6, 8)))
+    get_reader(str(scene))(str(scene))
+    viewer.add_image(np.zeros((4, 6, 8)))
+    assert viewer.dims.point[0] == 0
+    assert len(viewer.layers.events.inserted.callbacks) == before
 
 
 @pytest.mark.parametrize("suffix", [".mat", ".hdr", ".nc"])

@@ -9,17 +9,19 @@ import napari
 import numpy as np
 import pytest
 from napari.layers import Image
+from napari.utils.color import ColorValue
 from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QFileDialog, QLabel
 
 from napari_drcr.cube import make_cube
 from napari_drcr.errors import Notice
+from napari_drcr.figures import NO_ERROR
 from napari_drcr.plausibility import MEANING, assess_plausibility
 from napari_drcr.reconstruction import reconstruct
 from napari_drcr.sample import synthetic_pair
 from napari_drcr.widgets.error_map.plausibility_panel import CHOOSE_FILE, PlausibilityPanel
-from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, NO_IMAGE
+from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, OPEN_ITS_IMAGE
 from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube
 
 RGB, TRUTH = synthetic_pair(48, 64)
@@ -86,7 +88,7 @@ def test_the_meaning_is_always_there(scene: Scene, qtbot: QtBot) -> None:
     assert MEANING in shown()
 
 
-def test_clipped_pixels_are_transparent(make_napari_viewer: MakeViewer, qtbot: QtBot) -> None:
+def test_clipped_pixels_are_gray(make_napari_viewer: MakeViewer, qtbot: QtBot) -> None:
     viewer = make_napari_viewer()
     image = RGB.copy()
     image[10:20, 10:30] = 255
@@ -101,7 +103,7 @@ def test_clipped_pixels_are_transparent(make_napari_viewer: MakeViewer, qtbot: Q
     qtbot.waitUntil(lambda: not panel.running, timeout=30_000)
     residuals = viewer.layers[-1]
     assert np.isnan(residuals.data[15, 20])
-    np.testing.assert_array_equal(residuals.colormap.map(np.array([np.nan]))[0], [0, 0, 0, 0])
+    np.testing.assert_array_equal(residuals.colormap.map(np.array([np.nan]))[0], ColorValue(NO_ERROR))
     share = np.isnan(residuals.data).mean()
     assert f"{share:.1%} clipped and left out" in panel.said
 
@@ -201,6 +203,20 @@ def test_an_image_of_another_size_is_refused_in_a_sentence(scene: Scene, qtbot: 
     assert scene.panel.button.isEnabled()
 
 
+def test_of_a_series_the_image_counts_that_the_cube_was_estimated_from(scene: Scene, qtbot: QtBot) -> None:
+    series = scene.viewer.add_image(np.stack([RGB[::-1], RGB]), rgb=True, name="days")
+    scene.estimate = scene.add(ESTIMATE.assign_attrs(source_slice=[1]), series)
+    scene.viewer.dims.set_point(0, 550)
+    scene.panel.refresh()
+    assert scene.panel.image.box.value is series
+    expected = assess_plausibility(ESTIMATE, RGB)
+    assert project(scene, qtbot).startswith(f"RMS residual {expected.residual:.4f} of white")
+    scene.estimate = scene.add(TRUTH)
+    scene.panel.refresh()
+    scene.panel.image.box.value = series
+    assert project(scene, qtbot) == "the sliders show no image of the series 'days'; move them to the one that is meant."
+
+
 def test_without_cube_or_image_it_says_what_is_missing(scene: Scene) -> None:
     scene.estimate = None
     scene.panel.refresh()
@@ -208,7 +224,7 @@ def test_without_cube_or_image_it_says_what_is_missing(scene: Scene) -> None:
     assert not scene.panel.button.isEnabled()
     scene.estimate = scene.viewer.layers[-1]
     scene.viewer.layers.remove(scene.photo)
-    assert scene.panel.said == NO_IMAGE
+    assert scene.panel.said == f"There is no RGB image yet. {OPEN_ITS_IMAGE}"
     assert not scene.panel.button.isEnabled()
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import dask.array
 import imagecodecs
 import napari
 import numpy as np
@@ -18,9 +19,11 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QFileDialog
 
 from napari_drcr import devices
+from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import Notice
+from napari_drcr.io import write_cube
 from napari_drcr.reconstruction import reconstruct
-from napari_drcr.widgets.reconstruct import CHOOSE_FILE, NO_IMAGE
+from napari_drcr.widgets.reconstruct import CHOOSE_FILE, OPEN_ONE
 from viewer_tools import open_widget, run
 
 NETWORK = Path(__file__).parent / "reference" / "official_layout_small.pth"
@@ -50,12 +53,60 @@ def test_nothing_heavy_is_imported_to_build_the_widget() -> None:
 def test_empty_viewer_says_what_to_do(viewer: napari.Viewer) -> None:
     widget = open_widget(viewer)
     assert not widget.button.isEnabled()
-    assert widget.status.text() == widget.button.toolTip() == NO_IMAGE
+    assert widget.status.text() == widget.button.toolTip() == f"There is no RGB image yet. {OPEN_ONE}"
     layer = viewer.add_image(random_rgb(), rgb=True)
     assert widget.button.isEnabled()
     assert widget.status.text() == widget.button.toolTip() == ""
     viewer.layers.remove(layer)
-    assert widget.status.text() == NO_IMAGE
+    assert widget.status.text() == f"There is no RGB image yet. {OPEN_ONE}"
+
+
+def test_images_that_are_no_rgb_are_named_with_the_reason(viewer: napari.Viewer) -> None:
+    widget = open_widget(viewer)
+    viewer.add_image(np.zeros((24, 32)), name="leaf")
+    expected = (
+        "There is no RGB image yet: 'leaf' is grayscale (24 x 32), not an RGB image: select layers of red, green and blue, and "
+        f"choose Merge to RGB in their right-click menu. {OPEN_ONE}"
+    )
+    assert widget.status.text() == widget.button.toolTip() == expected
+    viewer.add_image(np.zeros((4, 24, 32)), name="stack")
+    assert "'stack' is an array of 4 x 24 x 32, not an RGB image" in widget.status.text()
+    viewer.add_image(np.zeros((3, 24, 32)), name="planes")
+    assert widget.layer.native.currentText() == "planes (channels first)"
+    assert widget.status.text() == widget.button.toolTip() == ""
+
+
+def test_channels_may_come_first(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    rgb = random_rgb()
+    viewer.add_image(np.moveaxis(rgb, -1, 0), name="planes")
+    widget = open_widget(viewer)
+    widget.white_patch.take((10, 10))
+    run(widget, qtbot)
+    estimate = viewer.layers["planes (linear estimate)"]
+    np.testing.assert_allclose(estimate.data, reconstruct(rgb, "linear", white=widget.white_patch.box), atol=1e-6)
+
+
+@pytest.mark.parametrize("levels", [1, 2], ids=["series", "multiscale series"])
+def test_the_image_of_a_series_that_the_slider_shows_is_taken(viewer: napari.Viewer, qtbot: QtBot, levels: int) -> None:
+    series = np.random.default_rng(0).integers(0, 255, (4, 64, 48, 3), dtype=np.uint8)
+    lazy = dask.array.from_array(series, chunks=(1, -1, -1, -1))
+    viewer.add_image([lazy, series[:, ::2, ::2]] if levels > 1 else lazy, rgb=True, name="days", multiscale=levels > 1)
+    widget = open_widget(viewer)
+    viewer.dims.set_point(0, 2)
+    run(widget, qtbot)
+    estimate = viewer.layers["days [2] (linear estimate)"]
+    np.testing.assert_allclose(estimate.data, reconstruct(series[2], "linear"), atol=1e-6)
+    assert estimate.metadata["napari_drcr"]["source_slice"] == [2]
+    assert viewer.dims.point[0] == 550
+    run(widget, qtbot)
+    assert widget.status.text() == "the sliders show no image of the series 'days'; move them to the one that is meant."
+
+
+def test_a_multiscale_image_is_taken_at_full_resolution(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    rgb = random_rgb(64, 48)
+    viewer.add_image([rgb, rgb[::2, ::2]], rgb=True, name="pyramid", multiscale=True)
+    run(open_widget(viewer), qtbot)
+    np.testing.assert_allclose(viewer.layers[-1].data, reconstruct(rgb, "linear"), atol=1e-6)
 
 
 def test_only_rgb_images_are_offered_and_names_followed(viewer: napari.Viewer) -> None:
@@ -108,6 +159,19 @@ def test_beside_another_stack_the_slider_goes_to_the_cube(viewer: napari.Viewer,
     viewer.add_image(random_rgb(), rgb=True)
     run(open_widget(viewer, "linear"), qtbot)
     assert viewer.dims.point[0] == 550
+
+
+def test_opened_photo_and_cube_leave_the_estimate_bright_enough_to_see(
+    viewer: napari.Viewer, qtbot: QtBot, tmp_path: Path
+) -> None:
+    viewer.add_image(random_rgb(), rgb=True)
+    write_cube(tmp_path / "truth.mat", make_cube(np.ones((31, 24, 32), np.float32), WAVELENGTHS))
+    viewer.open(tmp_path / "truth.mat", plugin="napari-drcr")
+    run(open_widget(viewer, "linear"), qtbot)
+    assert viewer.dims.point[0] == 550
+    viewer.dims.set_point(0, 620)
+    run(open_widget(viewer, "linear"), qtbot)
+    assert viewer.dims.point[0] == 620
 
 
 def test_result_line_names_model_device_precision_and_time(viewer: napari.Viewer, qtbot: QtBot) -> None:
@@ -258,12 +322,10 @@ def test_viewer_closed_during_the_run_ends_it(viewer: napari.Viewer, qtbot: QtBo
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        (np.zeros((4, 24, 32, 3), np.uint8), "a series of RGB images"),
-        ([np.zeros((32, 32, 3), np.uint8), np.zeros((16, 16, 3), np.uint8)], "is multiscale"),
         (np.full((24, 32, 3), 200.0), "bring them into 0 to 1"),
         (np.zeros((4, 4, 3), np.uint8), "too small"),
     ],
-    ids=["series", "multiscale", "floats to 255", "small"],
+    ids=["floats to 255", "small"],
 )
 def test_unfit_images_are_refused_in_a_notification(viewer: napari.Viewer, qtbot: QtBot, values: object, sentence: str) -> None:
     viewer.add_image(values, rgb=True)

@@ -119,6 +119,24 @@ def test_signs_count_by_size_and_gaps_do_not_count() -> None:
     assert worst_pixels(errors, apart=1) == [(1, 2, -0.5), (3, 0, 0.25)]
 
 
+@pytest.mark.parametrize("make_map", ["error_map", "mean_map"])
+def test_at_least_half_of_the_bands_of_a_worst_pixel_count(make_map: str) -> None:
+    truth, clipped = np.full((4, 3, 3), 0.5), np.zeros((3, 3), dtype=bool)
+    truth[:3, 0, 0] = 0.001  # one band of four above the floor
+    truth[:2, 1, 1] = 0.001  # half of them
+    clipped[2, 2] = True
+    estimate = truth * 1.1
+    for place, times in {(0, 0): 9, (1, 1): 2, (2, 2): 5, (2, 0): 1.5}.items():
+        estimate[:, *place] = truth[:, *place] * times
+    if make_map == "error_map":
+        errors = nd.error_map(truth, estimate, floor=0.01, clipped=clipped)
+    else:
+        errors = nd.mean_map(error_cube(truth, estimate, floor=0.01, clipped=clipped))
+    assert errors["counted_share"].values.tolist() == [[0.25, 1, 1], [1, 0.5, 1], [1, 1, 0]]
+    assert [(pixel.y, pixel.x) for pixel in worst_pixels(errors, count=2, apart=1)] == [(1, 1), (2, 0)]
+    assert worst_pixels(errors.values, count=1)[0][:2] == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [({"errors": np.zeros((2, 3, 4))}, "two axes"), ({"count": 0}, "at least 1"), ({"apart": 0}, "at least 1")],

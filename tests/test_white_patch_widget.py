@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dask.array
 import napari
 import numpy as np
 import pytest
@@ -66,6 +67,20 @@ def test_at_the_border_the_box_is_smaller(viewer: napari.Viewer) -> None:
     patch = open_widget(viewer).white_patch
     patch.take((0, 59))
     assert patch.box == (0, 55, 5, 60)
+
+
+def test_the_patch_of_a_series_is_that_of_the_image_on_the_canvas(viewer: napari.Viewer) -> None:
+    first, second = random_rgb(), 255 - random_rgb()
+    viewer.add_image(dask.array.from_array(np.stack([first, second])), rgb=True)
+    patch = open_widget(viewer).white_patch
+    said = []
+    for number, image in enumerate((first, second)):
+        viewer.dims.set_point(0, number)
+        patch.take((number, 20, 59))
+        gains = measure_white(image, (16, 55, 25, 60))
+        said.append("gains {:.2f} red, {:.2f} green, {:.2f} blue".format(*gains))
+        assert said[-1] in patch.said
+    assert said[0] != said[1]
 
 
 def test_a_click_outside_says_so_and_another_is_waited_for(viewer: napari.Viewer, qtbot: QtBot) -> None:

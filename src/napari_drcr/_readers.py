@@ -9,6 +9,7 @@ import napari
 
 from napari_drcr.io import looks_like_cube
 from napari_drcr.widgets.layers import LayerData, cube_to_layer_data, open_cube, show_wavelength
+from napari_drcr.widgets.navigation import begin_at_green
 
 
 def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:
@@ -47,6 +48,7 @@ def read_layers(path: str) -> list[LayerData]:
     InputError
         If the file holds no cube.
     """
-    cube = open_cube(path)
-    show_wavelength(napari.current_viewer())
-    return [cube_to_layer_data(cube)]
+    layer_data, viewer = cube_to_layer_data(open_cube(path)), napari.current_viewer()
+    show_wavelength(viewer)
+    begin_at_green(viewer)
+    return [layer_data]

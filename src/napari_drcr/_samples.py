@@ -9,6 +9,7 @@ import napari
 from napari_drcr.io import read_rgb
 from napari_drcr.sample import synthetic_pair
 from napari_drcr.widgets.layers import LayerData, cube_to_layer_data, show_wavelength
+from napari_drcr.widgets.navigation import begin_at_green
 
 
 def synthetic_scene() -> list[LayerData]:
@@ -20,8 +21,10 @@ def synthetic_scene() -> list[LayerData]:
         Two image layers, as napari wants them from samples.
     """
     rgb, cube = synthetic_pair()
-    show_wavelength(napari.current_viewer())
     values, properties, kind = cube_to_layer_data(cube)
+    viewer = napari.current_viewer()
+    show_wavelength(viewer)
+    begin_at_green(viewer)
     return [
         (values, properties | {"name": "synthetic scene (true cube)"}, kind),
         (rgb, {"name": "synthetic scene", "rgb": True}, "image"),

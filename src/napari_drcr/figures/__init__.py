@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from napari_drcr.figures._page import FIGURE_SUFFIXES, save_figure
+from napari_drcr.figures._page import FIGURE_SUFFIXES, NO_ERROR, save_figure
 from napari_drcr.figures.comparison import comparison_figure, draw_comparison
 from napari_drcr.figures.demo import demo_figure
 
-__all__ = ["FIGURE_SUFFIXES", "comparison_figure", "demo_figure", "draw_comparison", "save_figure"]
+__all__ = ["FIGURE_SUFFIXES", "NO_ERROR", "comparison_figure", "demo_figure", "draw_comparison", "save_figure"]

@@ -13,6 +13,8 @@ from napari_drcr.errors import InputError, notify
 
 Cube = xr.DataArray | npt.NDArray[Any]
 FloatArray = npt.NDArray[Any]
+COUNTED_SHARE = "counted_share"
+"""Coordinate (y, x) of maps over all bands: in which part of the bands a pixel counts."""
 
 
 def aligned(truth: Cube, estimate: Cube) -> tuple[xr.DataArray, xr.DataArray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import xarray as xr
 
 from napari_drcr.errors import InputError
 from napari_drcr.metrics._shared import (
+    COUNTED_SHARE,
     Cube,
     FloatArray,
     aligned,
@@ -106,7 +108,8 @@ def mean_map(errors: xr.DataArray) -> xr.DataArray:
     xarray.DataArray, shape (y, x)
         Of relative errors the mean over the bands that count, which is `error_map` of "mrae"; of absolute errors the root of the
         mean square, which is `error_map` of "rmse"; of differences the mean, negative where the estimate is too low. NaN where no
-        band counts; ``attrs["left_out"]`` says in how many pixels.
+        band counts; ``attrs["left_out"]`` says in how many pixels, and the coordinate ``counted_share`` in which part of its bands each
+        pixel counts.
     """
     means = _mean(errors, errors.dims[:1])
     means.attrs["left_out"] = int(np.isnan(means.values).sum())
@@ -135,10 +138,13 @@ def _mean(errors: xr.DataArray, over: tuple[Hashable, ...]) -> xr.DataArray:
     axes = tuple(errors.dims.index(dim) for dim in over)
     values = np.square(errors.values) if metric == "absolute" else errors.values
     totals = np.asarray(np.nansum(values, axis=axes, dtype=np.float64))
-    means = finish("rmse" if metric == "absolute" else "mrae", totals, np.sum(~np.isnan(values), axis=axes))
+    counts = np.sum(~np.isnan(values), axis=axes)
+    means = finish("rmse" if metric == "absolute" else "mrae", totals, counts)
     name = "mean difference" if metric == "difference" else metric_name("rmse" if metric == "absolute" else "mrae", floor)
     rest = [dim for dim in errors.dims if dim not in over]
-    coords = {dim: errors[dim] for dim in rest if dim in errors.coords}
+    coords: dict[Hashable, Any] = {dim: errors[dim] for dim in rest if dim in errors.coords}
+    if over == errors.dims[:1]:
+        coords[COUNTED_SHARE] = rest, (counts / errors.shape[0]).astype(np.float32)
     return xr.DataArray(means, dims=rest, coords=coords, name=name, attrs={"units": "1"})
 
 

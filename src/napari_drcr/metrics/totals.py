@@ -8,6 +8,7 @@ import xarray as xr
 
 from napari_drcr.errors import InputError
 from napari_drcr.metrics._shared import (
+    COUNTED_SHARE,
     Cube,
     FloatArray,
     aligned,
@@ -139,7 +140,8 @@ def error_map(
     -------
     xarray.DataArray, shape (y, x)
         Named by `metric_name`. NaN where no band reaches the floor, where there is no angle, and in clipped pixels;
-        ``attrs["left_out"]`` says in how many pixels.
+        ``attrs["left_out"]`` says in how many pixels, and the coordinate ``counted_share`` in which part of its bands each pixel
+        counts.
 
     Raises
     ------
@@ -148,11 +150,17 @@ def error_map(
     """
     if _known(metric) == "sam":
         errors = _angles(*_values(truth, estimate))
+        counted_share = (~np.isnan(errors)).astype(np.float32)
     else:
-        errors = finish(metric, *_sums(truth, estimate, metric, floor, axis=0, quiet=quiet))
-    errors[check_clipped(clipped, errors.shape)] = np.nan
+        first, second = aligned(truth, estimate)
+        total, counts = _sums(first, second, metric, floor, axis=0, quiet=quiet)
+        errors = finish(metric, total, counts)
+        counted_share = (counts / first.sizes["wavelength"]).astype(np.float32)
+    left_out = check_clipped(clipped, errors.shape)
+    errors[left_out], counted_share[left_out] = np.nan, 0
     attrs = {"units": _units(metric), "left_out": int(np.isnan(errors).sum())}
-    return xr.DataArray(errors, dims=("y", "x"), name=metric_name(metric, floor), attrs=attrs)
+    coords = {COUNTED_SHARE: (("y", "x"), counted_share)}
+    return xr.DataArray(errors, dims=("y", "x"), coords=coords, name=metric_name(metric, floor), attrs=attrs)
 
 
 def error_curve(truth: Cube, estimate: Cube, metric: str = "mrae", floor: float | None = None) -> xr.DataArray:

@@ -9,6 +9,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from napari_drcr.errors import InputError
+from napari_drcr.metrics._shared import COUNTED_SHARE
+
+LEAST_SHARE = 0.5
+"""Of the bands of a pixel, how many must count: the mean of fewer, mostly dark ones says little."""
 
 
 class WorstPixel(NamedTuple):
@@ -25,7 +29,9 @@ def worst_pixels(errors: xr.DataArray | npt.NDArray[Any], count: int = 20, apart
     Parameters
     ----------
     errors : xarray.DataArray or ndarray, shape (y, x)
-        A map, such as `napari_drcr.metrics.error_map` gives. Errors with a sign count by their size; NaN do not count.
+        A map, such as `napari_drcr.metrics.error_map` gives. Errors with a sign count by their size; NaN do not count, nor do pixels
+        of whose bands fewer than half count (are above the floor, and not clipped), as the coordinate ``counted_share`` of the map
+        says. An array, or a map without it, is taken as it is.
     count : int
         How many at most.
     apart : int
@@ -53,6 +59,8 @@ def worst_pixels(errors: xr.DataArray | npt.NDArray[Any], count: int = 20, apart
     if count < 1 or apart < 1:
         raise InputError(f"the worst pixels need a count and a distance of at least 1, not {count} and {apart}.")
     left = np.where(np.isnan(values), -1.0, np.abs(values))
+    if isinstance(errors, xr.DataArray) and COUNTED_SHARE in errors.coords:
+        left[errors[COUNTED_SHARE].values < LEAST_SHARE] = -1.0
     found: list[WorstPixel] = []
     while len(found) < count:
         y, x = (int(place) for place in np.unravel_index(np.argmax(left), left.shape))

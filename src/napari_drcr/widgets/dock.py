@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 import napari
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QDockWidget, QWidget
 
 from napari_drcr.errors import InputError
 
@@ -17,8 +17,18 @@ DISPLAY_NAME = "DRCR"
 SomeDock = TypeVar("SomeDock", bound="Dock")
 
 
-class Dock(QWidget):
-    """A dock widget that lets go of the viewer when napari closes it.
+class _OneInAWindow(type(QWidget)):  # type: ignore[misc]
+    """Gives the dock of its kind that a window has, where another is asked for: by the menu, a script, or another dock."""
+
+    def __call__(cls: type[SomeDock], viewer: napari.viewer.Viewer) -> SomeDock:
+        # A bare ViewerModel has no window.
+        docked = viewer.window.dock_widgets.values() if hasattr(viewer, "window") else ()
+        there = next((widget for widget in docked if type(widget) is cls), None)
+        return super().__call__(viewer) if there is None else there  # type: ignore[misc]
+
+
+class Dock(QWidget, metaclass=_OneInAWindow):
+    """A dock widget, of each kind one in a window, that lets go of the viewer when napari closes it.
 
     Parameters
     ----------
@@ -32,6 +42,8 @@ class Dock(QWidget):
     """
 
     TITLE: ClassVar[str]
+    _frame: Any = None
+    """The dock of Qt that napari has put it into."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -70,12 +82,39 @@ class Dock(QWidget):
             emitter.disconnect(callback)
 
     def event(self, event: QEvent) -> bool:
-        """Let go and be deleted when napari closes the dock, which it does by taking the parent away."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.let_go()
-            # Left to Python, it would be deleted by whichever thread collects garbage next, and Qt crashes if that is not its own.
-            self.deleteLater()
+        """Follow napari when it puts the dock into a frame, and let go and be deleted when it takes it out to close it."""
+        if event.type() == QEvent.Type.ParentChange:
+            former, self._frame = self._frame, self.parent()
+            if self._frame is None:
+                self.let_go()
+                # Left to Python, it would be deleted by whichever thread collects garbage next, and Qt crashes if that is not its own.
+                self.deleteLater()
+            elif isinstance(self._frame, QDockWidget) and self._frame is not former:
+                self._move_in(self._frame, former)
         return bool(super().event(event))
+
+    def _move_in(self, frame: Any, former: QDockWidget | None) -> None:
+        """Name the new frame as the menu does, by whichever way it was opened, and close the one that is empty now."""
+        frame.name = dock_name(type(self))
+        frame.setObjectName(frame.name)
+        frame.setWindowTitle(frame.name)
+        if former is not None:
+            self._viewer.window.remove_dock_widget(former)
+
+
+def dock_name(dock: type[Dock]) -> str:
+    """What napari calls a dock that its menu opens.
+
+    Parameters
+    ----------
+    dock : type
+        Which.
+
+    Returns
+    -------
+    str
+    """
+    return f"{dock.TITLE} ({DISPLAY_NAME})"
 
 
 def show_dock(dock: type[SomeDock], viewer: napari.viewer.Viewer | None = None) -> SomeDock:
@@ -101,12 +140,10 @@ def show_dock(dock: type[SomeDock], viewer: napari.viewer.Viewer | None = None) 
     viewer = napari.current_viewer() if viewer is None else viewer
     if viewer is None:
         raise InputError(f"There is no napari window to show the widget {dock.TITLE} in.")
-    name = f"{dock.TITLE} ({DISPLAY_NAME})"
-    widget = viewer.window.dock_widgets.get(name)
-    if widget is None:
-        widget = dock(viewer)
-        viewer.window.add_dock_widget(widget, name=name, area="right", tabify=True)
-    frame = widget.parent()
+    widget = dock(viewer)
+    if widget.parent() is None:
+        viewer.window.add_dock_widget(widget, name=dock_name(dock), area="right", tabify=True)
+    frame: Any = widget.parent()
     frame.show()
     frame.raise_()
     return widget

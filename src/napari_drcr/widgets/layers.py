@@ -12,8 +12,8 @@ import numpy.typing as npt
 from napari_drcr.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
 from napari_drcr.ensemble import FLIP_MEANING
 from napari_drcr.errors import InputError
+from napari_drcr.figures import NO_ERROR
 from napari_drcr.io import read_cube
-from napari_drcr.io.rgb import read_profile
 from napari_drcr.lazy import places, to_be_shown, unread
 from napari_drcr.widgets.placement import band_axis, band_placement, placement
 
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     import xarray as xr
     from napari import Viewer
     from napari.layers import Image, Layer
+    from napari.utils import Colormap
 
 LayerData = tuple[Any, dict[str, Any], str]
 """Values, properties and kind of a layer: what napari takes from readers and samples."""
 
 PROVENANCE_KEY = "napari_drcr"
 WAVELENGTHS_KEY = "wavelengths"
+SLICE_KEY = "source_slice"
+"""Entry of ``metadata["napari_drcr"]`` of an estimate from a series of images: which of them, one index for each axis."""
 IN_MEMORY = 256 * 2**20
 """Cubes of up to so many bytes as float32 are read whole: in memory they are faster, and safe from changes of their files."""
 PIXEL_FACTS = (CLIPPED, FLIP_DISAGREEMENT)
@@ -34,6 +37,11 @@ PIXEL_FACTS = (CLIPPED, FLIP_DISAGREEMENT)
 MAP_KEY = "map"
 """Entry of ``metadata["napari_drcr"]`` of layers that are maps of something: they look like cubes and are none."""
 NANOMETRES_IN = {"nanometer": 1.0, "micrometer": 1000.0}
+
+OTHER_GRAY = "#808080"
+"""What is left out of maps, where `NO_ERROR` is like a colour of theirs."""
+ALIKE = 0.1
+"""How far apart, of red, green and blue in 0 to 1, two colours are at most that are taken for one another."""
 
 SAMPLED = 8
 """By how many bands of how many pieces, or a few more, the contrast of a cube is chosen that is not in memory."""
@@ -86,7 +94,8 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
     name = cube.name or "cube"
     if source is not None:
         provenance["source_layer"] = source.name
-        name = f"{source.name} ({provenance.get('model', 'spectral')} estimate)"
+        which = "".join(f" [{place}]" for place in provenance.get(SLICE_KEY, ()))
+        name = f"{source.name}{which} ({provenance.get('model', 'spectral')} estimate)"
     metadata = {WAVELENGTHS_KEY: [float(band) for band in nm], PROVENANCE_KEY: provenance}
     metadata |= {key: cube[key].values for key in PIXEL_FACTS if key in cube.coords}
     properties = {
@@ -145,7 +154,12 @@ def map_to_layer_data(values: xr.DataArray, source: Image, *, name: str, facts: 
         As from `cube_to_layer_data`.
     """
     metadata: dict[str, Any] = {PROVENANCE_KEY: {**facts, "source_layer": source.name, MAP_KEY: str(values.name)}}
-    properties = {"name": name, "rgb": False, "colormap": "inferno", "contrast_limits": _contrast_limits(values.values)}
+    properties = {
+        "name": name,
+        "rgb": False,
+        "colormap": with_gray_gaps("inferno"),
+        "contrast_limits": _contrast_limits(values.values),
+    }
     if values.ndim == 2:
         properties |= {"axis_labels": ("y", "x"), **placement(source)}
     else:
@@ -153,6 +167,32 @@ def map_to_layer_data(values: xr.DataArray, source: Image, *, name: str, facts: 
         metadata[WAVELENGTHS_KEY] = [float(band) for band in nm]
         properties |= {"axis_labels": (band_axis(nm)[3], "y", "x"), **band_placement(source, nm)}
     return values.values, properties | {"metadata": metadata}, "image"
+
+
+def with_gray_gaps(colormap: str | Colormap) -> Colormap:
+    """A colormap that paints NaN gray, as the printed figure does; napari leaves it transparent, which may pass for a low value.
+
+    Parameters
+    ----------
+    colormap : str or napari.utils.Colormap
+        Any of napari's, or its name.
+
+    Returns
+    -------
+    napari.utils.Colormap
+        Light gray, or a darker one for colormaps that have light gray themselves.
+    """
+    from napari.utils import Colormap
+    from napari.utils.color import ColorValue
+    from napari.utils.colormaps import ensure_colormap
+
+    known = ensure_colormap(colormap)
+    light, dark = ColorValue(NO_ERROR), ColorValue(OTHER_GRAY)
+    taken = np.linalg.norm(known.colors[:, :3] - light[:3], axis=1).min() < ALIKE
+    if any(np.array_equal(known.nan_color, gray) for gray in (light, dark)):
+        return known
+    settings = known.model_dump() | {"name": f"{known.name}, gaps gray", "nan_color": dark if taken else light}
+    return Colormap(**settings)
 
 
 def _contrast_limits(values: Any) -> tuple[float, float]:
@@ -308,65 +348,6 @@ def layer_wavelengths(layer: Image) -> npt.NDArray[np.float64]:
     )
 
 
-def rgb_from_layer(layer: Layer) -> npt.NDArray[Any]:
-    """The RGB image that a layer shows.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        A two-dimensional RGB image.
-
-    Returns
-    -------
-    ndarray, shape (y, x, 3) or (y, x, 4)
-        The layer's own values and type.
-
-    Raises
-    ------
-    InputError
-        If the layer is something else, or holds floating values outside [0, 1].
-    """
-    _check_image(layer, "an RGB image")
-    if not layer.rgb:
-        raise InputError(f"the layer {layer.name!r} is not an RGB image but {_axes(layer)}; open it as RGB, channels last.")
-    if layer.ndim != 2:
-        raise InputError(
-            f"the layer {layer.name!r} is a series of RGB images ({_axes(layer)}); take one image out of it first."
-        )
-    values = np.asarray(layer.data)
-    if values.dtype.kind == "f":
-        low, high = float(values.min()), float(values.max())
-        # Written so that NaN, which fails every comparison, is refused too.
-        if not (low >= 0 and high <= 1):
-            raise InputError(
-                f"the layer {layer.name!r} holds values from {low:g} to {high:g}; bring them into 0 to 1, or convert to 8 bit."
-            )
-    return values
-
-
-def profile_of_layer(layer: Layer) -> bytes | None:
-    """The colour profile of the file that a layer came from: napari opens images without applying it.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        A two-dimensional RGB image.
-
-    Returns
-    -------
-    bytes or None
-        An ICC profile; None if there is no such file any more, it has no profile, or its size is not the layer's.
-    """
-    if layer.source.path is None or not Path(layer.source.path).is_file():
-        return None
-    try:
-        profile, size = read_profile(Path(layer.source.path))
-    except InputError:
-        return None
-    # Some readers turn a picture upright.
-    return profile if layer.data.shape[:2] in (size, size[::-1]) else None
-
-
 def _check_image(layer: Layer, wanted: str) -> None:
     from napari.layers import Image
 
@@ -378,10 +359,6 @@ def _check_image(layer: Layer, wanted: str) -> None:
         raise InputError(
             f"the layer {layer.name!r} is multiscale; add its full resolution, layer.data[0], as a layer of its own."
         )
-
-
-def _axes(layer: Image) -> str:
-    return f"an array of {' x '.join(map(str, layer.data.shape))}"
 
 
 def show_map(viewer: Viewer, values: npt.NDArray[Any], properties: Mapping[str, Any]) -> None:

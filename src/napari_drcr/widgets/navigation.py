@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.widgets.layers import layer_wavelengths
+from napari_drcr.widgets.layers import is_cube_layer, layer_wavelengths
 from napari_drcr.widgets.placement import unit_factor
 
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image, Layer
+
+GREEN = 550.0
+"""Where, in nm, scenes are bright and eyes sensitive: a band to begin with."""
 
 
 def pixel_at(viewer: Viewer, layer: Image, position: Sequence[float]) -> tuple[int, int] | None:
@@ -33,8 +36,8 @@ def pixel_at(viewer: Viewer, layer: Image, position: Sequence[float]) -> tuple[i
     tuple of (int, int) or None
         Row and column; None outside the image.
     """
-    height, width = layer.data.shape[:2] if layer.rgb else layer.data.shape[-2:]
-    row, column = (int(pixel) for pixel in np.floor(_data_at(viewer, layer, position)[-2:] + 0.5))
+    height, width = image_size(layer)
+    row, column = (int(pixel) for pixel in np.floor(data_at(viewer, layer, position)[-2:] + 0.5))
     return (row, column) if 0 <= row < height and 0 <= column < width else None
 
 
@@ -54,7 +57,7 @@ def current_wavelength(viewer: Viewer, layer: Image) -> float | None:
         Band centre in nm; None where the slider is beyond the bands.
     """
     nm = layer_wavelengths(layer)
-    band = round(float(_data_at(viewer, layer, viewer.dims.point)[0]))
+    band = round(float(data_at(viewer, layer, viewer.dims.point)[0]))
     return float(nm[band]) if 0 <= band < nm.size else None
 
 
@@ -74,6 +77,43 @@ def go_to_wavelength(viewer: Viewer, layer: Image, nanometres: float) -> None:
     viewer.dims.set_point(viewer.dims.ndim - layer.ndim, _world_at(viewer, layer, (band, 0, 0))[0])
 
 
+def go_to_green(viewer: Viewer, layer: Image) -> None:
+    """Move the slider to a band in which there is something to be seen: the first one is in most scenes the darkest.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose slider.
+    layer : napari.layers.Image
+        A cube layer of the viewer. Its band nearest to 550 nm is taken, or the middle one if it does not reach there.
+    """
+    nm = layer_wavelengths(layer)
+    go_to_wavelength(viewer, layer, GREEN if nm[0] <= GREEN <= nm[-1] else float(nm[nm.size // 2]))
+
+
+def begin_at_green(viewer: Viewer | None) -> None:
+    """Have the slider begin at a useful band, if the layer that is added next is the first to bring an axis of bands.
+
+    napari begins in the middle if that layer is alone, but at the first band beside a photo. A slider that is there already may have
+    been moved by hand, and stays.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or None
+        Where a cube is about to be added. Nothing happens without one.
+    """
+    if viewer is None or viewer.dims.ndim > 2:
+        return
+
+    def begin(event: Any) -> None:
+        viewer.layers.events.inserted.disconnect(begin)
+        if is_cube_layer(event.value):
+            go_to_green(viewer, event.value)
+
+    # The axis is there once napari itself has heard of the layer.
+    viewer.layers.events.inserted.connect(begin, position="last")
+
+
 def fly_to(viewer: Viewer, layer: Image, y: float, x: float) -> None:
     """Bring a pixel of a layer to the middle of the canvas; the zoom stays.
 
@@ -89,7 +129,40 @@ def fly_to(viewer: Viewer, layer: Image, y: float, x: float) -> None:
     viewer.scene.camera.center = tuple(_world_at(viewer, layer, (*(0,) * (layer.ndim - 2), y, x))[-2:])
 
 
-def _data_at(viewer: Viewer, layer: Layer, position: Sequence[float]) -> npt.NDArray[np.float64]:
+def image_size(layer: Image) -> tuple[int, int]:
+    """How many pixels an image has, at full resolution.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        Any, with or without colour.
+
+    Returns
+    -------
+    tuple of (int, int)
+        Height and width.
+    """
+    height, width = layer.data.shape[-3:-1] if layer.rgb else layer.data.shape[-2:]
+    return height, width
+
+
+def data_at(viewer: Viewer, layer: Layer, position: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Where in the values of a layer a place of the world is.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose world.
+    layer : napari.layers.Layer
+        A layer of the viewer.
+    position : sequence of float
+        World coordinates, as mouse events or sliders have them.
+
+    Returns
+    -------
+    ndarray, shape (axes,)
+        One coordinate for each axis of the layer.
+    """
     # While napari removes its last stack, the viewer has fewer axes than the layer.
     filled = [*[0.0] * (layer.ndim - len(position)), *position][-layer.ndim :]
     return np.asarray(layer.world_to_data(filled / _world_units(viewer, layer)))

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QPushButton, QVBoxLayout
 
 from napari_drcr.cube import FLIP_DISAGREEMENT
 from napari_drcr.ensemble import FLIP_MEANING
+from napari_drcr.errors import InputError
 from napari_drcr.preparation import WHITE_LEVELS
 from napari_drcr.reconstruction import ESTIMATE, iter_reconstruct
 from napari_drcr.training.folder import MODEL
@@ -23,13 +24,14 @@ from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import HardwareChoice, StepsBar, make_shrinkable, offer, wrapped_label
 from napari_drcr.widgets.dock import Dock, show_dock
 from napari_drcr.widgets.layers import (
+    SLICE_KEY,
     cube_to_layer_data,
     flip_disagreement_to_layer_data,
-    profile_of_layer,
-    rgb_from_layer,
     show_wavelength,
 )
+from napari_drcr.widgets.navigation import current_wavelength, go_to_green
 from napari_drcr.widgets.passes import remember_pass
+from napari_drcr.widgets.rgb_images import no_image, profile_of_layer, rgb_from_layer, rgb_layers, shown_slice
 from napari_drcr.widgets.white_patch import WhitePatch
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from napari_drcr.passes import Pass
 
-NO_IMAGE = "There is no RGB image yet. Open one, or choose File > Open Sample > DRCR."
+OPEN_ONE = "Open one, or choose File > Open Sample > DRCR."
 CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -76,7 +78,11 @@ class Reconstruct(Dock):
         remedy = "try a smaller image, or another device or precision"
         self._background = Background(self, self._refuse, show_info, task="The reconstruction", remedy=remedy)
         self._background.finished.connect(self._finish)
-        self.layer = ComboBox(choices=[], label="Image", tooltip="RGB image layers of this viewer.")
+        self.layer = ComboBox(
+            choices=[],
+            label="Image",
+            tooltip="RGB image layers of this viewer. Of a series the image is taken that the sliders show.",
+        )
         self.model = ComboBox(
             choices=[*((name, name) for name in shipped_models()), (CHOOSE_FILE, None)],
             label="Model",
@@ -104,6 +110,7 @@ class Reconstruct(Dock):
         self.status = wrapped_label("")
         self._lay_out()
         self._chosen_model = self.model.value
+        self._missing = ""
         self.model.changed.connect(self._remember_model)
         self.button.clicked.connect(self._toggle)
         self.model.native.activated.connect(self._pick_model)
@@ -157,7 +164,12 @@ class Reconstruct(Dock):
             return
         layer, model = self.layer.value, self.model.value
         if layer is None or model is None:
-            self._refuse(NO_IMAGE if layer is None else "No model is chosen; choose one, or a checkpoint file.")
+            self._refuse(self._missing if layer is None else "No model is chosen; choose one, or a checkpoint file.")
+            return
+        try:
+            index = shown_slice(self._viewer, layer)
+        except InputError as error:
+            self._refuse(str(error))
             return
         names = ("device", "precision", "encoding", "white_level", "ensemble")
         settings = {name: getattr(self, name).value for name in names} | {"white": self.white_patch.box}
@@ -166,7 +178,9 @@ class Reconstruct(Dock):
         self.white_patch.setEnabled(False)
         self._say(f"Loading {Path(model).name}\N{HORIZONTAL ELLIPSIS}")
         self._background.run(
-            partial(_estimate, layer, model, **settings), done=partial(self._add_cube, layer), progress=self._show_progress
+            partial(_estimate, layer, index, model, **settings),
+            done=partial(self._add_cube, layer),
+            progress=self._show_progress,
         )
 
     def cancel(self) -> None:
@@ -195,17 +209,18 @@ class Reconstruct(Dock):
             self.run()
 
     def _refresh_layers(self, _event: Any = None) -> None:
-        offer(self.layer, [(layer.name, layer) for layer in self._viewer.layers if isinstance(layer, Image) and layer.rgb])
+        offer(self.layer, rgb_layers(self._viewer.layers))
         self._update_button()
 
     def _update_button(self) -> None:
         if self.running:
             return
-        empty = not self.layer.choices
-        self.button.setDisabled(empty)
-        self.button.setToolTip(NO_IMAGE if empty else "")
-        if empty or self.status.text() == NO_IMAGE:
-            self._say(NO_IMAGE if empty else "")
+        missing = "" if self.layer.choices else no_image(self._viewer.layers, OPEN_ONE)
+        self.button.setDisabled(bool(missing))
+        self.button.setToolTip(missing)
+        if missing or self.status.text() == self._missing:
+            self._say(missing)
+        self._missing = missing
 
     def _remember_model(self, model: str | Path | None) -> None:
         self._chosen_model = model or self._chosen_model
@@ -226,8 +241,7 @@ class Reconstruct(Dock):
 
     def _add_cube(self, source: Image, made: tuple[xr.DataArray, Pass | None]) -> None:
         cube, its_pass = made
-        dims = self._viewer.dims
-        had_bands = dims.ndim > 2
+        had_bands = self._viewer.dims.ndim > 2
         values, properties, _ = cube_to_layer_data(cube, source=source)
         layer = Image(values, **properties)
         self._viewer.add_layer(layer)
@@ -237,11 +251,8 @@ class Reconstruct(Dock):
             disagreement, its_properties, _ = flip_disagreement_to_layer_data(cube, source)
             self._viewer.add_image(disagreement, **its_properties)
         show_wavelength(self._viewer)
-        start, step = properties["translate"][0], properties["scale"][0]
-        seen = had_bands and start <= dims.point[0] <= start + step * (len(values) - 1)
-        if not seen:
-            # The first band, where napari begins, is in most images the darkest; and beside other stacks it may show none.
-            dims.set_point(0, start + step * (len(values) // 2))
+        if not had_bands or current_wavelength(self._viewer, layer) is None:
+            go_to_green(self._viewer, layer)
         facts = cube.attrs
         colours = f"colours {facts['input_profile']}, {facts['clipped_share']:.1%} clipped"
         if facts["ensemble"]:
@@ -266,12 +277,14 @@ class Reconstruct(Dock):
 
 
 def _estimate(
-    layer: Image, model: str | Path, **settings: Any
+    layer: Image, index: tuple[int, ...], model: str | Path, **settings: Any
 ) -> Generator[tuple[int, int], None, tuple[xr.DataArray, Pass | None]]:
     """Run in a thread, where loading torch and a model holds nobody up; the cube, and the pass where it is one."""
     passes: list[Pass] = []
     settings |= {"profile": profile_of_layer(layer), "remember": passes.append}
-    cube = yield from iter_reconstruct(rgb_from_layer(layer), model, **settings)
+    cube = yield from iter_reconstruct(rgb_from_layer(layer, index), model, **settings)
+    if index:
+        cube.attrs[SLICE_KEY] = list(index)
     return cube, next(iter(passes), None)
 
 

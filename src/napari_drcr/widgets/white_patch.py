@@ -18,9 +18,9 @@ from napari_drcr.preparation import measure_white
 from napari_drcr.white import Box
 from napari_drcr.widgets.canvas import Click, ClickListener
 from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.layers import profile_of_layer, rgb_from_layer
-from napari_drcr.widgets.navigation import pixel_at
+from napari_drcr.widgets.navigation import image_size, pixel_at
 from napari_drcr.widgets.placement import placement
+from napari_drcr.widgets.rgb_images import profile_of_layer, rgb_from_layer, shown_slice
 
 SIDE = 9
 """Of the box around a click, in pixels of the image."""
@@ -106,7 +106,7 @@ class WhitePatch(QWidget):
             self._say(f"That is outside the image {layer.name!r}; click inside it.")
             return
         row, column = pixel
-        height, width = layer.data.shape[:2]
+        height, width = image_size(layer)
         half = SIDE // 2
         self.clear()
         self._box = (
@@ -170,13 +170,18 @@ class WhitePatch(QWidget):
         if self._box is None:
             return
         box, layer = self._box, self._layer.value
+        top, left, bottom, right = box
+        # Of an image that is not in memory, no more is read than it takes; a box at the border is too small for an image.
+        above, before = max(top - SIDE, 0), max(left - SIDE, 0)
+        height, width = image_size(layer)
+        around = above, before, min(bottom + SIDE, height), min(right + SIDE, width)
         try:
             # What is assumed about the image is told when it is reconstructed.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Notice)
                 gains = measure_white(
-                    rgb_from_layer(layer),
-                    box,
+                    rgb_from_layer(layer, shown_slice(self._viewer, layer), around),
+                    (top - above, left - before, bottom - above, right - before),
                     encoding=self._encoding.value,
                     profile=profile_of_layer(layer),
                     white_level=self._white_level.value,
@@ -185,7 +190,6 @@ class WhitePatch(QWidget):
             self.clear()
             self._say(str(error))
             return
-        top, left, bottom, right = box
         red, green, blue = gains
         self._say(
             f"Rows {top}-{bottom - 1}, columns {left}-{right - 1}; gains {red:.2f} red, {green:.2f} green, {blue:.2f} blue."

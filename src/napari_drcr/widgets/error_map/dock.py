@@ -185,7 +185,7 @@ class ErrorMap(Dock):
         self.figure.let_go()
         self._watch.let_go()
         self._pairs.let_go()
-        self.maps.unlink()
+        self.maps.let_go()
         super().let_go()
 
     def _toggle(self) -> None:
@@ -219,7 +219,7 @@ class ErrorMap(Dock):
         visible = values.ndim == kind and (fresh or any(layer.visible for layer in before))
         if measure.metric == "sam":
             self.maps.drop(estimate, BANDS)
-        facts = pair.facts(measure, values.attrs["left_out_share"])
+        facts = pair.facts(measure, values.attrs["left_out_share"], values.attrs["gray_share"])
         limits = self.panel.scale.limits(self._values() or [values.values])
         self.maps.put(values, estimate, facts, limits, visible=visible, select=fresh and visible)
         if visible and (fresh or self.maps.all(estimate) != before):

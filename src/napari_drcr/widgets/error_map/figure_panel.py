@@ -28,9 +28,10 @@ from napari_drcr.figures.comparison import MOST_BANDS, MOST_MODELS
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import wrapped_label
 from napari_drcr.widgets.error_map.estimate_list import EstimateList
-from napari_drcr.widgets.error_map.rgb_choice import NO_IMAGE, RGBChoice
-from napari_drcr.widgets.layers import layer_to_cube, rgb_from_layer
+from napari_drcr.widgets.error_map.rgb_choice import RGBChoice
+from napari_drcr.widgets.layers import layer_to_cube
 from napari_drcr.widgets.navigation import current_wavelength
+from napari_drcr.widgets.rgb_images import rgb_from_layer, shown_slice
 
 NO_TRUTH = "There is no true cube yet. Open one, and choose it."
 NO_ESTIMATE = "No estimate of the true cube's size is marked; reconstruct its image, or mark one."
@@ -90,6 +91,7 @@ class FigurePanel(QWidget):
         )
         self.button = QPushButton("Write figure\N{HORIZONTAL ELLIPSIS}")
         self._said = wrapped_label("")
+        self._missing = ""
         self._lay_out()
         self.band_button.clicked.connect(self._take_current_band)
         self.image.refreshed.connect(self._update)
@@ -138,12 +140,13 @@ class FigurePanel(QWidget):
         path = Path(path)
         try:
             truth, bands = self._check()
+            index = shown_slice(self._viewer, self.image.box.value, self._first())
         except InputError as error:
             self._say(str(error))
             return
         choices = {"bands": bands, "floor": self._floor(), "scale": self.scale.value() or None}
         self._background.run(
-            partial(_write, path, self.image.box.value, truth, self.estimates.marked, **choices),
+            partial(_write, path, self.image.box.value, index, truth, self.estimates.marked, **choices),
             done=partial(self._say, f"Written to {path.absolute()}."),
         )
         self._say(f"Writing {path.name}\N{HORIZONTAL ELLIPSIS}")
@@ -173,11 +176,12 @@ class FigurePanel(QWidget):
     def _update(self) -> None:
         truth, fitting = self._truth(), self._fitting()
         self.estimates.show_layers([layer for layer in self._estimates() if layer is not truth], fitting)
-        missing = NO_TRUTH if truth is None else NO_IMAGE if self.image.box.value is None else "" if fitting else NO_ESTIMATE
+        missing = NO_TRUTH if truth is None else self.image.missing or ("" if fitting else NO_ESTIMATE)
         self.band_button.setDisabled(truth is None)
         self.button.setDisabled(self.running or bool(missing))
-        if missing or self.said in (NO_TRUTH, NO_IMAGE, NO_ESTIMATE):
+        if missing or self.said == self._missing:
             self._say(missing)
+        self._missing = missing
 
     def _take_current_band(self) -> None:
         truth = self._truth()
@@ -192,7 +196,7 @@ class FigurePanel(QWidget):
         """The truth and the bands, if all choices are such that a figure can be made of them."""
         truth = self._truth()
         if truth is None or self.image.box.value is None:
-            raise InputError(NO_TRUTH if truth is None else NO_IMAGE)
+            raise InputError(NO_TRUTH if truth is None else self.image.missing)
         if not self.estimates.marked:
             raise InputError(NO_ESTIMATE)
         if len(self.estimates.marked) > MOST_MODELS:
@@ -236,11 +240,11 @@ def _read_bands(text: str) -> list[float]:
     return bands
 
 
-def _write(path: Path, image: Image, truth: Image, estimates: Sequence[Image], **choices: Any) -> None:
+def _write(path: Path, image: Image, index: Sequence[int], truth: Image, estimates: Sequence[Image], **choices: Any) -> None:
     """Run in a thread."""
     cubes = [layer_to_cube(layer) for layer in estimates]
     names = [str(cube.attrs.get("model", cube.name)) for cube in cubes]
     if len(set(names)) < len(names):
         names = [layer.name for layer in estimates]
-    rgb = rgb_from_layer(image)[..., :3]
+    rgb = rgb_from_layer(image, index)[..., :3]
     comparison_figure(path, rgb, layer_to_cube(truth), dict(zip(names, cubes, strict=True)), **choices)

@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.components.overlays import TextOverlay
 from napari.experimental import link_layers, unlink_layers
 from napari.layers import Image, Layer
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_drcr.widgets.error_map.measure import Measure, map_facts
-from napari_drcr.widgets.layers import PROVENANCE_KEY, WAVELENGTHS_KEY, layer_wavelengths, map_to_layer_data
+from napari_drcr.widgets.error_map.measure import Measure, map_facts, percent
+from napari_drcr.widgets.layers import (
+    PROVENANCE_KEY,
+    WAVELENGTHS_KEY,
+    layer_wavelengths,
+    map_to_layer_data,
+    with_gray_gaps,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,6 +28,8 @@ COLORMAPS = {"difference": "coolwarm"}
 """Of metrics with a sign, by name; the others get `SEQUENTIAL`. All of them are even steps for the eye."""
 SEQUENTIAL = "magma"
 LINKED = ("contrast_limits", "gamma", "colormap")
+GRAY = "napari_drcr_gray"
+"""Name of the text on the canvas that says what gray is."""
 
 
 class ErrorLayers(QObject):
@@ -101,7 +110,7 @@ class ErrorLayers(QObject):
         name = _name(measure, values.ndim, estimate)
         old = next((layer for layer in self.all(estimate) if layer.ndim == values.ndim), None)
         data, properties, _ = map_to_layer_data(values, estimate, name=name, facts=facts)
-        properties |= {"colormap": COLORMAPS.get(measure.metric, SEQUENTIAL), "contrast_limits": limits}
+        properties |= {"colormap": with_gray_gaps(COLORMAPS.get(measure.metric, SEQUENTIAL)), "contrast_limits": limits}
         if values.ndim == 3:
             properties = _on_the_axis_of(estimate, properties)
         if old is not None and old.data.shape == data.shape and _same_bands(old, properties):
@@ -179,8 +188,14 @@ class ErrorLayers(QObject):
         for layer in maps if maps != self._linked else []:
             layer.events.visible.connect(self.show_bar)
             layer.events.contrast_limits.connect(self._tell_scale)
+            layer.events.colormap.connect(self._fill_gaps)
         self._linked = maps
         self.show_bar()
+
+    def let_go(self) -> None:
+        """Let every map have colours and limits of its own, and write nothing on the canvas any more."""
+        self.unlink()
+        self._name_gray(None)
 
     def unlink(self) -> None:
         """Let every map have colours and limits of its own."""
@@ -189,6 +204,7 @@ class ErrorLayers(QObject):
             unlink_layers([layer], LINKED)
             layer.events.visible.disconnect(self.show_bar)
             layer.events.contrast_limits.disconnect(self._tell_scale)
+            layer.events.colormap.disconnect(self._fill_gaps)
         self._linked = []
 
     def show_bar(self, _event: Any = None) -> None:
@@ -198,12 +214,24 @@ class ErrorLayers(QObject):
     def _show_bar(self) -> None:
         """Show the colour bar of the uppermost map that is seen, and no other; whoever hides it finds it hidden."""
         seen = [layer for layer in self.all() if layer.visible]
+        self._name_gray(seen[-1] if seen else None)
         if not seen or seen[-1] is self._with_bar:
             return
         wanted = self._with_bar is None or self._with_bar.colorbar.visible
         for layer in self.all():
             layer.colorbar.visible = wanted and layer is seen[-1]
         self._with_bar = seen[-1]
+
+    def _name_gray(self, layer: Image | None) -> None:
+        """Write beside the colour bar what gray means, and how much of the map it is."""
+        share = 0.0 if layer is None else (map_facts(layer) or {}).get("gray_share", 0.0)
+        overlays = self._viewer.canvas.overlays
+        if share and GRAY not in overlays:
+            # In the corner of the bar it would push that towards the middle.
+            overlays[GRAY] = TextOverlay(position="top_center")
+        if GRAY in overlays:
+            overlays[GRAY].text = f"gray: {percent(share)} left out"
+            overlays[GRAY].visible = bool(share)
 
     def set_limits(self, metric: str, limits: tuple[float, float]) -> None:
         """Set the colour scale of all maps of a metric; being linked, they all follow the first."""
@@ -230,6 +258,12 @@ class ErrorLayers(QObject):
     def _tell_scale(self, event: Any) -> None:
         if not self._own_change:
             self.rescaled.emit(float(event.source.contrast_limits[1]))
+
+    def _fill_gaps(self, event: Any) -> None:
+        """Keep what is left out gray in whichever colormap somebody chooses."""
+        filled = with_gray_gaps(event.source.colormap)
+        if filled is not event.source.colormap:
+            event.source.colormap = filled
 
 
 def _name(measure: Measure, ndim: int, estimate: Layer) -> str:

@@ -48,8 +48,8 @@ def map_facts(layer: Layer) -> Mapping[str, Any] | None:
     Returns
     -------
     mapping or None
-        Its ``metadata["napari_drcr"]``, with ``metric``, ``floor``, ``truth``, ``estimate``, ``model`` and ``left_out_share``; None of a
-        layer that is no error map.
+        Its ``metadata["napari_drcr"]``, with ``metric``, ``floor``, ``truth``, ``estimate``, ``model``, ``left_out_share`` of all
+        entries and ``gray_share`` of what the map shows; None of a layer that is no error map.
     """
     facts = layer.metadata.get(PROVENANCE_KEY)
     if isinstance(layer, Image) and isinstance(facts, dict) and {MAP_KEY, "metric", "floor", "truth", "estimate"} <= set(facts):
@@ -76,3 +76,18 @@ def percentile(maps: Sequence[npt.NDArray[Any]], share: float = 95.0) -> float:
     sample = np.concatenate([np.abs(values[..., ::step, ::step]).ravel() for values in maps] or [np.zeros(1)])
     known = sample[np.isfinite(sample)]
     return max(1e-6, float(np.percentile(known, share))) if known.size else 1.0
+
+
+def percent(share: float) -> str:
+    """A share in percent, as the dock writes it.
+
+    Parameters
+    ----------
+    share : float
+        From 0 to 1.
+
+    Returns
+    -------
+    str
+    """
+    return (f"{100 * share:.1f} %" if share >= 0.0005 else "under 0.1 %").replace(" %", "\N{NO-BREAK SPACE}%")

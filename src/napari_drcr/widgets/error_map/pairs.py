@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from napari_drcr.metrics import WorstPixel
 from napari_drcr.widgets.error_map.layers import ErrorLayers
-from napari_drcr.widgets.error_map.measure import Measure, map_facts
+from napari_drcr.widgets.error_map.measure import Measure, map_facts, percent
 from napari_drcr.widgets.error_map.tables import ScoreRow
 from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
 from napari_drcr.widgets.marks import PALETTE, free_colour
@@ -31,7 +31,7 @@ class Pair:
     summary: Summary | None = None
     rows: list[ScoreRow] = field(default_factory=list)
 
-    def facts(self, measure: Measure, left_out_share: float) -> dict[str, Any]:
+    def facts(self, measure: Measure, left_out_share: float, gray_share: float) -> dict[str, Any]:
         """What a map of it says about itself; see `map_facts`."""
         return {
             **measure._asdict(),
@@ -39,6 +39,7 @@ class Pair:
             "estimate": self.estimate.name,
             "model": model_of_layer(self.estimate),
             "left_out_share": left_out_share,
+            "gray_share": gray_share,
         }
 
 
@@ -63,14 +64,10 @@ class Summary(NamedTuple):
         if self.left_out:
             kind = "without an angle" if self.measure.metric == "sam" else _below(self.measure.floor)
             parts = ((self.left_out - self.clipped, kind), (self.clipped, "clipped"))
-            why = ", ".join(f"{_percent(share)} {reason}" for share, reason in parts if share > 1e-9)
-            share = _percent(self.left_out)
+            why = ", ".join(f"{percent(share)} {reason}" for share, reason in parts if share > 1e-9)
+            share = percent(self.left_out)
             said += f" {share[0].upper()}{share[1:]} left out: {why}."
         return said
-
-
-def _percent(share: float) -> str:
-    return (f"{100 * share:.1f} %" if share >= 0.0005 else "under 0.1 %").replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _below(floor: float | None) -> str:

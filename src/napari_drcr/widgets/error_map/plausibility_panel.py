@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,21 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_drcr.camera import CAMERAS
+from napari_drcr.errors import InputError
 from napari_drcr.plausibility import MEANING, Plausibility, assess_plausibility
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import make_shrinkable, offer, wrapped_label
-from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, NO_IMAGE, RGBChoice
+from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, RGBChoice
 from napari_drcr.widgets.layers import (
     MAP_KEY,
     PROVENANCE_KEY,
     facts_of_layer,
     layer_to_cube,
     map_to_layer_data,
-    profile_of_layer,
-    rgb_from_layer,
     show_map,
 )
 from napari_drcr.widgets.placement import placement
+from napari_drcr.widgets.rgb_images import profile_of_layer, rgb_from_layer, shown_slice
 
 CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
 ASSUMED = "assumes CIE 1931"
@@ -107,10 +107,15 @@ class PlausibilityPanel(QWidget):
         """Project the estimate back, in a thread."""
         estimate, image = self._estimate(), self.image.box.value
         if estimate is None or image is None:
-            self._say(NO_CUBE if estimate is None else NO_IMAGE)
+            self._say(NO_CUBE if estimate is None else self.image.missing)
+            return
+        try:
+            index = shown_slice(self._viewer, image, estimate)
+        except InputError as error:
+            self._say(str(error))
             return
         self._about = estimate, image
-        self._background.run(_assess, estimate, image, self.camera.value, done=partial(self._show, estimate, image))
+        self._background.run(_assess, estimate, image, index, self.camera.value, done=partial(self._show, estimate, image))
         self._say("Projecting back\N{HORIZONTAL ELLIPSIS}")
         self._update()
 
@@ -146,7 +151,7 @@ class PlausibilityPanel(QWidget):
             # What was said was about others.
             self._about = estimate, image
             self._background.cancel()
-            self._say(NO_CUBE if estimate is None else NO_IMAGE if image is None else "")
+            self._say(NO_CUBE if estimate is None else self.image.missing)
 
     def _change_camera(self, camera: str | Path | None) -> None:
         if camera != CHOOSE_FILE:
@@ -206,6 +211,6 @@ def _said_by(estimate: Image) -> str:
     return ASSUMED if facts.get("quantity") == "radiance" else f"{ASSUMED} under D65"
 
 
-def _assess(estimate: Image, image: Image, camera: str | Path | None) -> Plausibility:
+def _assess(estimate: Image, image: Image, index: Sequence[int], camera: str | Path | None) -> Plausibility:
     """Run in a thread."""
-    return assess_plausibility(layer_to_cube(estimate), rgb_from_layer(image), camera, profile=profile_of_layer(image))
+    return assess_plausibility(layer_to_cube(estimate), rgb_from_layer(image, index), camera, profile=profile_of_layer(image))

@@ -12,9 +12,11 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_drcr.widgets.controls import make_shrinkable, offer
 from napari_drcr.widgets.layers import facts_of_layer
+from napari_drcr.widgets.navigation import image_size
+from napari_drcr.widgets.rgb_images import no_image, rgb_layers
 
 NO_CUBE = "There is no cube yet. Reconstruct an image, or open one."
-NO_IMAGE = "There is no RGB image yet. Open the one that the cube belongs to."
+OPEN_ITS_IMAGE = "Open the one that the cube belongs to."
 
 
 class RGBChoice(QObject):
@@ -56,9 +58,10 @@ class RGBChoice(QObject):
 
     def refresh(self, _event: Any = None) -> None:
         """Offer the images that there are now, and the one that belongs to the present cube first."""
-        images = [layer for layer in self._viewer.layers if isinstance(layer, Image) and layer.rgb]
+        choices = rgb_layers(self._viewer.layers)
+        images = [layer for _, layer in choices]
         with self.box.changed.blocked():
-            offer(self.box, [(layer.name, layer) for layer in images])
+            offer(self.box, choices)
             cube = self._cube()
             if cube is not self._suggested_for or self.box.value is None:
                 self._suggested_for, self._chosen = cube, False
@@ -66,6 +69,11 @@ class RGBChoice(QObject):
                 # The newest of the likeliest.
                 self.box.value = max(reversed(images), key=lambda image: _likelihood(image, cube))
         self.refreshed.emit()
+
+    @property
+    def missing(self) -> str:
+        """Why there is no image to choose; empty if there is one."""
+        return "" if self.box.choices else no_image(self._viewer.layers, OPEN_ITS_IMAGE)
 
     def let_go(self) -> None:
         """Leave no callback behind."""
@@ -77,7 +85,7 @@ class RGBChoice(QObject):
         self.refreshed.emit()
 
 
-def _likelihood(image: Image, cube: Image) -> tuple[bool, bool, bool]:
-    """Of the cube's size, its source by name, and no rendering of a cube itself."""
-    same_size = image.ndim == 2 and not image.multiscale and image.data.shape[:2] == cube.data.shape[1:]
-    return same_size, image.name == facts_of_layer(cube).get("source_layer"), not facts_of_layer(image)
+def _likelihood(image: Image, cube: Image) -> tuple[bool, bool, bool, bool]:
+    """Of the cube's size, its source by name, shown in colour, and no rendering of a cube itself."""
+    same_size = image_size(image) == cube.data.shape[1:]
+    return same_size, image.name == facts_of_layer(cube).get("source_layer"), image.rgb, not facts_of_layer(image)

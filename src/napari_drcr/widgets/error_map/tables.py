@@ -170,7 +170,8 @@ class WorstPanel(QWidget):
         """
         self.table.show_pixels(pixels, error)
         self._label.setText(
-            f"Where the {error} of {estimate} is largest, one pixel for each place. Click one to go there."
+            f"Where the {error} of {estimate} is largest, one pixel for each place, among those with an error in at least half of "
+            "their bands. Click one to go there."
             if estimate
             else "Map the errors of a pair to see where they are largest."
         )

@@ -89,10 +89,10 @@ def _maps(pair: Pair, measure: Measure, check: Check) -> Iterator[tuple[Pair, Ne
     else:
         bands = error_cube(truth, estimate, measure.metric, measure.floor, clipped=clipped, check=check)
         wavelengths, left_out = bands["wavelength"].values, bands.attrs["left_out_share"]
-        yield pair, bands
+        yield pair, bands.assign_attrs(gray_share=left_out)
         check()
         mean = mean_map(bands)
-    mean = mean.astype(np.float32).assign_attrs(left_out_share=left_out)
+    mean = mean.astype(np.float32).assign_attrs(left_out_share=left_out, gray_share=mean.attrs["left_out"] / mean.size)
     yield pair, mean
     check()
     curve = None if bands is None else mean_curve(bands)
