@@ -21,6 +21,8 @@ import xarray as xr
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path, first_bytes
+from napari_drcr.io import _matlab5
+from napari_drcr.io._matlab5 import NUMERIC_CLASSES
 from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence, read_values, sort_bands
 from napari_drcr.lazy import StoredValues, pieces
 
@@ -29,8 +31,6 @@ WAVELENGTH_NAMES = ("bands", "wavelengths", "wavelength")
 MATLAB_5 = b"MATLAB 5.0"
 USER_BLOCK = 512
 ICVL_MAXIMUM = 4095.0
-
-NUMERIC_CLASSES = ("double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 
 # For each place of the band axis, the usual one first: the order that gives (band, y, x), and the file's axes in words.
 _AS_MATLAB_5 = {2: ((2, 0, 1), "(y, x, band)"), 0: ((0, 1, 2), "(band, y, x)")}
@@ -44,7 +44,7 @@ class _Variable:
 
     shape: tuple[int, ...]
     kind: str
-    """MATLAB's class, or "complex" or "empty"."""
+    """MATLAB's class, or "complex", "logical" or "empty"."""
     layouts: Mapping[int, tuple[tuple[int, int, int], str]]
     load: Callable[[], Any]
     dataset: Any = None
@@ -90,9 +90,13 @@ def read_matlab(path: Path, lazy: bool = False) -> xr.DataArray:
         If the file is damaged, holds no cube or several, or its axes are ambiguous.
     """
     if first_bytes(path).startswith(MATLAB_5):
-        with one_sentence():
-            variables = _matlab_5_variables(path)
-        return _cube_from(path, variables, lazy=False)
+        with path.open("rb") as raw:
+            with one_sentence():
+                variables = {
+                    found.name: _Variable(found.shape, found.kind, _AS_MATLAB_5, found.load)
+                    for found in _matlab5.variables(raw)
+                }
+            return _cube_from(path, variables, lazy=False)
     with ExitStack() as opened:
         with one_sentence():
             file = opened.enter_context(h5py.File(path, "r"))
@@ -206,21 +210,6 @@ def _hdf5_variable(item: Any) -> _Variable:
     if not kind:
         kind = {"float32": "single", "float64": "double", "float16": "single"}.get(item.dtype.name, item.dtype.name)
     return _Variable(item.shape, kind, layouts, lambda: item[...], item)
-
-
-def _matlab_5_variables(path: Path) -> dict[str, _Variable]:
-    import scipy.io
-
-    def variable(name: str, shape: tuple[int, ...], kind: str) -> _Variable:
-        def load() -> Any:
-            value = scipy.io.loadmat(path, variable_names=[name])[name]
-            if np.iscomplexobj(value):
-                raise InputError(f"'{name}' should be a cube of three axes of real numbers, but it is complex.")
-            return "".join(value.ravel()) if kind == "char" else value
-
-        return _Variable(shape, kind if math.prod(shape) else "empty", _AS_MATLAB_5, load)
-
-    return {name: variable(name, shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
 
 
 def write_matlab(path: Path, cube: xr.DataArray) -> None:
