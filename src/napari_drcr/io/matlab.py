@@ -205,8 +205,10 @@ def _hdf5_variable(item: Any) -> _Variable:
         return _Variable((), "empty", {}, lambda: None)
     if item.dtype.names is not None:
         return _Variable(item.shape, "complex", {}, lambda: None)
-    if kind == "char":
+    if kind == "char" and not item.dtype.hasobject:
         return _Variable(item.shape, kind, {}, lambda: item[...].T.ravel().astype("<u2").tobytes().decode("utf-16-le"))
+    if item.dtype.hasobject:
+        return _Variable(item.shape, kind if kind == "cell" else item.dtype.name, {}, lambda: None)
     if not kind:
         kind = {"float32": "single", "float64": "double", "float16": "single"}.get(item.dtype.name, item.dtype.name)
     return _Variable(item.shape, kind, layouts, lambda: item[...], item)
