@@ -45,7 +45,7 @@ def check_heaps(path: Path) -> None:
 
 def _read_texts(item: Any) -> None:
     _read_attributes(item)
-    if isinstance(item, h5py.Dataset) and item.ndim == 1 and item.is_scale and item.dtype.hasobject:
+    if isinstance(item, h5py.Dataset) and item.ndim == 1 and "CLASS" in item.attrs and item.dtype.hasobject:
         item[...]
 
 

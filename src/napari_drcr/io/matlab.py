@@ -24,7 +24,7 @@ from napari_drcr.files import atomic_path, first_bytes
 from napari_drcr.io import _matlab5
 from napari_drcr.io._matlab5 import NUMERIC_CLASSES
 from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence, read_values, sort_bands
-from napari_drcr.lazy import StoredValues, pieces
+from napari_drcr.lazy import OpenedFile, StoredValues, pieces
 
 CUBE_NAMES = ("cube", "rad")
 WAVELENGTH_NAMES = ("bands", "wavelengths", "wavelength")
@@ -96,18 +96,19 @@ def read_matlab(path: Path, lazy: bool = False) -> xr.DataArray:
                     found.name: _Variable(found.shape, found.kind, _AS_MATLAB_5, found.load)
                     for found in _matlab5.variables(raw)
                 }
-            return _cube_from(path, variables, lazy=False)
+            return _cube_from(path, variables, lazy=False, file=None)
+    stored_in = OpenedFile(path)
     with ExitStack() as opened:
         with one_sentence():
             file = opened.enter_context(h5py.File(path, "r"))
             variables = {name: _hdf5_variable(item) for name, item in file.items() if name != "#refs#"}
-        cube = _cube_from(path, variables, lazy)
+        cube = _cube_from(path, variables, lazy, stored_in)
         if cube.chunks:
             opened.pop_all()  # h5py closes the file with the last of its datasets.
         return cube
 
 
-def _cube_from(path: Path, variables: Mapping[str, _Variable], lazy: bool) -> xr.DataArray:
+def _cube_from(path: Path, variables: Mapping[str, _Variable], lazy: bool, file: OpenedFile | None) -> xr.DataArray:
     name = _cube_name(path, variables)
     given = _given_wavelengths(path, variables)
     order, wavelengths = _axes(path, name, variables[name], given)
@@ -116,7 +117,7 @@ def _cube_from(path: Path, variables: Mapping[str, _Variable], lazy: bool) -> xr
         stored = (
             StoredValues(variable.load(), order)
             if variable.dataset is None
-            else StoredValues(variable.dataset, order, variable.dataset.chunks)
+            else StoredValues(variable.dataset, order, variable.dataset.chunks, file=file)
         )
         known = {key: _scalar(variables[key]) for key in ("quantity", "scale", "illuminant", "attributes") if key in variables}
         norm_factor = _scalar(variables["norm_factor"]) if "norm_factor" in variables else None
