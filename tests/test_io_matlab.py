@@ -266,6 +266,18 @@ def test_hdf5_files_without_a_usable_cube(tmp_path: Path, data: np.ndarray, sent
         read_cube(save_hdf5(tmp_path / "scene.mat", cube=data))
 
 
+def test_a_heap_without_end_in_version_7_3(tmp_path: Path, values: np.ndarray) -> None:
+    path = save_hdf5(tmp_path / "scene.mat", cube=values)
+    with h5py.File(path, "a") as file:
+        file["cube"].attrs["MATLAB_class"] = "single"  # a text of any length, which MATLAB itself does not write
+    whole = bytearray(path.read_bytes())
+    heap = whole.index(b"GCOL")
+    whole[heap + 24 : heap + 32] = (2**64 - 16).to_bytes(8, "little")
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match=r"^scene.mat: .*the sizes in the heap at byte \d+ contradict each other"):
+        read_cube(path)
+
+
 def test_a_struct_in_hdf5(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "scene.mat", "w") as file:
         file.create_group("#refs#")

@@ -260,6 +260,22 @@ def test_sizes_in_a_heap_are_checked(tmp_path: Path, values: np.ndarray, place: 
         read_cube(path)
 
 
+def test_a_block_shorter_than_its_checksum(tmp_path: Path, values: np.ndarray) -> None:
+    path = tmp_path / "scene.nc"
+    encoding = {"r": {"fletcher32": True, "chunksizes": (4, 5, 8)}}
+    variables = {"r": (DIMS, values), "wavelength": ("wavelength", NM, {"units": "nm"})}
+    save(path, variables, encoding=encoding)
+    np.testing.assert_array_equal(read_cube(path), values)
+    with h5py.File(path) as file:
+        size = file["r"].id.get_chunk_info(0).size
+    whole = path.read_bytes()
+    blocks = whole.index(b"TREE\x01") + 24  # the keys of a tree of blocks begin with their sizes
+    assert whole[blocks : blocks + 4] == size.to_bytes(4, "little")
+    path.write_bytes(whole[:blocks] + b"\2\0\0\0" + whole[blocks + 4 :])
+    with pytest.raises(InputError, match=r"^scene.nc: .*a block of 'r' is shorter than its checksum"):
+        read_cube(path)
+
+
 @pytest.mark.parametrize("version", ["4", "3"])
 @pytest.mark.parametrize("kept", [0.02, 0.5, 0.99])
 def test_truncated_files(tmp_path: Path, values: np.ndarray, version: str, kept: float) -> None:

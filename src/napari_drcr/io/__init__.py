@@ -82,10 +82,8 @@ def read_cube(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.DataArr
     with naming(path):
         found = _cube_format(path)
         if found == "HDF5":
-            from napari_drcr.io._hdf5 import check_heaps
             from napari_drcr.io.netcdf import is_netcdf
 
-            check_heaps(path)
             found = "netCDF" if is_netcdf(path) else "MATLAB"
         if found == "MATLAB":
             from napari_drcr.io.matlab import read_matlab

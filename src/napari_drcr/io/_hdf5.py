@@ -11,42 +11,61 @@ import h5py
 
 from napari_drcr.io._reading import one_sentence
 
+CHECKSUM = 4
+"""How many bytes the checksum of a block has (Fletcher-32)."""
+
 _HEAP = b"GCOL"
 
 
-def check_heaps(path: Path) -> None:
-    """Refuse a file whose global heaps would keep HDF5 busy for ever: a free object of 0 bytes has no next one.
+def check_hdf5(path: Path, attribute: str | None = None) -> None:
+    """Refuse a file that HDF5 would be busy with for ever, or end the process at, before it is read.
 
-    In these heaps lie texts and references of any length: attributes, and to which dimensions the axes of netCDF variables belong.
+    In global heaps lie texts and references of any length: attributes, and to which dimensions the axes of netCDF variables belong.
+    HDF5 looks for ever for what follows a free object of 0 bytes there. Where a block of values is stored in fewer bytes than its
+    checksum has, it reads whatever lies beyond.
 
     Parameters
     ----------
     path : pathlib.Path
-        An HDF5 file. The attributes of what lies in its root group, and texts along its dimensions, are read: all that a reader
-        asks for before the values of numbers.
+        An HDF5 file.
+    attribute : str, optional
+        The only attribute that will be read of what lies in the root group. Without it, all are looked at, and the texts along
+        dimensions.
 
     Raises
     ------
     InputError
-        If one of the heaps is damaged so, or HDF5 cannot open the file.
+        If the file is damaged so, or HDF5 cannot open it.
     """
     with one_sentence(), path.open("rb", buffering=0) as raw:
         watched = _Watched(raw)
         with h5py.File(watched, "r") as file:
             watched.length = file.id.get_create_plist().get_sizes()[1]
-            _read_attributes(file)
-            for name in file:
-                # All other damage is for the readers to meet.
-                with suppress(Exception):
-                    _read_texts(file[name])
+            short = [name for name in file if _look_at(file, name, attribute)]
+            if attribute is None:
+                _read_attributes(file)
         if watched.damaged is not None:
             raise ValueError(f"the sizes in the heap at byte {watched.damaged} contradict each other")
+        if short:
+            raise ValueError(f"a block of {short[0]!r} is shorter than its checksum")
 
 
-def _read_texts(item: Any) -> None:
-    _read_attributes(item)
-    if isinstance(item, h5py.Dataset) and item.ndim == 1 and "CLASS" in item.attrs and item.dtype.hasobject:
-        item[...]
+def _look_at(file: h5py.File, name: str, attribute: str | None) -> bool:
+    """Read what lies in heaps; whether the values have a block that is too short."""
+    # All other damage is for the readers to meet.
+    with suppress(Exception):
+        item = file[name]
+        if attribute is not None:
+            item.attrs.get(attribute)
+        else:
+            _read_attributes(item)
+            if isinstance(item, h5py.Dataset) and item.ndim == 1 and "CLASS" in item.attrs and item.dtype.hasobject:
+                item[...]
+        if isinstance(item, h5py.Dataset) and item.fletcher32:
+            sizes: list[int] = []
+            item.id.chunk_iter(lambda block: sizes.append(block.size))
+            return min(sizes, default=CHECKSUM) < CHECKSUM
+    return False
 
 
 def _read_attributes(item: Any) -> None:

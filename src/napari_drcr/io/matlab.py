@@ -22,6 +22,7 @@ from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path, first_bytes
 from napari_drcr.io import _matlab5
+from napari_drcr.io._hdf5 import check_hdf5
 from napari_drcr.io._matlab5 import NUMERIC_CLASSES
 from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence, read_values, sort_bands
 from napari_drcr.lazy import OpenedFile, StoredValues, pieces
@@ -31,6 +32,8 @@ WAVELENGTH_NAMES = ("bands", "wavelengths", "wavelength")
 MATLAB_5 = b"MATLAB 5.0"
 USER_BLOCK = 512
 ICVL_MAXIMUM = 4095.0
+
+_CLASS = "MATLAB_class"
 
 # For each place of the band axis, the usual one first: the order that gives (band, y, x), and the file's axes in words.
 _AS_MATLAB_5 = {2: ((2, 0, 1), "(y, x, band)"), 0: ((0, 1, 2), "(band, y, x)")}
@@ -97,6 +100,7 @@ def read_matlab(path: Path, lazy: bool = False) -> xr.DataArray:
                     for found in _matlab5.variables(raw)
                 }
             return _cube_from(path, variables, lazy=False, file=None)
+    check_hdf5(path, _CLASS)
     stored_in = OpenedFile(path)
     with ExitStack() as opened:
         with one_sentence():
@@ -197,7 +201,7 @@ def _scalar(variable: _Variable) -> str | float | None:
 
 
 def _hdf5_variable(item: Any) -> _Variable:
-    kind = item.attrs.get("MATLAB_class", b"")
+    kind = item.attrs.get(_CLASS, b"")
     kind = kind.decode() if isinstance(kind, bytes) else str(kind)
     if isinstance(item, h5py.Group):
         return _Variable((), kind or "struct", {}, lambda: None)
@@ -260,7 +264,7 @@ def write_matlab(path: Path, cube: xr.DataArray) -> None:
 
 def _put(file: Any, name: str, values: npt.NDArray[Any] | None, kind: str, **layout: Any) -> Any:
     dataset = file.create_dataset(name, data=values, **layout)
-    dataset.attrs["MATLAB_class"] = np.bytes_(kind)
+    dataset.attrs[_CLASS] = np.bytes_(kind)
     if kind == "char":
         dataset.attrs["MATLAB_int_decode"] = np.int32(2)
     return dataset

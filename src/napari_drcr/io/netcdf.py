@@ -15,6 +15,7 @@ import xarray as xr
 from napari_drcr.cube import DIMS, make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import atomic_path, first_bytes
+from napari_drcr.io._hdf5 import check_hdf5
 from napari_drcr.io._reading import (
     LABELS,
     attributes_as_text,
@@ -104,6 +105,8 @@ def read_netcdf(path: Path, lazy: bool = False) -> xr.DataArray:
         raise InputError("this is netCDF of the kind CDF-5, which cannot be read; convert it to netCDF 4 with nccopy -k nc4.")
     engine = "scipy" if head.startswith(b"CDF") else "h5netcdf"
     lazy = lazy and engine == "h5netcdf"
+    if engine == "h5netcdf":
+        check_hdf5(path)
     stored_in = OpenedFile(path)
     with ExitStack() as opened:
         # What is not left open is opened here, because scipy would leave a damaged file open.
