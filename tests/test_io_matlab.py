@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import tracemalloc
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import scipy.io
 
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, Notice
-from napari_drcr.io import read_cube, write_cube
+from napari_drcr.io import _matlab5, read_cube, write_cube
 
 BANDS, HEIGHT, WIDTH = 31, 5, 8
 NM = np.array(WAVELENGTHS)
@@ -226,7 +229,7 @@ def test_the_only_variable_of_three_axes_is_the_cube(tmp_path: Path, values: np.
         ({"cube": np.zeros((4, 5))}, "'cube' should be a cube of three axes of real numbers, but it is 4 x 5 double"),
         ({"cube": {"data": 1.0}}, "but it is 1 x 1 struct"),
         ({"cube": np.array([1, "a"], dtype=object)}, "but it is 1 x 2 cell"),
-        ({"cube": np.zeros((4, 5, 31), dtype=complex)}, "but it is complex"),
+        ({"cube": np.zeros((4, 5, 31), dtype=complex)}, "but it is 4 x 5 x 31 complex"),
         ({"cube": np.zeros((4, 0, 31))}, "but it is 4 x 0 x 31 empty"),
         (
             {"cube": np.zeros((4, 5, 8))},
@@ -263,6 +266,18 @@ def test_hdf5_files_without_a_usable_cube(tmp_path: Path, data: np.ndarray, sent
         read_cube(save_hdf5(tmp_path / "scene.mat", cube=data))
 
 
+def test_a_heap_without_end_in_version_7_3(tmp_path: Path, values: np.ndarray) -> None:
+    path = save_hdf5(tmp_path / "scene.mat", cube=values)
+    with h5py.File(path, "a") as file:
+        file["cube"].attrs["MATLAB_class"] = "single"  # a text of any length, which MATLAB itself does not write
+    whole = bytearray(path.read_bytes())
+    heap = whole.index(b"GCOL")
+    whole[heap + 24 : heap + 32] = (2**64 - 16).to_bytes(8, "little")
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match=r"^scene.mat: .*the sizes in the heap at byte \d+ contradict each other"):
+        read_cube(path)
+
+
 def test_a_struct_in_hdf5(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "scene.mat", "w") as file:
         file.create_group("#refs#")
@@ -279,6 +294,140 @@ def test_an_hdf5_file_with_nothing_in_it(tmp_path: Path) -> None:
 def test_netcdf_is_not_mistaken_for_matlab(tmp_path: Path, values: np.ndarray) -> None:
     write_cube(tmp_path / "scene.nc", make_cube(values, WAVELENGTHS))
     np.testing.assert_array_equal(read_cube((tmp_path / "scene.nc").rename(tmp_path / "scene.mat")), values)
+
+
+def element(number: int, data: bytes, order: str = "<") -> bytes:
+    """An element of a version 5 file: small ones stand in their tag."""
+    if len(data) <= 4:
+        return struct.pack(f"{order}I", len(data) << 16 | number) + data.ljust(4, b"\0")
+    return struct.pack(f"{order}II", number, len(data)) + data + bytes(-len(data) % 8)
+
+
+def save_version_5(path: Path, *variables: bytes, order: str = "<") -> Path:
+    version = b"\x00\x01IM" if order == "<" else b"\x01\x00MI"
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + bytes(8) + version + b"".join(variables))
+    return path
+
+
+def variable_5(name: str, number: int, stored: int, values: np.ndarray, order: str = "<") -> bytes:
+    """A variable of the class `number`, its values stored as the type `stored`."""
+    data = values.astype(values.dtype.newbyteorder(order)).tobytes("F")
+    parts = [
+        element(6, struct.pack(f"{order}II", number, 0), order),
+        element(5, struct.pack(f"{order}{values.ndim}i", *values.shape), order),
+        element(1, name.encode(), order),
+        element(stored, data, order),
+    ]
+    return struct.pack(f"{order}II", 14, sum(map(len, parts))) + b"".join(parts)
+
+
+def deflated(variable: bytes) -> bytes:
+    stored = zlib.compress(variable)
+    return struct.pack("<II", 15, len(stored)) + stored
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"])
+@pytest.mark.parametrize("do_compression", [False, True])
+def test_version_5_as_scipy_reads_it(tmp_path: Path, dtype: str, do_compression: bool) -> None:
+    values = np.random.default_rng(0).integers(0, 100, (HEIGHT, WIDTH, BANDS)).astype(dtype)
+    variables = {
+        "cube": values,
+        "bands": NM,
+        "quantity": "radiance",
+        "scale": 2.5,
+        "attributes": '{"note": "two words"}',
+        "s": {"a": {"b": [1, 2]}},
+        "c": np.array([1, "a"], dtype=object),
+        "mask": np.eye(3, dtype=bool),
+        "nothing": np.zeros((0, 3)),
+        "rows": np.array(["ab", "cd"]),
+        "waves": np.ones((2, 3)) * 1j,
+    }
+    scipy.io.savemat(tmp_path / "scene.mat", variables, do_compression=do_compression)
+    kinds = {"s": "struct", "c": "cell", "mask": "logical", "nothing": "empty", "rows": "char", "waves": "complex"}
+    with (tmp_path / "scene.mat").open("rb") as file:
+        found = {variable.name: variable for variable in _matlab5.variables(file)}
+        assert list(found) == list(variables)
+        assert {name: found[name].kind for name in kinds} == kinds
+        for name, values in scipy.io.loadmat(tmp_path / "scene.mat", variable_names=["cube", "bands", "scale"]).items():
+            if name in found:
+                read = found[name].load()
+                assert isinstance(read, np.ndarray)
+                assert read.dtype == values.dtype
+                np.testing.assert_array_equal(read, values)
+        assert found["attributes"].load() == variables["attributes"]
+        assert found["rows"].load() == "abcd"
+    assert read_cube(tmp_path / "scene.mat").attrs == {
+        "quantity": "radiance",
+        "scale": 2.5,
+        "illuminant": None,
+        "note": "two words",
+    }
+
+
+@pytest.mark.parametrize(("number", "stored", "dtype"), [(6, 2, "u1"), (6, 3, "i2"), (6, 7, "f4"), (7, 4, "u2"), (13, 2, "u1")])
+def test_version_5_stores_numbers_in_smaller_types(tmp_path: Path, number: int, stored: int, dtype: str) -> None:
+    values = np.random.default_rng(0).integers(0, 100, (HEIGHT, WIDTH, BANDS)).astype(dtype)
+    plain, nm = variable_5("cube", number, stored, values), variable_5("bands", 6, 9, NM[None])
+    for variable in (plain, deflated(plain)):
+        cube = read_cube(save_version_5(tmp_path / "scene.mat", variable, nm))
+        np.testing.assert_array_equal(cube, values.transpose(2, 0, 1))
+
+
+def test_version_5_of_the_other_byte_order(tmp_path: Path, values: np.ndarray) -> None:
+    text = np.frombuffer("20 °C".encode("utf-16-le"), "<u2")[None]
+    variables = [
+        variable_5("cube", 7, 7, values.transpose(1, 2, 0), ">"),
+        variable_5("bands", 6, 9, NM[None], ">"),
+        variable_5("quantity", 4, 16, np.frombuffer(b"radiance", np.uint8)[None], ">"),
+        variable_5("illuminant", 4, 17, text, ">"),
+    ]
+    cube = read_cube(save_version_5(tmp_path / "scene.mat", *variables, order=">"))
+    np.testing.assert_array_equal(cube, values)
+    assert cube.attrs == {"quantity": "radiance", "scale": 1.0, "illuminant": "20 °C"}
+
+
+def test_one_changed_byte_of_version_5() -> None:
+    with pytest.raises(InputError, match=r"the file is damaged.*'cube', 9 x 11 x 31 single, has 12276 bytes of the type 0"):
+        read_cube(Path(__file__).parent / "cases" / "v5_values_of_no_type.mat")
+
+
+@pytest.mark.parametrize(
+    ("variable", "sentence"),
+    [
+        (variable_5("cube", 6, 9, np.ones((2, 2, 31)))[:-8], "should end at"),
+        (deflated(variable_5("cube", 6, 9, np.ones((2, 2, 31)))[:-8]), "ends too early"),
+        (deflated(variable_5("cube", 6, 9, np.ones((2, 2, 31))) + b"more"), "does not end where it should"),
+        (deflated(variable_5("cube", 6, 9, np.ones((2, 2, 31))))[:-1] + b"?", "incorrect data check"),
+        (variable_5("cube", 6, 9, np.ones((3, 2, 31))).replace(struct.pack("<I", 3), struct.pack("<I", 4)), "has 1488 bytes"),
+        (variable_5("cube", 6, 13, np.ones((2, 2, 31), "u8")), "bytes of the type 13"),
+        (variable_5("cube", 10, 4, np.ones((2, 2, 31), "u2")), "bytes of the type 4"),
+        (variable_5("cube", 6, 9, np.ones((2, 2, 31, *[1] * 40))), "an element of the type 5 has 172 bytes"),
+        (variable_5("n" * 5000, 6, 9, np.ones((2, 2, 31))), "an element of the type 1 has 5000 bytes"),
+        (struct.pack("<II", 9, 8) + bytes(8), "stands no variable, but type 9"),
+        (struct.pack("<II", 14, 8) + struct.pack("<II", 6, 80), "80 bytes"),
+        (struct.pack("<II", 15, 16) + zlib.compress(struct.pack("<II", 14, 2**32 - 1)), "with 4294967295 bytes"),
+        (b"end", "ends too early"),
+    ],
+)
+def test_damaged_elements_of_version_5(tmp_path: Path, variable: bytes, sentence: str) -> None:
+    path = save_version_5(tmp_path / "scene.mat", variable)
+    with pytest.raises(InputError, match=f"^scene.mat: the file is damaged.*{sentence}"):
+        read_cube(path)
+
+
+def test_a_bomb_of_version_5_is_not_inflated(tmp_path: Path) -> None:
+    head = variable_5("cube", 9, 2, np.ones((1, 1, 8), np.uint8))[8:-16]
+    size = 2**31 - 1
+    head = head.replace(struct.pack("<iii", 1, 1, 8), struct.pack("<iii", 1, size, 1)) + struct.pack("<II", 2, size)
+    path = save_version_5(tmp_path / "scene.mat", deflated(struct.pack("<II", 14, len(head) + size) + head + bytes(2**22)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="stands no variable"):
+            read_cube(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("version", ["7.3", "5"])

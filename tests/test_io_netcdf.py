@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +232,48 @@ def test_cdf_5_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scene.nc").write_bytes(b"CDF\x05" + bytes(100))
     with pytest.raises(InputError, match=r"^scene.nc: this is netCDF of the kind CDF-5.* nccopy -k nc4"):
         read_cube(tmp_path / "scene.nc")
+
+
+def test_a_heap_without_end() -> None:
+    path = Path(__file__).parent / "cases" / "nc_heap_without_end.nc"
+    # In a process of its own, since nothing ends HDF5's loop from within.
+    script = f"from napari_drcr import read_cube; read_cube({str(path)!r})"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert "InputError: nc_heap_without_end.nc: the file is damaged" in ended.stderr
+    assert ended.stderr.endswith("(the sizes in the heap at byte 2048 contradict each other).\n")
+
+
+@pytest.mark.parametrize(("place", "size"), [(-1, 0), (8, 2**64 - 1), (8, 1), (24, 2**64 - 16), (24, 2**64 - 24)])
+def test_sizes_in_a_heap_are_checked(tmp_path: Path, values: np.ndarray, place: int, size: int) -> None:
+    path = tmp_path / "scene.nc"
+    write_cube(path, make_cube(values, NM))
+    whole = bytearray(path.read_bytes())
+    heap = whole.index(b"GCOL")
+    if place < 0:  # the object that is what is left free
+        place = 16
+        while any(whole[heap + place : heap + place + 2]):
+            place += 16 + -(-int.from_bytes(whole[heap + place + 8 : heap + place + 16], "little") // 8) * 8
+        place += 8
+    whole[heap + place : heap + place + 8] = size.to_bytes(8, "little")
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match=r"^scene.nc: .*the sizes in the heap at byte \d+ contradict each other"):
+        read_cube(path)
+
+
+def test_a_block_shorter_than_its_checksum(tmp_path: Path, values: np.ndarray) -> None:
+    path = tmp_path / "scene.nc"
+    encoding = {"r": {"fletcher32": True, "chunksizes": (4, 5, 8)}}
+    variables = {"r": (DIMS, values), "wavelength": ("wavelength", NM, {"units": "nm"})}
+    save(path, variables, encoding=encoding)
+    np.testing.assert_array_equal(read_cube(path), values)
+    with h5py.File(path) as file:
+        size = file["r"].id.get_chunk_info(0).size
+    whole = path.read_bytes()
+    blocks = whole.index(b"TREE\x01") + 24  # the keys of a tree of blocks begin with their sizes
+    assert whole[blocks : blocks + 4] == size.to_bytes(4, "little")
+    path.write_bytes(whole[:blocks] + b"\2\0\0\0" + whole[blocks + 4 :])
+    with pytest.raises(InputError, match=r"^scene.nc: .*a block of 'r' is shorter than its checksum"):
+        read_cube(path)
 
 
 @pytest.mark.parametrize("version", ["4", "3"])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import gc
+import itertools
+import os
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +23,14 @@ import tifffile
 import xarray as xr
 from napari.layers import Image
 from PIL import Image as Picture
+from pytestqt.exceptions import capture_exceptions
+from qtpy.QtWidgets import QApplication
 
 from napari_drcr import _readers
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, Notice
 from napari_drcr.io import read_cube, write_cube
-from napari_drcr.lazy import StoredValues, pieces, to_be_shown
+from napari_drcr.lazy import OpenedFile, RawValues, StoredValues, pieces, to_be_shown
 from napari_drcr.rendering import render_srgb
 from napari_drcr.spectra import spectrum_at
 from napari_drcr.widgets import layers
@@ -175,6 +180,86 @@ def test_a_damaged_file_is_refused_at_once(tmp_path: Path, name: str) -> None:
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(InputError, match=f"{name}: the file is damaged"):
         read_cube(path, lazy=True)
+
+
+def shorten(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def grow(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"else")
+    # As if some time had passed, which file systems may not tell otherwise.
+    state = path.stat()
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 10_000_000))
+
+
+def replace_by_another(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(bytes(10))
+    other.replace(path)
+
+
+@pytest.mark.filterwarnings("ignore::napari_drcr.errors.Notice")
+@pytest.mark.parametrize("change", [shorten, grow, overwrite])
+@pytest.mark.parametrize("make", LEFT_IN_THE_FILE.values(), ids=LEFT_IN_THE_FILE)
+def test_a_file_that_was_changed_is_not_read_on(
+    tmp_path: Path, make: Callable[[Path], Path], change: Callable[[Path], None]
+) -> None:
+    path = make(tmp_path)
+    cube = read_cube(path, lazy=True)
+    shown = to_be_shown(cube)
+    assert shown[0].max() > 0
+    data = path.with_suffix(".img") if path.suffix == ".hdr" else path
+    change(data)
+    sentence = rf"^{data.name} has changed since it was opened; open it again\.$"
+    for read in (lambda: shown[2], lambda: shown[:, 2, 3], lambda: shown[::2, ::3, ::5], cube.compute, lambda: shown[0]):
+        with pytest.raises(InputError, match=sentence):
+            read()
+
+
+@pytest.mark.filterwarnings("ignore::napari_drcr.errors.Notice")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps open files where they are")
+@pytest.mark.parametrize("change", [Path.unlink, replace_by_another])
+@pytest.mark.parametrize("make", LEFT_IN_THE_FILE.values(), ids=LEFT_IN_THE_FILE)
+def test_a_file_that_lost_its_name_is_still_read(
+    tmp_path: Path, make: Callable[[Path], Path], change: Callable[[Path], None]
+) -> None:
+    path = make(tmp_path)
+    eager, lazy = read_cube(path), read_cube(path, lazy=True)
+    change(path.with_suffix(".img") if path.suffix == ".hdr" else path)
+    np.testing.assert_array_equal(lazy, eager)
+
+
+def test_a_change_during_a_read_is_noticed(tmp_path: Path) -> None:
+    path = ours(tmp_path, ".mat")
+
+    class Slow(Recorder):
+        def __getitem__(self, key: Any) -> np.ndarray:
+            shorten(path)
+            return super().__getitem__(key)
+
+    values = StoredValues(Slow(noise(31, 5, 8)), file=OpenedFile(path))
+    with pytest.raises(InputError, match="has changed"):
+        values[2]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_raw_values_are_read_like_an_array(tmp_path: Path, order: str) -> None:
+    values = noise(6, 7, 50).astype(f"{order}f4")
+    (tmp_path / "values").write_bytes(b"head" + values.tobytes())
+    source = RawValues(OpenedFile(tmp_path / "values"), 4, (6, 7, 50), values.dtype)
+    parts = (slice(None), slice(2, 3), slice(1, 6, 2), slice(5, 6), slice(3, 3), slice(-3, None))
+    for key in itertools.product(parts, repeat=3):
+        np.testing.assert_array_equal(source[key], values[key])
+    with pytest.raises(ValueError, match="at the bytes 5 to 8405 of 8404"):
+        RawValues(OpenedFile(tmp_path / "values"), 5, (6, 7, 50), values.dtype)
 
 
 @pytest.mark.parametrize("suffix", [".mat", ".nc"])
@@ -339,3 +424,27 @@ def test_large_file_opens_and_gives_a_spectrum_in_little_memory(tmp_path: Path, 
         tracemalloc.stop()
     assert spectrum.shape == (bands,)
     assert peak < 60 * 2**20
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".hdr"])
+def test_slider_moved_in_a_file_that_was_shortened(
+    make_napari_viewer: MakeViewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = ours(tmp_path, suffix)
+    monkeypatch.setattr(layers, "IN_MEMORY", 0)
+    viewer = make_napari_viewer()
+    (layer,) = viewer.open(path, plugin="napari-drcr")
+    data = path.with_suffix(".img") if suffix == ".hdr" else path
+    whole = data.read_bytes()
+    shorten(data)
+    slider = viewer.window._qt_viewer.dims.slider_widgets[0].slider
+    with capture_exceptions() as raised:  # in place of napari's hook, which shows each as a notification
+        slider.setValue(7)
+        QApplication.processEvents()
+    assert [str(error) for _, error, _ in raised] == [f"{data.name} has changed since it was opened; open it again."]
+    data.unlink()
+    data.write_bytes(whole)
+    viewer.layers.remove(layer)
+    (again,) = viewer.open(path, plugin="napari-drcr")
+    slider.setValue(9)
+    np.testing.assert_array_equal(again._slice.image.raw, read_cube(path)[viewer.dims.current_step[0]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.io import read_cube, write_cube
 from napari_drcr.reconstruction import ESTIMATE
 from napari_drcr.regions import region_spectrum
 from napari_drcr.spectra import compare, spectral_angle_map, spectrum_at
@@ -454,6 +456,15 @@ def test_a_lazy_cube_is_not_read_whole(viewer: napari.Viewer, qtbot: QtBot) -> N
     picked(widget, 1, qtbot)
     assert {str(where) for where in read} == {"[(0, 200), (40, 60), (60, 80)]"}
     np.testing.assert_array_equal(widget.drawing.curves[0].values, np.full(200, 40))
+
+
+def test_a_file_changed_since_it_was_opened_is_named(viewer: napari.Viewer, qtbot: QtBot, tmp_path: Path) -> None:
+    write_cube(tmp_path / "scene.hdr", a_cube())
+    layer = add(viewer, read_cube(tmp_path / "scene.hdr", lazy=True))
+    widget = open_spectrum(viewer)
+    os.truncate(tmp_path / "scene.img", 5000)
+    widget.pick(layer, 7, 8)
+    qtbot.waitUntil(lambda: widget.status.text() == "scene.img has changed since it was opened; open it again.")
 
 
 def test_layers_removed_while_shown_take_their_curves_along(viewer: napari.Viewer, qtbot: QtBot) -> None:

@@ -134,7 +134,8 @@ def check_cube(cube: Any) -> xr.DataArray:
         raise InputError("this cube has no coordinate 'wavelength' in nm; give one wavelength per band.")
     nm = cube["wavelength"].values
     if not np.all(np.isfinite(nm)) or np.any(nm <= 0) or np.any(np.diff(nm) <= 0):
-        raise InputError(f"wavelengths must be positive and ascend, in nm, but these run {np.array2string(nm, threshold=6)}.")
+        run = np.array2string(nm, threshold=6, max_line_width=1000)
+        raise InputError(f"wavelengths must be positive and ascend, in nm, but these run {run}.")
     quantity = cube.attrs.get("quantity", "unknown")
     if quantity not in QUANTITIES:
         raise InputError(f"quantity must be one of {', '.join(QUANTITIES)}, not {quantity!r}.")

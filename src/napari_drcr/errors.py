@@ -12,6 +12,10 @@ class InputError(ValueError):
     """
 
 
+class ChangedFile(InputError):
+    """A file is no longer what it was when it was opened, so that values still in it cannot be told from others."""
+
+
 class Cancelled(Exception):
     """The caller asked for the work to stop; nothing was produced."""
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate, product
+from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 from weakref import WeakValueDictionary
@@ -15,9 +20,165 @@ import numpy.typing as npt
 import xarray as xr
 
 from napari_drcr.cube import BLOCK_VALUES
+from napari_drcr.errors import ChangedFile
 
 if TYPE_CHECKING:
     import dask.array as da
+
+
+FAR_APART = 8
+"""Values that are fewer than one in so many of those between them are picked from the mapped file."""
+
+
+class OpenedFile:
+    """A file that values are left in, and what tells that it has been changed since.
+
+    It stays what it was where it is deleted, or another takes its name: what counts is its content, which lasts as long as this.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Opened now, until nothing refers to this any more.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._name = path.name
+        self._lock = Lock()
+        self._raw = path.open("rb", buffering=0)
+        self._state = self._state_now()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_raw"):
+            self._raw.close()
+
+    @property
+    def size(self) -> int:
+        """How many bytes it had when it was opened."""
+        return self._state[0]
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Let nothing that is read inside the ``with`` block pass unless the file is what it was, before and after.
+
+        Raises
+        ------
+        ChangedFile
+            Also in place of another error, which is then no wonder.
+        """
+        self._check()
+        try:
+            yield
+        finally:
+            self._check()
+
+    def read(self, start: int, target: npt.NDArray[Any]) -> None:
+        """Read the bytes of a whole array.
+
+        Parameters
+        ----------
+        start : int
+            The place of its first byte in the file.
+        target : ndarray
+            C-contiguous; is overwritten.
+
+        Raises
+        ------
+        ChangedFile
+            If the file ends before.
+        """
+        view = target.reshape(-1).view(np.uint8).data
+        with self._lock:
+            self._raw.seek(start)
+            while view:
+                count = self._raw.readinto(view)
+                if not count:
+                    raise self._changed()
+                view = view[count:]
+
+    def mapped(self, start: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        """Map an array into memory.
+
+        Parameters
+        ----------
+        start : int
+            The place of its first byte in the file.
+        shape : tuple of int
+            Of the array.
+        dtype : dtype
+            Of its values.
+
+        Returns
+        -------
+        ndarray, shape `shape`
+            To be read while the file is unchanged only.
+        """
+        with self._lock:
+            return np.memmap(self._raw, dtype, "r", start, shape)
+
+    def _check(self) -> None:
+        if self._state_now() != self._state:
+            raise self._changed()
+
+    def _state_now(self) -> tuple[int, int]:
+        state = os.fstat(self._raw.fileno())
+        return state.st_size, state.st_mtime_ns
+
+    def _changed(self) -> ChangedFile:
+        return ChangedFile(f"{self._name} has changed since it was opened; open it again.")
+
+
+@dataclass(frozen=True, eq=False)
+class RawValues:
+    """An array of three axes that lies in a file as it is, the last axis closest together.
+
+    It is read as if mapped into memory only to pick a few values that lie far apart, such as one band of a file that has them pixel
+    by pixel: where a mapped file becomes shorter during that, the system ends whoever reads it.
+
+    Raises
+    ------
+    ValueError
+        If the file is too short for it.
+    """
+
+    file: OpenedFile
+    start: int
+    """The place of its first byte."""
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+
+    def __post_init__(self) -> None:
+        end = self.start + math.prod(self.shape) * self.dtype.itemsize
+        if not 0 <= self.start <= end <= self.file.size:
+            raise ValueError(f"its values should lie at the bytes {self.start} to {end} of {self.file.size}")
+
+    @cached_property
+    def _mapped(self) -> npt.NDArray[Any]:
+        return self.file.mapped(self.start, self.shape, self.dtype)
+
+    def __getitem__(self, key: tuple[slice, slice, slice]) -> npt.NDArray[Any]:
+        """Read a part of the values, given by ascending slices."""
+        planes, lines, columns = (range(*part.indices(length)) for part, length in zip(key, self.shape, strict=True))
+        values = np.empty((len(planes), len(lines), len(columns)), self.dtype)
+        if not values.size:
+            return values
+        length = self.shape[2]
+        span = (lines[-1] - lines[0]) * length + columns[-1] - columns[0] + 1
+        if span > FAR_APART * values[0].size:
+            values[:] = self._mapped[key]
+            return values
+        for plane, target in zip(planes, values, strict=True):
+            first = (plane * self.shape[1] + lines[0]) * length + columns[0]
+            found = target if span == target.size else np.empty(span, self.dtype)
+            self.file.read(self.start + first * self.dtype.itemsize, found)
+            if found is not target:
+                strides = (lines.step * length * found.itemsize, columns.step * found.itemsize)
+                target[:] = np.lib.stride_tricks.as_strided(found, target.shape, strides)
+        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +190,7 @@ class StoredValues:
     """
 
     source: Any
-    """Any array of three axes: a memory-mapped file, a dataset of HDF5 ..."""
+    """Any array of three axes: `RawValues`, a dataset of HDF5 ..."""
     axes: tuple[int, ...] = (0, 1, 2)
     """Which axes of the source are band, y and x."""
     blocks: tuple[int, ...] | None = None
@@ -37,6 +198,8 @@ class StoredValues:
     bands: npt.NDArray[np.intp] | None = None
     """Which band of the source is which here, if not the same."""
     divisor: float = 1.0
+    file: OpenedFile | None = None
+    """The file that the source is in, if it is in one."""
     name: str = field(init=False, default_factory=lambda: f"stored-{uuid4().hex}")
     """The name of the dask array of these values."""
 
@@ -68,13 +231,20 @@ class StoredValues:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> npt.NDArray[np.float32]:
-        """Read a part of the values."""
+        """Read a part of the values.
+
+        Raises
+        ------
+        ChangedFile
+            If their file has been changed since it was opened.
+        """
         key = key if isinstance(key, tuple) else (key,)
         key = (*key, *[slice(None)] * (3 - len(key)))
         if self.bands is not None:
             key = (self.bands[key[0]], *key[1:])
         ranges, picks = zip(*map(_range_and_pick, key, self.shape), strict=True)
-        stored = np.asarray(self.source[tuple(ranges[i] for i in np.argsort(self.axes))]).transpose(self.axes)
+        with self.file.unchanged() if self.file else nullcontext():
+            stored = np.asarray(self.source[tuple(ranges[i] for i in np.argsort(self.axes))]).transpose(self.axes)
         # From the last axis on, since numbers take theirs away.
         for axis in (2, 1, 0):
             stored = stored[(slice(None),) * axis + (picks[axis],)]

@@ -56,8 +56,8 @@ def read_cube(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.DataArr
         The file, or the folder of a CAVE scene.
     lazy : bool
         Whether to leave the values in the file and read them when, and as far as, they are needed. That is so for ENVI, MATLAB 7.3,
-        netCDF 4 and uncompressed TIFF; others are read as always. The file stays open as long as anything holds the cube: until
-        then it must not be changed, and Windows refuses to replace it.
+        netCDF 4 and uncompressed TIFF; others are read as always. The file stays open as long as anything holds the cube: if it is
+        changed until then, reading raises an InputError, and Windows refuses to replace it.
 
     Returns
     -------

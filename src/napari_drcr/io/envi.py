@@ -25,12 +25,15 @@ from napari_drcr.io._reading import (
     wavelengths_in_unit,
 )
 from napari_drcr.io._writing import write_values
-from napari_drcr.lazy import StoredValues
+from napari_drcr.lazy import OpenedFile, RawValues, StoredValues
 
 FLOAT32 = 4
 """ENVI's number for the data type."""
 
 DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bsq", ".bil", ".bip")
+
+_ORDERS = {"bsq": (0, 1, 2), "bil": (1, 0, 2), "bip": (1, 2, 0)}
+"""Which of band, y and x come first in the data file."""
 
 _DATA_SUFFIX = "data suffix"
 """The field of our own headers that tells their data file from others of that name, and still does once both are renamed."""
@@ -54,7 +57,7 @@ def read_envi(path: Path, lazy: bool = False) -> xr.DataArray:
     path : pathlib.Path
         The header (``.hdr``) or the data file beside it.
     lazy : bool
-        Whether to leave the values in the file, memory-mapped.
+        Whether to leave the values in the file.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def read_envi(path: Path, lazy: bool = False) -> xr.DataArray:
     """
     header_path, header = _header_of(path)
     wavelengths, factor = _wavelengths(header_path, header)
-    values = _values(header_path, _data_file(path, header_path, header))
+    values = _values(header, _data_file(path, header_path, header))
     attrs: dict[str, Any] = {}
     values, wavelengths, order = sort_bands(path, values, wavelengths)
     if "fwhm" in header and wavelengths is not None:
@@ -175,7 +178,7 @@ def _header_of(path: Path) -> tuple[Path, dict[str, Any]]:
         envi.check_compatibility(header)
     if header.get("file type", "").lower() == "envi spectral library":
         raise InputError("this is an ENVI spectral library, not an image; choose the header of a cube.")
-    if header["interleave"].lower() not in ("bsq", "bil", "bip"):
+    if header["interleave"].lower() not in _ORDERS:
         raise InputError(f"the interleave must be bsq, bil or bip, not {header['interleave']!r}.")
     if np.dtype(envi.envi_to_dtype.get(header["data type"], "O")).kind not in "iuf":
         raise InputError(f"ENVI data type {header['data type']} is not one of real numbers; save the cube as float (4).")
@@ -225,10 +228,15 @@ def _data_files(header_path: Path, header: dict[str, Any]) -> list[Path]:
     return raw
 
 
-def _values(header_path: Path, data_path: Path) -> StoredValues:
+def _values(header: dict[str, Any], data_path: Path) -> StoredValues:
+    file = OpenedFile(data_path)
+    order = _ORDERS[header["interleave"].lower()]
     with one_sentence():
-        image = envi.open(str(header_path.absolute()), str(data_path.absolute()))
-        return StoredValues(image.open_memmap(interleave="bsq"))
+        parameters = envi.gen_params(header)
+        lengths = (parameters.nbands, parameters.nrows, parameters.ncols)
+        shape = (lengths[order[0]], lengths[order[1]], lengths[order[2]])
+        source = RawValues(file, parameters.offset, shape, np.dtype(parameters.dtype))
+    return StoredValues(source, (order.index(0), order.index(1), order.index(2)), file=file)
 
 
 def _wavelengths(path: Path, header: dict[str, Any]) -> tuple[npt.NDArray[np.float64] | None, float]:

@@ -22,9 +22,12 @@ import xarray as xr
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import first_bytes
+from napari_drcr.io import _matlab5
+from napari_drcr.io._hdf5 import check_hdf5
+from napari_drcr.io._matlab5 import NUMERIC_CLASSES
 from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence, read_values, sort_bands
 from napari_drcr.io._writing import write_hdf5
-from napari_drcr.lazy import StoredValues
+from napari_drcr.lazy import OpenedFile, StoredValues
 
 CUBE_NAMES = ("cube", "rad")
 WAVELENGTH_NAMES = ("bands", "wavelengths", "wavelength")
@@ -32,7 +35,7 @@ MATLAB_5 = b"MATLAB 5.0"
 USER_BLOCK = 512
 ICVL_MAXIMUM = 4095.0
 
-NUMERIC_CLASSES = ("double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+_CLASS = "MATLAB_class"
 
 # For each place of the band axis, the usual one first: the order that gives (band, y, x), and the file's axes in words.
 _AS_MATLAB_5 = {2: ((2, 0, 1), "(y, x, band)"), 0: ((0, 1, 2), "(band, y, x)")}
@@ -46,7 +49,7 @@ class _Variable:
 
     shape: tuple[int, ...]
     kind: str
-    """MATLAB's class, or "complex" or "empty"."""
+    """MATLAB's class, or "complex", "logical" or "empty"."""
     layouts: Mapping[int, tuple[tuple[int, int, int], str]]
     load: Callable[[], Any]
     dataset: Any = None
@@ -92,20 +95,26 @@ def read_matlab(path: Path, lazy: bool = False) -> xr.DataArray:
         If the file is damaged, holds no cube or several, or its axes are ambiguous.
     """
     if first_bytes(path).startswith(MATLAB_5):
-        with one_sentence():
-            variables = _matlab_5_variables(path)
-        return _cube_from(path, variables, lazy=False)
+        with path.open("rb") as raw:
+            with one_sentence():
+                variables = {
+                    found.name: _Variable(found.shape, found.kind, _AS_MATLAB_5, found.load)
+                    for found in _matlab5.variables(raw)
+                }
+            return _cube_from(path, variables, lazy=False, file=None)
+    check_hdf5(path, _CLASS)
+    stored_in = OpenedFile(path)
     with ExitStack() as opened:
         with one_sentence():
             file = opened.enter_context(h5py.File(path, "r"))
             variables = {name: _hdf5_variable(item) for name, item in file.items() if name != "#refs#"}
-        cube = _cube_from(path, variables, lazy)
+        cube = _cube_from(path, variables, lazy, stored_in)
         if cube.chunks:
             opened.pop_all()  # h5py closes the file with the last of its datasets.
         return cube
 
 
-def _cube_from(path: Path, variables: Mapping[str, _Variable], lazy: bool) -> xr.DataArray:
+def _cube_from(path: Path, variables: Mapping[str, _Variable], lazy: bool, file: OpenedFile | None) -> xr.DataArray:
     name = _cube_name(path, variables)
     given = _given_wavelengths(path, variables)
     order, wavelengths = _axes(path, name, variables[name], given)
@@ -114,7 +123,7 @@ def _cube_from(path: Path, variables: Mapping[str, _Variable], lazy: bool) -> xr
         stored = (
             StoredValues(variable.load(), order)
             if variable.dataset is None
-            else StoredValues(variable.dataset, order, variable.dataset.chunks)
+            else StoredValues(variable.dataset, order, variable.dataset.chunks, file=file)
         )
         known = {key: _scalar(variables[key]) for key in ("quantity", "scale", "illuminant", "attributes") if key in variables}
         norm_factor = _scalar(variables["norm_factor"]) if "norm_factor" in variables else None
@@ -194,7 +203,7 @@ def _scalar(variable: _Variable) -> str | float | None:
 
 
 def _hdf5_variable(item: Any) -> _Variable:
-    kind = item.attrs.get("MATLAB_class", b"")
+    kind = item.attrs.get(_CLASS, b"")
     kind = kind.decode() if isinstance(kind, bytes) else str(kind)
     if isinstance(item, h5py.Group):
         return _Variable((), kind or "struct", {}, lambda: None)
@@ -203,26 +212,13 @@ def _hdf5_variable(item: Any) -> _Variable:
         return _Variable((), "empty", {}, lambda: None)
     if item.dtype.names is not None:
         return _Variable(item.shape, "complex", {}, lambda: None)
-    if kind == "char":
+    if kind == "char" and not item.dtype.hasobject:
         return _Variable(item.shape, kind, {}, lambda: item[...].T.ravel().astype("<u2").tobytes().decode("utf-16-le"))
+    if item.dtype.hasobject:
+        return _Variable(item.shape, kind if kind == "cell" else item.dtype.name, {}, lambda: None)
     if not kind:
         kind = {"float32": "single", "float64": "double", "float16": "single"}.get(item.dtype.name, item.dtype.name)
     return _Variable(item.shape, kind, layouts, lambda: item[...], item)
-
-
-def _matlab_5_variables(path: Path) -> dict[str, _Variable]:
-    import scipy.io
-
-    def variable(name: str, shape: tuple[int, ...], kind: str) -> _Variable:
-        def load() -> Any:
-            value = scipy.io.loadmat(path, variable_names=[name])[name]
-            if np.iscomplexobj(value):
-                raise InputError(f"'{name}' should be a cube of three axes of real numbers, but it is complex.")
-            return "".join(value.ravel()) if kind == "char" else value
-
-        return _Variable(shape, kind if math.prod(shape) else "empty", _AS_MATLAB_5, load)
-
-    return {name: variable(name, shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
 
 
 def write_matlab(path: Path, cube: xr.DataArray) -> None:
@@ -269,7 +265,7 @@ def write_matlab(path: Path, cube: xr.DataArray) -> None:
 
 def _put(file: Any, name: str, values: npt.NDArray[Any] | None, kind: str, **layout: Any) -> Any:
     dataset = file.create_dataset(name, data=values, **layout)
-    dataset.attrs["MATLAB_class"] = np.bytes_(kind)
+    dataset.attrs[_CLASS] = np.bytes_(kind)
     if kind == "char":
         dataset.attrs["MATLAB_int_decode"] = np.int32(2)
     return dataset

@@ -17,6 +17,7 @@ import xarray as xr
 from napari_drcr.cube import DIMS, make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import first_bytes
+from napari_drcr.io._hdf5 import check_hdf5
 from napari_drcr.io._reading import (
     LABELS,
     attributes_as_text,
@@ -28,7 +29,7 @@ from napari_drcr.io._reading import (
     wavelengths_in_unit,
 )
 from napari_drcr.io._writing import write_hdf5
-from napari_drcr.lazy import StoredValues
+from napari_drcr.lazy import OpenedFile, StoredValues
 
 CUBE_NAME = "cube"
 STANDARD_NAMES = ("radiation_wavelength", "sensor_band_central_radiation_wavelength")
@@ -107,6 +108,9 @@ def read_netcdf(path: Path, lazy: bool = False) -> xr.DataArray:
         raise InputError("this is netCDF of the kind CDF-5, which cannot be read; convert it to netCDF 4 with nccopy -k nc4.")
     engine = "scipy" if head.startswith(b"CDF") else "h5netcdf"
     lazy = lazy and engine == "h5netcdf"
+    if engine == "h5netcdf":
+        check_hdf5(path)
+    stored_in = OpenedFile(path)
     with ExitStack() as opened:
         # What is not left open is opened here, because scipy would leave a damaged file open.
         file = path if lazy else opened.enter_context(path.open("rb"))
@@ -115,7 +119,7 @@ def read_netcdf(path: Path, lazy: bool = False) -> xr.DataArray:
         name, axis, vector = _find_cube(data.variables)
         variable = data.variables[name]
         order = tuple(variable.get_axis_num((axis, *_image_axes(path, name, variable, axis))))
-        values = StoredValues(variable, order, variable.encoding.get("chunksizes"))
+        values = StoredValues(variable, order, variable.encoding.get("chunksizes"), file=stored_in)
         wavelengths = None if vector is None else _wavelengths(path, vector, data.variables[vector])
         values, wavelengths, _ = sort_bands(path, values, wavelengths)
         cube = make_cube(read_values(values, lazy), wavelengths, name=path.stem, **labels_of(variable.attrs))

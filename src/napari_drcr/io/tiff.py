@@ -26,7 +26,7 @@ from napari_drcr.io._reading import (
     wavelengths_in_unit,
 )
 from napari_drcr.io._writing import write_values
-from napari_drcr.lazy import StoredValues
+from napari_drcr.lazy import OpenedFile, RawValues, StoredValues
 
 MOST_COLOURS = 4
 """A page of up to this many samples a pixel is a picture: RGB with alpha, or CMYK."""
@@ -63,7 +63,7 @@ def read_tiff(path: Path, lazy: bool = False) -> xr.DataArray:
     path : pathlib.Path
         The file.
     lazy : bool
-        Whether to leave the values in the file, memory-mapped. Those that are compressed, or do not lie in one piece, are read.
+        Whether to leave the values in the file. Those that are compressed, or do not lie in one piece, are read.
 
     Returns
     -------
@@ -79,13 +79,8 @@ def read_tiff(path: Path, lazy: bool = False) -> xr.DataArray:
         file = tifffile.TiffFile(path)
     with file, one_sentence():
         series = _band_series(file)
-        axes, shape = series.get_axes(False), series.get_shape(False)
         lazy = lazy and series.dataoffset is not None
-        values = tifffile.memmap(path, mode="r") if lazy else series.asarray()
-        # Whatever is neither Y nor X goes first: the bands, and axes of length 1.
-        order = sorted(range(len(axes)), key=lambda axis: "YX".find(axes[axis]))
-        values = values.reshape(shape).transpose(order)
-        stored = StoredValues(values.reshape(-1, *values.shape[-2:]))
+        stored = _stored_values(file, series, OpenedFile(path) if lazy else None)
         description = _description(file)
         labelled = _labelled_wavelengths(file)
     labels = _labels(description)
@@ -99,6 +94,23 @@ def read_tiff(path: Path, lazy: bool = False) -> xr.DataArray:
         notify(f"{path.name}: its wavelengths, {labelled[0]:g} to {labelled[-1]:g} nm, are taken from its labels.")
     stored, wavelengths, _ = sort_bands(path, stored, wavelengths)
     return make_cube(read_values(stored, lazy), wavelengths, name=path.stem, **labels)
+
+
+def _stored_values(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, file: OpenedFile | None) -> StoredValues:
+    """The values, read, or left in a file in which they lie in one piece."""
+    axes, lengths = series.get_axes(False), series.get_shape(False)
+    # At most one axis besides Y and X is longer than 1: the bands.
+    kept = [(axis, length) for axis, length in zip(axes, lengths, strict=True) if axis in "YX" or length > 1]
+    (first, planes), (second, lines), (third, columns) = [("", 1), *kept][-3:]
+    shape, names = (planes, lines, columns), (first, second, third)
+    rows = names.index("Y"), names.index("X")
+    order = (3 - sum(rows), *rows)
+    if file is None:
+        return StoredValues(series.asarray().reshape(shape), order)
+    assert series.dataoffset is not None
+    assert series.dtype is not None
+    dtype = series.dtype.newbyteorder(tiff.byteorder)
+    return StoredValues(RawValues(file, series.dataoffset, shape, dtype), order, file=file)
 
 
 def _band_series(file: tifffile.TiffFile) -> tifffile.TiffPageSeries:

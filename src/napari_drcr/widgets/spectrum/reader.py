@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_drcr.errors import InputError
+from napari_drcr.errors import ChangedFile, InputError
 from napari_drcr.regions import Statistic, region_spectrum
 from napari_drcr.spectra import spectrum_at
 from napari_drcr.widgets.background import Background
@@ -202,6 +202,8 @@ def _read(cube: xr.DataArray, place: Place, statistic: Statistic) -> Reading | N
         if place.corners is None:
             return Reading(spectrum_at(cube, place.y, place.x))
         return Reading(*_curves(cube, place, statistic))
+    except ChangedFile:
+        raise
     except InputError:
         # Points and shapes may lie outside the image; they have no spectrum there.
         return None
