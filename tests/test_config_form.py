@@ -190,7 +190,7 @@ def test_typing_a_bad_value_marks_its_field_and_fixing_it_unmarks(form: ConfigFo
         ({"camera": {"exposure": [2, 1]}}, "camera.exposure", "the smaller first"),
         ({"camera": {"exposure": [2, None]}}, "camera.exposure", "valid number"),
         ({"camera": {"jpeg_quality": [90, 80]}}, "camera.jpeg_quality", "the smaller first"),
-        ({"camera": {"name": "gone.csv"}}, "camera.name", "There is no file gone.csv"),
+        ({"camera": {"name": "gone.csv"}}, "camera.name", "There is no file 'gone.csv'"),
         ({"camera": {"name": "ntire2022", "exposure": [1, 2]}}, "camera.exposure", "exposes by itself"),
         ({"network": {"channels": 8, "reduction": 9}}, "network.reduction", "leaves nothing of 8 channels"),
         ({"learning": {"learning_rate": "fast"}}, "learning.learning_rate", "valid number"),
@@ -286,7 +286,7 @@ def test_any_settings_survive_being_shown_written_and_read(form: ConfigForm, see
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a: [", r"mine\.yaml is not a YAML file"),
+        ("a: [", r"mine\.yaml: it is not a YAML file"),
         ("- 1", "holds list"),
         ("learning: {lr: 1}", r"mine\.yaml was not opened: learning\.lr is no field"),
         ("learning: 5", "learning is 5, but it is a section"),

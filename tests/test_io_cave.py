@@ -97,3 +97,10 @@ def test_pages_of_eight_bits(scene: Path) -> None:
 def test_a_folder_that_is_no_scene(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"this folder is no cube that can be read; known are MATLAB .* CAVE folders"):
         read_cube(tmp_path)
+
+
+def test_rows_missing_from_a_page(scene: Path) -> None:
+    page = sorted(scene.glob("*.png"))[4]
+    page.write_bytes((Path(__file__).parent / "cases" / "png_rows_missing.png").read_bytes())
+    with pytest.raises(InputError, match=rf"{page.name}: the file is damaged, .* 1930 are there"):
+        read_cube(scene)

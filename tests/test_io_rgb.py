@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from napari_drcr.errors import InputError, Notice
 from napari_drcr.io import read_rgb
 from napari_drcr.io.rgb import _open_with_pillow
 
+CASES = Path(__file__).parent / "cases"
 GRAY = "this image is grayscale"
 
 
@@ -27,17 +29,20 @@ def picture(dtype: str = "uint8", channels: int = 3) -> np.ndarray:
     return rng.integers(0, np.iinfo(dtype).max, (5, 8, channels), endpoint=True).astype(dtype)
 
 
-def encode_png(pixels: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG as its specification has it, made without any of the libraries that read it."""
+def encode_png(pixels: np.ndarray, *chunks: tuple[bytes, bytes], rows: int = 5, colours: int | None = None) -> bytes:
+    """A PNG of this many of its rows as its specification has it, made without any of the libraries that read it."""
+    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[pixels.shape[2]] if colours is None else colours
+    data = b"".join(b"\0" + row.astype(pixels.dtype.newbyteorder(">")).tobytes() for row in pixels[:rows])
+    return pack_png(pixels.shape[:2], (pixels.itemsize * 8, colour_type, 0, 0, 0), data, *chunks)
 
+
+def pack_png(shape: tuple[int, ...], kind: tuple[int, ...], data: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[pixels.shape[2]]
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], pixels.itemsize * 8, colour_type, 0, 0, 0)
-    rows = b"".join(b"\0" + row.astype(pixels.dtype.newbyteorder(">")).tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", shape[1], shape[0], *kind)
     further = b"".join(chunk(*each) for each in chunks)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + further + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + further + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "wrong"])
@@ -314,3 +319,95 @@ def test_large_pictures_are_read_up_to_our_own_limit(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^image.bmp: this image says that it has 10000 x 200000, more than 1000 million"):
         read_rgb(path)
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("case", ["tif_strip0_None.tif", "tif_strip0_deflate.tif"])
+def test_strips_of_no_bytes_are_not_read_as_black(case: str) -> None:
+    with pytest.raises(InputError, match=rf"^{case}: 2 of the 8 strips or tiles of page 1 of this TIFF are missing"):
+        read_rgb(CASES / case)
+
+
+def test_a_png_takes_no_more_memory_than_its_rows(tmp_path: Path) -> None:
+    whole = encode_png(picture(), rows=2)
+    (tmp_path / "image.png").write_bytes(whole[:33] + b"\x7f\xff\xff\xff" + whole[37:])
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="damaged, truncated"):
+            read_rgb(tmp_path / "image.png")
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_missing_rows_are_not_read_as_black() -> None:
+    with pytest.raises(
+        InputError, match=r"^png_rows_missing.png: the file is damaged, .*rows take 12352 bytes, 1930 are there"
+    ):
+        read_rgb(CASES / "png_rows_missing.png")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_each_row_of_a_png_must_be_there(tmp_path: Path, dtype: str, channels: int) -> None:
+    path = tmp_path / "image.png"
+    for rows in range(5):
+        path.write_bytes(encode_png(picture(dtype, channels), rows=rows))
+        with pytest.raises(InputError, match=r"damaged, truncated"):
+            read_rgb(path)
+
+
+def test_each_row_of_a_palette_must_be_there(tmp_path: Path) -> None:
+    path, palette = tmp_path / "image.png", (b"PLTE", bytes(range(256)) * 3)
+    path.write_bytes(encode_png(picture(channels=1), palette, colours=3))
+    assert read_rgb(path).shape == (5, 8, 3)
+    path.write_bytes(encode_png(picture(channels=1), palette, colours=3, rows=4))
+    with pytest.raises(InputError, match=r"rows take 45 bytes, 36 are there"):
+        read_rgb(path)
+
+
+@pytest.mark.parametrize("rows", range(1, 9))
+def test_each_pass_of_an_interlaced_png_must_be_there(tmp_path: Path, rows: int) -> None:
+    path = tmp_path / "image.png"
+    starts = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    for columns in range(1, 9):
+        pixels = np.random.default_rng(0).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
+        passes = [pixels[y::down, x::right] for y, x, down, right in starts]
+        data = b"".join(b"\0" + row.tobytes() for part in passes if part.size for row in part)
+        path.write_bytes(pack_png(pixels.shape, (8, 2, 0, 0, 1), data))
+        np.testing.assert_array_equal(read_rgb(path), pixels)
+        path.write_bytes(pack_png(pixels.shape, (8, 2, 0, 0, 1), data[:-1]))
+        with pytest.raises(InputError, match=rf"rows take {len(data)} bytes, {len(data) - 1} are there"):
+            read_rgb(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"subsampling": 0}])
+def test_each_row_of_a_jpeg_must_be_there(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = tmp_path / "image.jpg"
+    pixels = np.kron(np.random.default_rng(0).integers(0, 256, (8, 8, 3)), np.ones((9, 9, 1))).astype(np.uint8)
+    Image.fromarray(pixels).save(path, quality=90, **options)
+    whole = path.read_bytes()
+    assert read_rgb(path).shape == (72, 72, 3)
+    for kept in (0.7, 0.8, 0.95):
+        path.write_bytes(whole[: int(kept * len(whole))] + b"\xff\xd9")
+        with pytest.raises(InputError, match="damaged, truncated"):
+            read_rgb(path)
+    taller = whole.index(b"\xff\xc2" if "progressive" in options else b"\xff\xc0") + 5
+    path.write_bytes(whole[:taller] + struct.pack(">H", 144) + whole[taller + 2 :])
+    with pytest.raises(InputError, match="ends before its last row"):
+        read_rgb(path)
+
+
+def test_a_jpeg_with_something_behind_its_end_is_read(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "image.jpg")
+    expected = read_rgb(tmp_path / "image.jpg")
+    with (tmp_path / "image.jpg").open("ab") as file:
+        file.write(b"as some telephones do\xff\xd9")
+    np.testing.assert_array_equal(read_rgb(tmp_path / "image.jpg"), expected)
+
+
+def test_each_row_of_a_bmp_must_be_there(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "image.bmp")
+    whole = (tmp_path / "image.bmp").read_bytes()
+    (tmp_path / "image.bmp").write_bytes(whole[:-24])
+    with pytest.raises(InputError, match="damaged, truncated"):
+        read_rgb(tmp_path / "image.bmp")

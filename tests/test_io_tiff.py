@@ -16,6 +16,7 @@ from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, Notice
 from napari_drcr.io import looks_like_cube, read_cube, write_cube
 
+CASES = Path(__file__).parent / "cases"
 NM = [450.0, 500.0, 600.0, 650.0, 1000.0]
 
 
@@ -221,3 +222,62 @@ def test_truncated_files(tmp_path: Path, values: np.ndarray, kept: float, caplog
         read_cube(path)
     assert "\n" not in str(failure.value)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_strips_of_no_bytes_are_not_read_as_black(lazy: bool) -> None:
+    with pytest.raises(InputError, match=r"1 of the 4 strips or tiles of page 1 .* are missing; it is sparse or damaged"):
+        read_cube(CASES / "tifcube_strip0.tif", lazy=lazy)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize(
+    ("options", "tag", "value"),
+    [
+        ({"compression": "zlib", "rowsperstrip": 2}, "Offsets", 0),
+        ({"compression": "zlib", "rowsperstrip": 2}, "Offsets", 10**6),
+        ({"compression": "zlib", "rowsperstrip": 2}, "ByteCounts", 0),
+        ({"rowsperstrip": 2}, "Offsets", 0),
+        ({"rowsperstrip": 2}, "Offsets", 10**6),
+        ({"tile": (16, 16)}, "Offsets", 0),
+        ({"tile": (16, 16)}, "Offsets", 10**6),
+        ({"tile": (16, 16)}, "ByteCounts", 0),
+    ],
+)
+def test_every_strip_of_every_page_is_looked_for(
+    tmp_path: Path, options: dict[str, Any], tag: str, value: int, lazy: bool
+) -> None:
+    path = tmp_path / "cube.tif"
+    with tifffile.TiffWriter(path) as file:
+        for _ in range(31):
+            file.write(np.ones((32, 40), np.float32), photometric="minisblack", metadata=None, contiguous=False, **options)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        found = file.pages[20].tags[f"{'Tile' if 'tile' in options else 'Strip'}{tag}"]
+        found.overwrite((*found.value[:-1], value))
+    with pytest.raises(InputError, match=r"page 21 .*(are missing|goes on to byte|do not lie one after another)"):
+        read_cube(path, lazy=lazy)
+
+
+def test_pages_that_share_their_values_are_no_cube(tmp_path: Path) -> None:
+    path = tmp_path / "cube.tif"
+    with tifffile.TiffWriter(path) as file:
+        for _ in range(31):
+            file.write(np.ones((2, 2), np.float32), photometric="minisblack", metadata=None, contiguous=False)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for page in file.pages:
+            for tag in ("ImageLength", "ImageWidth", "RowsPerStrip"):
+                page.tags[tag].overwrite(32)
+            page.tags["StripByteCounts"].overwrite(4 * 32 * 32)
+            page.tags["StripOffsets"].overwrite(8)
+    with pytest.raises(InputError, match=r"32 x 32 pixels \(126976 bytes in all\) promised"):
+        read_cube(path)
+
+
+def test_a_tile_larger_than_its_image_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "cube.tif"
+    tifffile.imwrite(path, np.ones((31, 32, 40), np.float32), photometric="minisblack", compression="zlib", tile=(16, 16))
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for tag in ("TileLength", "TileWidth"):
+            file.pages.first.tags[tag].overwrite(65520)
+    with pytest.raises(InputError, match="damaged, truncated"):
+        read_cube(path)

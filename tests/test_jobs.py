@@ -8,6 +8,8 @@ import pickle
 import subprocess
 import sys
 import time
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
@@ -235,6 +237,40 @@ class Evil:
 
     def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
         return os.system, (f"touch {self.proof}",)
+
+
+def test_a_strangers_preview_takes_no_memory(tmp_path: Path) -> None:
+    good = {"step": 1, "scene": "leaf", "rgb": np.zeros((3, 4, 5), np.float16)}
+    bands = {"truth": np.zeros((31, 4, 5), np.float16), "estimate": np.zeros((31, 4, 5), np.float16)}
+    header = (
+        b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f2', 'fortran_order': False, 'shape': (31, 3200, 3200), }".ljust(117) + b"\n"
+    )
+    np.savez(tmp_path / "inflating.npz", step=1, scene="leaf")
+    packed = zipfile.ZipFile(tmp_path / "inflating.npz", "a", zipfile.ZIP_DEFLATED, compresslevel=1)
+    with packed as archive, archive.open("rgb.npy", "w") as member:
+        member.write(header)
+        for _ in range(160):
+            member.write(bytes(2**22))
+    np.savez(tmp_path / "promising.npz", **good, estimate=bands["estimate"])
+    with zipfile.ZipFile(tmp_path / "promising.npz", "a") as archive:
+        archive.writestr("truth.npy", header)
+    np.savez(tmp_path / "long_name.npz", **(good | bands | {"scene": "x" * 5000}))
+    np.savez(tmp_path / "whole.npz", **good, **bands)
+    whole = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[:-30])
+    (tmp_path / "no_header.npz").write_bytes(whole.replace(b"{'descr'", b"(('descr'"))
+    (tmp_path / "commented.npz").write_bytes(whole[:-2] + b"\x05\0hello")
+    folders = []
+    for path in sorted(tmp_path.glob("*.npz")):
+        folders.append(path.with_suffix(""))
+        folders[-1].mkdir()
+        path.rename(folders[-1] / "preview.npz")
+    tracemalloc.start()
+    try:
+        assert [folder.name for folder in folders if read_preview(folder)] == ["whole"]
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_strangers_run_runs_no_code(config: TrainingConfig, tmp_path: Path) -> None:

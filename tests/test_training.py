@@ -24,6 +24,7 @@ from napari_drcr.training.scenes import cache_scenes
 from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.weights import save_model
 
+CASES = Path(__file__).parent / "cases"
 STEPS = 6
 pytestmark = [
     pytest.mark.usefixtures("own_folders"),
@@ -333,6 +334,44 @@ def test_a_wrong_configuration_names_its_field(content: str, sentence: str, tmp_
     path = tmp_path / "config.yaml"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(nd.InputError, match=sentence):
+        read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("case", "sentence"),
+    [
+        ("bomb", r"the alias \*a0 in line 2 is not supported"),
+        ("bomb6", r"the alias \*a0 in line 2 is not supported"),
+        ("deep", "line 1 is nested more than 16 deep"),
+        ("deepmap", "line 1 is nested more than 16 deep"),
+        ("bigint", "line 1 holds '1111.*1111', which cannot be read as int"),
+        ("bool", "line 1 holds 'foo', which cannot be read as bool"),
+        ("int", "line 1 holds '', which cannot be read as int"),
+        ("timestamp", "line 1 holds '2001-13-45', which cannot be read as timestamp"),
+        ("ts2", "line 1 holds 'foo', which cannot be read as timestamp"),
+        ("dupkeys", "'learning' is there twice"),
+    ],
+)
+def test_a_strangers_configuration_is_refused_at_once(case: str, sentence: str, tmp_path: Path) -> None:
+    content = (CASES / f"y_{case}.yaml").read_bytes()
+    (tmp_path / "config.yaml").write_bytes(content)
+    with pytest.raises(nd.InputError, match=rf"^config\.yaml: {sentence}") as refusal:
+        resume_run(tmp_path)
+    assert len(str(refusal.value)) < 300
+
+
+def test_long_values_and_files_are_not_shown_whole(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    for content in (f"name: /{'x' * 5000}", f"learning: {{steps: [{'[x], ' * 2000}]}}", f"camera: {{name: {'x' * 5000}.csv}}"):
+        path.write_text(content, encoding="utf-8")
+        with pytest.raises(nd.InputError) as refusal:
+            read_config(path)
+        assert len(str(refusal.value)) < 700
+    path.write_text("seed: 0x" + "f" * 5000, encoding="utf-8")
+    with pytest.raises(nd.InputError, match=r"line 1 holds the number .*, which is too large"):
+        read_config(path)
+    path.write_text("#" * 2**17 + "\n", encoding="utf-8")
+    with pytest.raises(nd.InputError, match="longer than 128 KB"):
         read_config(path)
 
 

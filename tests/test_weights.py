@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
 from collections import OrderedDict
 from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from napari_drcr.network import DRCRNet
 from napari_drcr.weights import Card, Model, rewrite_card, save_model, shipped_models
 
 REFERENCE = Path(__file__).parent / "reference"
+CASES = Path(__file__).parent / "cases"
 
 
 @pytest.fixture
@@ -136,6 +139,66 @@ def test_code_in_a_pickle_is_refused_and_never_runs(
     path.write_bytes(content)
     assert "could run code" in refusal(path)
     assert not Path("was_run").exists()
+
+
+def archive(content: bytes, stored: bytes = bytes(64)) -> bytes:
+    """A file as torch.save writes it, of any pickle and one storage."""
+    buffer = BytesIO()
+    with ZipFile(buffer, "w") as file:
+        for name, data in {"data.pkl": content, "byteorder": b"little", "data/0": stored, "version": b"3\n"}.items():
+            file.writestr(f"archive/{name}", data)
+    return buffer.getvalue()
+
+
+def tensor_pickle(values: int, size: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
+    """The pickle of one tensor, with whatever it says of its size."""
+
+    def numbers(*given: int) -> bytes:
+        return b"".join(b"\x8a\x08" + number.to_bytes(8, "little", signed=True) for number in given)
+
+    storage = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpu" + numbers(values) + b"tQ"
+    shape = b"(" + numbers(*size) + b"t(" + numbers(*strides) + b"t"
+    return (
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage + numbers(0) + shape + b"\x89ccollections\nOrderedDict\n)RtR."
+    )
+
+
+def doubled(times: int) -> bytes:
+    """Tuples of twice the one before, the last on top: as the key of a dictionary it would take for ever."""
+    steps = (b"h" + bytes([k]) + b"h" + bytes([k]) + b"\x86q" + bytes([k + 1]) + b"0" for k in range(times))
+    return b"K\x01q\x000" + b"".join(steps) + b"h" + bytes([times])
+
+
+HOSTILE = {
+    "members inflate": ((CASES / "why_bomb.pth").read_bytes(), "damaged or incomplete"),
+    "pickle inflates": ((CASES / "why_time.pth").read_bytes(), "damaged or incomplete"),
+    "operations": (archive(b"\x80\x02(" + b"N" * 2**19 + b"t."), "more objects than a checkpoint needs"),
+    "bytes": (archive(b"\x80\x02X\0\0\x60\0" + b"x" * 0x600000 + b"."), "more objects than a checkpoint needs"),
+    "nothing of torch's": (b"N" * 2**21, "neither a PyTorch checkpoint"),
+    "key of doubled tuples": (archive(b"\x80\x02}" + doubled(60).replace(b"0", b"") + b"Ns."), "more objects than"),
+    "key of deep tuples": (archive(b"\x80\x02}N" + b"\x85" * 100_000 + b"Ns."), "more objects than"),
+    "list copied often": (
+        archive(b"\x80\x02](" + b"N" * 50_000 + b"eq\x01ccollections\nCounter\nq\x02" + b"h\x02h\x01\x85R" * 9_000 + b"."),
+        "more objects than",
+    ),
+    "storage beyond the file": (archive(tensor_pickle(10**9, (10**9,), (1,))), "damaged or incomplete"),
+    "tensor beyond its storage": (archive(tensor_pickle(16, (4, 4), (100, 1))), "damaged or incomplete"),
+    "repeated value": (archive(tensor_pickle(16, (10**9,), (0,))), "does not hold all of its values"),
+    "allocation": (archive(b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R."), "could run code"),
+    "storage made by a call": (archive(b"\x80\x02ctorch\nUntypedStorage\nJ\xff\xff\xff\x7f\x85R."), "damaged or incomplete"),
+    "directory elsewhere": (torch_file({"w": torch.zeros(3)}).replace(b"PK\x06\x07", b"PK\x06\x08"), "damaged or incomplete"),
+}
+
+
+@pytest.mark.parametrize(("content", "sentence"), HOSTILE.values(), ids=HOSTILE)
+def test_bombs_are_refused_before_they_go_off(
+    content: bytes, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("torch saw it"))
+    (tmp_path / "gift.pth").write_bytes(content)
+    began = time.process_time()
+    assert sentence in refusal(tmp_path / "gift.pth")
+    assert time.process_time() - began < 4
 
 
 NO_CHECKPOINT = {

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.errors import InputError, notify
+from napari_drcr.errors import InputError, notify, shown
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -130,7 +130,7 @@ def check_illuminant(name: str) -> str:
         Listing them.
     """
     if name not in (names := illuminant_names()):
-        raise InputError(f"there is no light {name!r}; there is {', '.join(names)}.")
+        raise InputError(f"there is no light {shown(name)}; there is {', '.join(names)}.")
     return name
 
 

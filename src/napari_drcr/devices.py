@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from napari_drcr.errors import InputError
+from napari_drcr.errors import InputError, shown
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -97,7 +97,7 @@ def choose_device(device: str = "auto") -> str:
         return next(iter(there))
     named = "cuda:0" if device == "cuda" else device
     if named not in there:
-        raise InputError(f"there is no device {device!r} here; there is {', '.join(there)} (or auto).")
+        raise InputError(f"there is no device {shown(device)} here; there is {', '.join(there)} (or auto).")
     return named
 
 

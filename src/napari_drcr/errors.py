@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import reprlib
 import warnings
+from typing import Any
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 200, 200
 
 
 class InputError(ValueError):
@@ -22,6 +27,22 @@ class Cancelled(Exception):
 
 class Notice(UserWarning):
     """Something was assumed or left out on the user's behalf, and they should know."""
+
+
+def shown(value: Any) -> str:
+    """Write a value into a sentence, shortened where it is long.
+
+    Parameters
+    ----------
+    value : object
+        What was given, or what a file holds.
+
+    Returns
+    -------
+    str
+        As `repr`, but at most 200 characters of a text, six entries of a list, and two levels of lists in lists.
+    """
+    return _SHORT.repr(value)
 
 
 def notify(message: str) -> None:

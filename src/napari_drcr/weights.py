@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_drcr.baselines import FEATURES, PixelMap
 from napari_drcr.cube import WAVELENGTHS, Quantity
-from napari_drcr.errors import InputError
+from napari_drcr.errors import InputError, shown
 from napari_drcr.files import atomic_path, first_bytes, naming
 from napari_drcr.released import build_network, read_released
 
@@ -216,7 +216,7 @@ def _resolve(name_or_path: str | Path) -> Path:
             return path.resolve()
         if path.is_dir():
             raise InputError(f"{path} is a folder; a model is a .safetensors or .pth file.")
-    raise InputError(f"there is no model {str(name_or_path)!r}: neither a file nor one of {', '.join(names)}.")
+    raise InputError(f"there is no model {shown(str(name_or_path))}: neither a file nor one of {', '.join(names)}.")
 
 
 def _read_safetensors(path: Path) -> tuple[Card, dict[str, np.ndarray[Any, Any]]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari_drcr.camera.pipeline import Camera
 from napari_drcr.camera.responses import Response, StandardObserver, read_response
-from napari_drcr.errors import InputError
+from napari_drcr.errors import InputError, shown
 
 
 def _challenge(name: str, *, balanced: bool) -> Response:
@@ -85,5 +85,7 @@ def find_camera(name: str | Path) -> Camera:
         return CAMERAS[str(name)]
     path = Path(name)
     if path.suffix.lower() != ".csv":
-        raise InputError(f"there is no camera {str(name)!r}; there is {', '.join(CAMERAS)}, or name a CSV file of responses.")
+        raise InputError(
+            f"there is no camera {shown(str(name))}; there is {', '.join(CAMERAS)}, or name a CSV file of responses."
+        )
     return Camera(name=path.stem, sensor=read_response(path), encoding="linear")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_drcr.colorimetry import daylight
-from napari_drcr.errors import InputError, notify
+from napari_drcr.errors import InputError, notify, shown
 
 COLUMNS = ("wavelength", "r", "g", "b")
 CHANNELS = ("red", "green", "blue")
@@ -154,12 +154,14 @@ def read_response(path: str | Path, *, balanced: bool = True) -> Response:
         Naming the first thing that is wrong with the file.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"there is no file {path}.")
     try:
+        if not path.is_file():
+            raise InputError(f"there is no file {shown(str(path))}.")
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{path.name} is not a text file; save the table as CSV in UTF-8.") from error
+    except OSError as error:  # a name too long, or nothing we may read
+        raise InputError(f"{shown(path.name)} cannot be read: {error.strerror or error}.") from error
     rows = [
         (number, [cell.strip(' \t"') for cell in line.split(",")])
         for number, line in enumerate(lines, start=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from PIL import Image
 from napari_drcr.errors import InputError, notify
 from napari_drcr.files import first_bytes
 from napari_drcr.io._reading import TIFF, one_sentence
+from napari_drcr.io._rows import check_png_rows, lengthen_jpeg
+from napari_drcr.io._tiff import check_stored
 from napari_drcr.io.profiles import convert_stored, examine_profile
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -164,6 +167,7 @@ def decode_png(path: Path) -> npt.NDArray[Any]:
     import imagecodecs
 
     with one_sentence():
+        check_png_rows(path)
         return np.asarray(imagecodecs.png_decode(path.read_bytes()))
 
 
@@ -173,7 +177,7 @@ def _check_size(height: int, width: int) -> None:
         raise InputError(f"this image says that it has {height} x {width}, {limit}; cut it into parts, or it is damaged.")
 
 
-def _open_with_pillow(path: Path) -> Image.Image:
+def _open_with_pillow(path: Path | BytesIO) -> Image.Image:
     """Open an image of up to `MOST_PIXELS`; Pillow by itself stops at a fifth of that."""
     pillows_limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
@@ -199,13 +203,24 @@ def _read_with_pillow(path: Path) -> npt.NDArray[Any]:
         if image.mode not in ("RGB", "RGBA", "RGBX", "P", "PA"):
             raise InputError(f"this image is {image.mode}, not RGB; convert it to sRGB first.")
         with one_sentence():
+            if image.format == "PNG":
+                check_png_rows(path)
             image.load()
+            if image.format in ("JPEG", "MPO"):
+                _check_jpeg_rows(path, image)
             orientation = image.getexif().get(ORIENTATION, 1)
             see_through = image.mode in ("RGBA", "PA") or "transparency" in image.info
             pixels = np.asarray(image.convert("RGB"))
         if see_through:
             _notify_of_alpha(path)
     return _upright(pixels, orientation)
+
+
+def _check_jpeg_rows(path: Path, image: Image.Image) -> None:
+    """Refuse a JPEG that ends before its last row."""
+    with _open_with_pillow(BytesIO(lengthen_jpeg(path.read_bytes()))) as longer:
+        if not np.array_equal(np.asarray(image), np.asarray(longer)):
+            raise ValueError("it ends before its last row")
 
 
 def _read_deep_png(path: Path) -> npt.NDArray[Any]:
@@ -241,14 +256,8 @@ def _read_tiff(path: Path) -> npt.NDArray[Any]:
         if colours not in ("RGB", "PALETTE") and not (colours == "YCBCR" and compression == "JPEG"):
             raise InputError(f"this TIFF is of the kind {colours}, {compression}, not RGB; convert it to sRGB first.")
         _check_size(page.imagelength, page.imagewidth)
-        stored = path.stat().st_size
-        # What is packed is hardly ever a thousand times smaller than the image.
-        if page.nbytes > (stored if compression == "NONE" else max(1000 * stored, 2**28)):
-            size = f"{page.imagelength} x {page.imagewidth} pixels ({page.nbytes} bytes)"
-            raise InputError(
-                f"the file is damaged, truncated or not what its name says ({size} promised, {stored} bytes held)."
-            )
         with one_sentence():
+            check_stored(file, page.nbytes, [page])
             pixels = page.asarray()
             colormap = np.asarray(page.colormap)
             orientation = page.tags.valueof(ORIENTATION, 1)

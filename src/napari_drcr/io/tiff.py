@@ -25,6 +25,7 @@ from napari_drcr.io._reading import (
     sort_bands,
     wavelengths_in_unit,
 )
+from napari_drcr.io._tiff import check_stored
 from napari_drcr.io._writing import write_values
 from napari_drcr.lazy import OpenedFile, RawValues, StoredValues
 
@@ -79,6 +80,7 @@ def read_tiff(path: Path, lazy: bool = False) -> xr.DataArray:
         file = tifffile.TiffFile(path)
     with file, one_sentence():
         series = _band_series(file)
+        check_stored(file, series.nbytes, series)
         lazy = lazy and series.dataoffset is not None
         stored = _stored_values(file, series, OpenedFile(path) if lazy else None)
         description = _description(file)

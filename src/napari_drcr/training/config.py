@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from napari_drcr.cube import WAVELENGTHS
-from napari_drcr.errors import InputError
+from napari_drcr.errors import InputError, shown
 from napari_drcr.files import atomic_path
 from napari_drcr.training.sections import NetworkConfig, TrainingConfig
+from napari_drcr.training.yaml_file import read_yaml
 
 
 def presets() -> dict[str, Path]:
@@ -87,15 +86,12 @@ def read_content(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If there is no such file, or it holds no sections.
+        If there is no such file, it cannot be read (see `read_yaml`), or it holds no sections.
     """
     path = presets().get(str(path), Path(path))
     if not path.is_file():
         raise InputError(f"there is no configuration file {path}, nor a preset of that name; there is {', '.join(presets())}.")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name} is not a YAML file: {str(error).splitlines()[0]}.") from error
+    content = read_yaml(path) or {}
     if not isinstance(content, dict):
         raise InputError(f"{path.name} holds {type(content).__name__}, not the sections of a configuration.")
     return content
@@ -132,7 +128,9 @@ def make_config(content: dict[str, Any], *, source: str = "the configuration", *
             content = content | {section: (content.get(section) or {}) | {field: value}}
     config, reasons = _check(content)
     for field, (value, reason) in reasons.items():
-        raise InputError(f"{source}: {reason}." if reason.startswith(field) else f"{source}: {field} is {value!r}: {reason}.")
+        raise InputError(
+            f"{source}: {reason}." if reason.startswith(field) else f"{source}: {field} is {shown(value)}: {reason}."
+        )
     return config
 
 
@@ -211,7 +209,7 @@ def _check(content: dict[str, Any]) -> tuple[TrainingConfig, dict[str, tuple[Any
             reasons["learning.start_from"] = (start, str(error).rstrip("."))
         else:
             if not reasons and content.get("network") is not None and config.network != its_own:
-                reason = f"it differs from that of learning.start_from ({start!r}: {its_own}); leave the network out"
+                reason = f"it differs from that of learning.start_from ({shown(start)}: {its_own}); leave the network out"
                 reasons["network"] = (content["network"], reason)
             config = config.model_copy(update={"network": its_own})
     return config, reasons

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.format import read_array, read_array_header_1_0, read_magic
 
+from napari_drcr.archives import check_stored, open_archive
 from napari_drcr.errors import InputError
 from napari_drcr.files import atomic_path
 from napari_drcr.training.folder import LOSSES, METRICS, PREVIEW
@@ -18,6 +21,7 @@ METRIC_COLUMNS = ("step", "loss", "mrae", "learning_rate", "seconds")
 LOSS_COLUMNS = ("step", "loss", "learning_rate")
 LARGEST_PREVIEW = 256
 """Pixels a side; ours have 64."""
+LONGEST_NAME = 4096  # bytes
 
 Float16Array = npt.NDArray[np.float16]
 
@@ -177,15 +181,28 @@ def read_preview(folder: Path) -> Preview | None:
         None where there is none yet, or none that can be understood.
     """
     try:
-        with np.load(folder / PREVIEW, allow_pickle=False) as arrays:
-            preview = Preview(
-                int(arrays["step"]), str(arrays["scene"]), *(np.asarray(arrays[key]) for key in ("rgb", "truth", "estimate"))
-            )
-    except (OSError, KeyError, TypeError, ValueError, EOFError, BadZipFile):
+        with open_archive(folder / PREVIEW) as archive:
+            check_stored(archive)
+            scene, step = _member(archive, "scene", np.str_, 0), _member(archive, "step", np.signedinteger, 0)
+            rgb, truth, estimate = (_member(archive, name, np.float16, 3) for name in ("rgb", "truth", "estimate"))
+    except Exception:  # A stranger's bytes can make zipfile and numpy raise anything.
         return None
-    shapes = {image.shape[1:] for image in (preview.rgb, preview.truth, preview.estimate)}
-    fits = len(shapes) == 1 and preview.truth.shape == preview.estimate.shape and len(preview.rgb.shape) == 3
-    return preview if fits and max(preview.rgb.shape) <= LARGEST_PREVIEW else None
+    fits = truth.shape == estimate.shape and rgb.shape[1:] == truth.shape[1:]
+    return Preview(int(step), str(scene), rgb, truth, estimate) if fits else None
+
+
+def _member(archive: ZipFile, name: str, kind: type[np.generic], axes: int) -> npt.NDArray[Any]:
+    """An array of an archive of numpy's, once what it says of itself is what was expected."""
+    with archive.open(f"{name}.npy") as file:
+        if read_magic(file) != (1, 0):
+            raise ValueError("not as numpy writes short headers")
+        shape, _, dtype = read_array_header_1_0(file)
+        if not np.issubdtype(dtype, kind) or len(shape) != axes or max(shape, default=0) > LARGEST_PREVIEW:
+            raise ValueError("not what a preview holds")
+        if dtype.itemsize > LONGEST_NAME:
+            raise ValueError("longer than the name of a scene")
+        file.seek(0)
+        return np.asarray(read_array(file, allow_pickle=False))
 
 
 def write_preview(folder: Path, preview: Preview) -> None:

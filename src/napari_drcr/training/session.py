@@ -16,12 +16,12 @@ from datetime import datetime
 from pathlib import Path
 
 import platformdirs
-import yaml
 from filelock import FileLock, Timeout
 
 from napari_drcr.errors import Cancelled, InputError, notify
 from napari_drcr.memory import is_lack_of_memory
 from napari_drcr.training.folder import CONFIG, LOCK, LOG, STOP, UNFINISHED, State, read_status, update_status
+from napari_drcr.training.yaml_file import read_yaml
 
 PATIENCE = 1.0
 """Seconds that a lock may be held by somebody who only looks whether it is free."""
@@ -224,10 +224,7 @@ def wanted_device(folder: Path) -> str:
     InputError
         If the configuration cannot be read, or torch cannot be asked.
     """
-    try:
-        content = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{folder / CONFIG} is not a YAML file that can be read.") from error
+    content = read_yaml(folder / CONFIG)
     device = str(content.get("device", "auto")) if isinstance(content, dict) else "auto"
     if device != "auto":
         return device

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QComboBox, QCompleter, QFileDialog, QWidget
 from napari_drcr.baselines import FEATURES
 from napari_drcr.camera import CAMERAS
 from napari_drcr.colorimetry import illuminant_names
+from napari_drcr.errors import shown
 from napari_drcr.weights import shipped_models
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import HardwareChoice, offer
@@ -55,7 +56,7 @@ class FileChoice(Editor):
         """Choose a name, or a file, which is offered from now on."""
         if value not in self._values:
             if not isinstance(value, str):
-                raise ValueError(f"{value!r} is neither a name nor a file")
+                raise ValueError(f"{shown(value)} is neither a name nor a file")
             self._values.append(value)
             row = self.box.count() - 1
             self.box.insertItem(row, Path(value).name or value)
@@ -95,7 +96,7 @@ class DeviceEditor(Editor):
     def set_value(self, value: Any) -> None:
         """Choose a device, which need not be here."""
         if not isinstance(value, str) or not value:
-            raise ValueError(f"{value!r} is no device")
+            raise ValueError(f"{shown(value)} is no device")
         self._value = value
         self._show()
 

@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from napari_drcr.errors import InputError
+from napari_drcr.errors import InputError, shown
 from napari_drcr.training.config import check_config, make_config, network_of, presets, read_content, write_config
 from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.widgets.background import Background
@@ -225,7 +225,7 @@ class ConfigForm(QWidget):
             self.rows[path].editor.set_value(value)
         except ValueError as error:
             reason = check_config(nested({path: value})).get(path, f"{error}.")
-            raise InputError(f"{path} is {value!r}: {reason}") from error
+            raise InputError(f"{path} is {shown(value)}: {reason}") from error
 
     def _edited(self) -> None:
         if self._filling:

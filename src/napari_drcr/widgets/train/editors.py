@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_drcr.errors import shown
 from napari_drcr.widgets.train.fields import Kind
 
 NOT_SET = "not set"
@@ -93,7 +94,7 @@ class TextEditor(Editor):
     def set_value(self, value: Any) -> None:
         """Show text, or a number as text."""
         if isinstance(value, (dict, list)):
-            raise ValueError(f"{value!r} is no single value")
+            raise ValueError(f"{shown(value)} is no single value")
         self.line.setText("" if value is None else str(value))
         self.line.setCursorPosition(0)
 
@@ -139,7 +140,7 @@ class WholeEditor(Editor):
         """Show a number within the limits."""
         number = _number(value)
         if not (number.is_integer() and self.box.minimum() <= number <= self.box.maximum()):
-            raise ValueError(f"{value!r} is no whole number that is allowed here")
+            raise ValueError(f"{shown(value)} is no whole number that is allowed here")
         self.box.setValue(number)
 
 
@@ -168,7 +169,7 @@ class ShareEditor(Editor):
         """Show a number within the limits."""
         number = _number(value)
         if not self.box.minimum() <= number <= self.box.maximum():
-            raise ValueError(f"{value!r} is no number that is allowed here")
+            raise ValueError(f"{shown(value)} is no number that is allowed here")
         self.box.setValue(number)
 
 
@@ -206,7 +207,7 @@ class SwitchEditor(Editor):
     def set_value(self, value: Any) -> None:
         """Switch it on or off."""
         if value not in (True, False):
-            raise ValueError(f"{value!r} is neither true nor false")
+            raise ValueError(f"{shown(value)} is neither true nor false")
         self.box.setChecked(bool(value))
 
 
@@ -230,7 +231,7 @@ class ChoiceEditor(Editor):
     def set_value(self, value: Any) -> None:
         """Choose."""
         if value not in self._values:
-            raise ValueError(f"{value!r} is none of {', '.join(map(str, self._values))}")
+            raise ValueError(f"{shown(value)} is none of {', '.join(map(str, self._values))}")
         self.box.setCurrentIndex(self._values.index(value))
 
 
@@ -257,7 +258,7 @@ class TupleEditor(Editor):
         """Show as many values as there are places."""
         values = [None] * len(self.editors) if value is None and self._optional else value
         if not isinstance(values, (list, tuple)) or len(values) != len(self.editors):
-            raise ValueError(f"{value!r} is not {len(self.editors)} values")
+            raise ValueError(f"{shown(value)} is not {len(self.editors)} values")
         for editor, each in zip(self.editors, values, strict=True):
             editor.set_value(each)
 
@@ -283,7 +284,7 @@ class NamesEditor(Editor):
         if not isinstance(value, (list, tuple)) or any(
             not isinstance(name, str) or "," in name or name != name.strip() or not name for name in value
         ):
-            raise ValueError(f"{value!r} is no list of names")
+            raise ValueError(f"{shown(value)} is no list of names")
         self.line.setText(", ".join(value))
         self.line.setCursorPosition(0)
 

@@ -12,7 +12,7 @@ from docstring_parser import DocstringStyle, parse
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from napari_drcr.errors import InputError
+from napari_drcr.errors import InputError, shown
 from napari_drcr.training.sections import TrainingConfig
 
 CAPITALS = {"ema": "EMA", "jpeg": "JPEG", "npm": "NPM", "rgb": "RGB"}
@@ -155,7 +155,7 @@ def flat(content: dict[str, Any]) -> dict[str, Any]:
         elif isinstance(value, dict):
             values |= {f"{name}.{field}": each for field, each in value.items()}
         elif value is not None:
-            raise InputError(f"{name} is {value!r}, but it is a section with fields of its own.")
+            raise InputError(f"{name} is {shown(value)}, but it is a section with fields of its own.")
     for path in values:
         if path not in config_fields():
             raise InputError(f"{path} is no field of a configuration; leave it out.")
