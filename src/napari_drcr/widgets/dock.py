@@ -1,4 +1,4 @@
-"""What a dock widget of napari needs: it follows the layers, and leaves nothing behind in the viewer when it is closed."""
+"""What a dock widget of napari needs: room, a place, the layers to follow, and nothing left behind when it is closed."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import napari
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import QDockWidget
 
 from napari_drcr.errors import InputError
+from napari_drcr.widgets.fitting import ScrollArea
 
 DISPLAY_NAME = "DRCR"
 """The plugin's name in napari's menus, which it appends to those of its docks."""
 
+LEAST = QSize(300, 240)
+"""Width and height in pixels that no dock asks for more than: two of them fit below each other on a small screen."""
+COMFORT = 420
+"""Width in pixels that a dock opens with at most, where the window has it."""
+
 SomeDock = TypeVar("SomeDock", bound="Dock")
 
 
-class Dock(QWidget):
-    """A dock widget that lets go of the viewer when napari closes it.
+class Dock(ScrollArea):
+    """A dock widget that scrolls, stands with the others of the plugin as tabs, and lets go of the viewer when napari closes it.
 
     Parameters
     ----------
@@ -34,7 +40,7 @@ class Dock(QWidget):
     TITLE: ClassVar[str]
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
+        super().__init__(LEAST)
         self._viewer = viewer
         self._connections: list[tuple[Any, Callable[..., Any]]] = []
 
@@ -69,13 +75,43 @@ class Dock(QWidget):
             emitter, callback = self._connections.pop()
             emitter.disconnect(callback)
 
+    def see(self, seen: bool) -> None:
+        """Take note that the dock has come into view, or gone out of it; what it does only while it is seen, it does here.
+
+        Parameters
+        ----------
+        seen : bool
+            Which of them.
+        """
+        # Qt moves a tab that is behind another out of the window, where it counts as visible.
+        self.content.setVisible(seen)
+
     def event(self, event: QEvent) -> bool:
-        """Let go and be deleted when napari closes the dock, which it does by taking the parent away."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.let_go()
-            # Left to Python, it would be deleted by whichever thread collects garbage next, and Qt crashes if that is not its own.
-            self.deleteLater()
+        """Find a place when napari opens the dock; let go and be deleted when it closes the dock by taking the parent away."""
+        if event.type() == QEvent.Type.ParentChange:
+            frame = self.parent()
+            if frame is None:
+                self.let_go()
+                # Left to Python, it would be deleted by whichever thread collects garbage next, and Qt crashes if that is not its own.
+                self.deleteLater()
+            elif isinstance(frame, QDockWidget):
+                frame.dockLocationChanged.connect(self._settle)
+                frame.visibilityChanged.connect(self.see)
         return bool(super().event(event))
+
+    def _settle(self, area: Qt.DockWidgetArea) -> None:
+        """Join the others of the plugin in the area that napari has just opened it in, as wide as suits it if there is room."""
+        frame: Any = self.parent()
+        frame.dockLocationChanged.disconnect(self._settle)
+        window = frame.parent()
+        frames = [dock.parent() for dock in window.findChildren(Dock) if dock is not self]
+        beside = [other for other in frames if window.dockWidgetArea(other) == area and not other.isFloating()]
+        if beside:
+            window.tabifyDockWidget(beside[-1], frame)
+            frame.show()
+            frame.raise_()
+        width = max([min(self.sizeHint().width(), COMFORT), *(other.width() for other in beside)])
+        window.resizeDocks([frame], [width], Qt.Orientation.Horizontal)
 
 
 def show_dock(dock: type[SomeDock], viewer: napari.viewer.Viewer | None = None) -> SomeDock:
@@ -105,7 +141,7 @@ def show_dock(dock: type[SomeDock], viewer: napari.viewer.Viewer | None = None) 
     widget = viewer.window.dock_widgets.get(name)
     if widget is None:
         widget = dock(viewer)
-        viewer.window.add_dock_widget(widget, name=name, area="right", tabify=True)
+        viewer.window.add_dock_widget(widget, name=name, area="right")
     frame = widget.parent()
     frame.show()
     frame.raise_()
