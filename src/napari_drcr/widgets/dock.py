@@ -1,4 +1,4 @@
-"""What a dock widget of napari needs: it follows the layers, and leaves nothing behind in the viewer when it is closed."""
+"""What a dock widget of napari needs: room, a place, the layers to follow, and nothing left behind when it is closed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import napari
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QDockWidget, QWidget
 
 from napari_drcr.errors import InputError
+from napari_drcr.widgets.fitting import ScrollArea
 
 DISPLAY_NAME = "DRCR"
 """The plugin's name in napari's menus, which it appends to those of its docks."""
+
+LEAST = QSize(300, 240)
+"""Width and height in pixels that no dock asks for more than: two of them fit below each other on a small screen."""
+COMFORT = 420
+"""Width in pixels that a dock opens with at most, where the window has it."""
 
 SomeDock = TypeVar("SomeDock", bound="Dock")
 
@@ -27,8 +33,9 @@ class _OneInAWindow(type(QWidget)):  # type: ignore[misc]
         return super().__call__(viewer) if there is None else there  # type: ignore[misc]
 
 
-class Dock(QWidget, metaclass=_OneInAWindow):
-    """A dock widget, of each kind one in a window, that lets go of the viewer when napari closes it.
+class Dock(ScrollArea, metaclass=_OneInAWindow):
+    """A dock widget, of each kind one in a window, that scrolls, stands with the others of the plugin as tabs, and lets go of the viewer
+    when napari closes it.
 
     Parameters
     ----------
@@ -46,7 +53,7 @@ class Dock(QWidget, metaclass=_OneInAWindow):
     """The dock of Qt that napari has put it into."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
+        super().__init__(LEAST)
         self._viewer = viewer
         self._connections: list[tuple[Any, Callable[..., Any]]] = []
 
@@ -81,6 +88,17 @@ class Dock(QWidget, metaclass=_OneInAWindow):
             emitter, callback = self._connections.pop()
             emitter.disconnect(callback)
 
+    def see(self, seen: bool) -> None:
+        """Take note that the dock has come into view, or gone out of it; what it does only while it is seen, it does here.
+
+        Parameters
+        ----------
+        seen : bool
+            Which of them.
+        """
+        # Qt moves a tab that is behind another out of the window, where it counts as visible.
+        self.content.setVisible(seen)
+
     def event(self, event: QEvent) -> bool:
         """Follow napari when it puts the dock into a frame, and let go and be deleted when it takes it out to close it."""
         if event.type() == QEvent.Type.ParentChange:
@@ -98,8 +116,24 @@ class Dock(QWidget, metaclass=_OneInAWindow):
         frame.name = dock_name(type(self))
         frame.setObjectName(frame.name)
         frame.setWindowTitle(frame.name)
+        frame.dockLocationChanged.connect(self._settle)
+        frame.visibilityChanged.connect(self.see)
         if former is not None:
             self._viewer.window.remove_dock_widget(former)
+
+    def _settle(self, area: Qt.DockWidgetArea) -> None:
+        """Join the others of the plugin in the area that napari has just opened it in, as wide as suits it if there is room."""
+        frame: Any = self.parent()
+        frame.dockLocationChanged.disconnect(self._settle)
+        window = frame.parent()
+        frames = [dock.parent() for dock in window.findChildren(Dock) if dock is not self]
+        beside = [other for other in frames if window.dockWidgetArea(other) == area and not other.isFloating()]
+        if beside:
+            window.tabifyDockWidget(beside[-1], frame)
+            frame.show()
+            frame.raise_()
+        width = max([min(self.sizeHint().width(), COMFORT), *(other.width() for other in beside)])
+        window.resizeDocks([frame], [width], Qt.Orientation.Horizontal)
 
 
 def dock_name(dock: type[Dock]) -> str:
@@ -142,7 +176,7 @@ def show_dock(dock: type[SomeDock], viewer: napari.viewer.Viewer | None = None) 
         raise InputError(f"There is no napari window to show the widget {dock.TITLE} in.")
     widget = dock(viewer)
     if widget.parent() is None:
-        viewer.window.add_dock_widget(widget, name=dock_name(dock), area="right", tabify=True)
+        viewer.window.add_dock_widget(widget, name=dock_name(dock), area="right")
     frame: Any = widget.parent()
     frame.show()
     frame.raise_()

@@ -11,7 +11,7 @@ import napari
 from magicgui.widgets import CheckBox, ComboBox
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout
 
 from napari_drcr.cube import FLIP_DISAGREEMENT
 from napari_drcr.ensemble import FLIP_MEANING
@@ -23,6 +23,7 @@ from napari_drcr.weights import shipped_models
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import HardwareChoice, StepsBar, make_shrinkable, offer, wrapped_label
 from napari_drcr.widgets.dock import Dock, show_dock
+from napari_drcr.widgets.fitting import form_layout
 from napari_drcr.widgets.layers import (
     SLICE_KEY,
     cube_to_layer_data,
@@ -118,15 +119,14 @@ class Reconstruct(Dock):
         self.choose_active_layer()
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form = form_layout()
         for chooser in (self.layer, self.model, self.device, self.precision, self.encoding, self.white_level):
             make_shrinkable(chooser)
             form.addRow(chooser.label, chooser.native)
         form.addRow("White patch", self.white_patch)
         form.addRow("How sure", self.ensemble.native)
         self.progress.hide()
-        layout = QVBoxLayout(self)
+        layout = QVBoxLayout(self.content)
         layout.addLayout(form)
         layout.addWidget(self.button)
         layout.addWidget(self.progress)

@@ -44,6 +44,7 @@ class ColourScale(QWidget):
         self.top.setKeyboardTracking(False)
         self.top.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
         self.top.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.preset.native.setMinimumWidth(120)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.preset.native, 1)

@@ -26,6 +26,7 @@ from napari_drcr.widgets.error_map.runs import ErrorRuns
 from napari_drcr.widgets.error_map.tables import WorstPanel
 from napari_drcr.widgets.error_map.truth_choice import PairChoice
 from napari_drcr.widgets.error_map.work import News
+from napari_drcr.widgets.fitting import scrolling
 from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
 from napari_drcr.widgets.navigation import current_wavelength, fly_to, go_to_wavelength
 from napari_drcr.widgets.shape_regions import Region, RegionWatch, regions_of
@@ -92,11 +93,11 @@ class ErrorMap(Dock):
 
     def _lay_out(self) -> None:
         self.tabs = QTabWidget()
-        self.tabs.addTab(self.panel, "Map")
-        self.tabs.addTab(self._worst_panel, "Worst pixels")
-        self.tabs.addTab(self.plausibility, "Plausibility")
-        self.tabs.addTab(self.figure, "Figure")
-        layout = QVBoxLayout(self)
+        self.tabs.addTab(scrolling(self.panel), "Map")
+        self.tabs.addTab(scrolling(self._worst_panel), "Worst pixels")
+        self.tabs.addTab(scrolling(self.plausibility), "Plausibility")
+        self.tabs.addTab(scrolling(self.figure), "Figure")
+        layout = QVBoxLayout(self.content)
         layout.addWidget(self.choice)
         layout.addWidget(self.tabs, 1)
         self.panel.plot.set_theme(self._viewer.theme)

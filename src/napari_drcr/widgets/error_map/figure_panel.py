@@ -14,7 +14,6 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFileDialog,
-    QFormLayout,
     QHBoxLayout,
     QLineEdit,
     QPushButton,
@@ -29,6 +28,7 @@ from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import wrapped_label
 from napari_drcr.widgets.error_map.estimate_list import EstimateList
 from napari_drcr.widgets.error_map.rgb_choice import RGBChoice
+from napari_drcr.widgets.fitting import form_layout
 from napari_drcr.widgets.layers import layer_to_cube
 from napari_drcr.widgets.navigation import current_wavelength
 from napari_drcr.widgets.rgb_images import rgb_from_layer, shown_slice
@@ -103,8 +103,7 @@ class FigurePanel(QWidget):
         bands = QHBoxLayout()
         bands.addWidget(self.bands, 1)
         bands.addWidget(self.band_button)
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form = form_layout()
         form.addRow(self.image.box.label, self.image.box.native)
         form.addRow("Estimates", self.estimates)
         form.addRow("Bands (nm)", bands)

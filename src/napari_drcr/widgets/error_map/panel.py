@@ -7,15 +7,12 @@ from html import escape
 from itertools import zip_longest
 
 from magicgui.widgets import ComboBox
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
-    QFormLayout,
-    QFrame,
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -25,6 +22,7 @@ from napari_drcr.widgets.error_map.colour_scale import ColourScale
 from napari_drcr.widgets.error_map.measure import Measure
 from napari_drcr.widgets.error_map.pairs import Pair
 from napari_drcr.widgets.error_map.tables import ScoreTable
+from napari_drcr.widgets.fitting import form_layout
 from napari_drcr.widgets.layers import model_of_layer
 from napari_drcr.widgets.plot import Curve, SpectrumPlot
 
@@ -172,16 +170,14 @@ class MapPanel(QWidget):
         label.setVisible(bool(sentence))
 
     def _lay_out(self) -> None:
-        inner = QWidget()
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form = form_layout()
         for chooser in (self.metric_choice, self.kind, self.scale.preset, self.regions):
             make_shrinkable(chooser)
         form.addRow("Metric", self.metric_choice.native)
         form.addRow("Floor", self.floor)
         form.addRow("Show", self.kind.native)
         form.addRow("Colours", self.scale)
-        column = QVBoxLayout(inner)
+        column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 4, 0)
         column.addLayout(form)
         column.addWidget(self.button)
@@ -191,17 +187,8 @@ class MapPanel(QWidget):
             column.addWidget(label)
         self.progress.hide()
         column.addWidget(self.plot)
-        regions = QFormLayout()
-        regions.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        regions = form_layout()
         regions.addRow("Regions", self.regions.native)
         column.addLayout(regions)
         column.addWidget(self.table)
         column.addStretch()
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area)

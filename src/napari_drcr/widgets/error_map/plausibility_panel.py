@@ -12,7 +12,7 @@ from magicgui.widgets import ComboBox
 from napari.layers import Image
 from napari.utils.notifications import show_info
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from napari_drcr.camera import CAMERAS
 from napari_drcr.errors import InputError
@@ -20,6 +20,7 @@ from napari_drcr.plausibility import MEANING, Plausibility, assess_plausibility
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import make_shrinkable, offer, wrapped_label
 from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, RGBChoice
+from napari_drcr.widgets.fitting import form_layout
 from napari_drcr.widgets.layers import (
     MAP_KEY,
     PROVENANCE_KEY,
@@ -71,8 +72,7 @@ class PlausibilityPanel(QWidget):
         self.button = QPushButton("Project back")
         self.button.setToolTip("Adds a map of the difference to the image, in linear light.")
         self._said = wrapped_label("")
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form = form_layout()
         for chooser in (self.image.box, self.camera):
             form.addRow(chooser.label, chooser.native)
         layout = QVBoxLayout(self)

@@ -10,12 +10,13 @@ import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from napari_drcr.io import CUBE_SUFFIXES
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import make_shrinkable, offer
 from napari_drcr.widgets.error_map.likely_pairs import likeliest_pair, likeliest_truth
+from napari_drcr.widgets.fitting import form_layout
 from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer, model_of_layer, open_cube, show_wavelength
 from napari_drcr.widgets.navigation import begin_at_green
 
@@ -72,9 +73,8 @@ class PairChoice(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.truth.native)
         row.addWidget(self.file_button)
-        form = QFormLayout(self)
+        form = form_layout(self)
         form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.estimate.label, self.estimate.native)
         form.addRow(self.truth.label, row)
         make_shrinkable(self.estimate)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import napari
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFormLayout, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
-from napari_drcr.widgets.controls import offer, wrapped_label
+from napari_drcr.widgets.controls import make_shrinkable, offer, wrapped_label
+from napari_drcr.widgets.fitting import form_layout
 from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
 from napari_drcr.widgets.plot import LineStyle
 
@@ -59,7 +60,8 @@ class CubeChoice(QWidget):
         self._list = QListWidget()
         self._list.setToolTip("Marked cubes are drawn, each in a line style of its own.")
         self._note = wrapped_label("")
-        form = QFormLayout()
+        form = form_layout()
+        make_shrinkable(self.truth)
         form.addRow("Truth", self.truth.native)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

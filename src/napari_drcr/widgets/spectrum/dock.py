@@ -8,9 +8,7 @@ import napari
 from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
-from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import (
-    QFormLayout,
     QHBoxLayout,
     QPushButton,
     QTabWidget,
@@ -24,6 +22,7 @@ from napari_drcr.reconstruction import ESTIMATE
 from napari_drcr.widgets.canvas import Click, ClickListener
 from napari_drcr.widgets.controls import wrapped_label
 from napari_drcr.widgets.dock import Dock
+from napari_drcr.widgets.fitting import BreakingRow, form_layout, scrolling
 from napari_drcr.widgets.layers import model_of_layer
 from napari_drcr.widgets.navigation import current_wavelength, fly_to, go_to_wavelength, pixel_at
 from napari_drcr.widgets.plot import SpectrumPlot
@@ -128,21 +127,19 @@ class Spectrum(Dock):
 
     def _lay_out(self) -> None:
         tools = QHBoxLayout()
+        self.scaling.native.setMinimumWidth(80)
         for part in (self.pick_button, self.preview_button, self.scaling.native, self.save_menu):
             tools.addWidget(part)
-        below = QHBoxLayout()
         self._remove_button, self._clear_button = QPushButton("Remove"), QPushButton("Clear")
         self._remove_button.setToolTip("Removes the selected pick.")
         self._clear_button.setToolTip("Removes all picks.")
-        for button in (self.similar, self.refine, self._remove_button, self._clear_button):
-            below.addWidget(button)
         curves = QVBoxLayout()
         curves.addWidget(self.table)
-        curves.addLayout(below)
+        curves.addWidget(BreakingRow(self.similar, self.refine, self._remove_button, self._clear_button))
         curves.addWidget(self.refine.progress)
         cubes = QVBoxLayout()
         cubes.addWidget(self.cubes)
-        compared = QFormLayout()
+        compared = form_layout()
         compared.addRow("Floor of MRAE", self.floor.native)
         compared.addRow("", self.match.native)
         cubes.addLayout(compared)
@@ -156,8 +153,8 @@ class Spectrum(Dock):
         for title, page in {"Curves": curves, "Cubes": cubes, "Places": where, "References": reference}.items():
             widget = QWidget()
             widget.setLayout(page)
-            self._tabs.addTab(widget, title)
-        layout = QVBoxLayout(self)
+            self._tabs.addTab(scrolling(widget), title)
+        layout = QVBoxLayout(self.content)
         layout.addWidget(self.plot, 3)
         layout.addLayout(tools)
         layout.addWidget(self._tabs, 2)
@@ -220,14 +217,9 @@ class Spectrum(Dock):
         )
         self._show()
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
-        """Take clicks where it is seen that they are taken."""
-        super().showEvent(event)
-        self._listen()
-
-    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
-        """Leave clicks to others where nobody would see what they do."""
-        super().hideEvent(event)
+    def see(self, seen: bool) -> None:
+        """Take clicks where it is seen that they are taken, and leave them to others where nobody would see what they do."""
+        super().see(seen)
         self._listen()
 
     @property
@@ -297,7 +289,7 @@ class Spectrum(Dock):
         self.plot.set_theme(self._viewer.theme)
 
     def _listen(self, _pressed: bool = False) -> None:
-        seen = self.isVisible()
+        seen = self.content.isVisible()
         (self._clicks.start if seen and self.pick_button.isChecked() else self._clicks.stop)()
         self._preview.always = self.preview_button.isChecked()
         (self._preview.start if seen else self._preview.stop)()

@@ -9,10 +9,11 @@ import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Shapes
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_drcr.regions import Statistic
-from napari_drcr.widgets.controls import offer
+from napari_drcr.widgets.controls import make_shrinkable, offer
+from napari_drcr.widgets.fitting import form_layout
 from napari_drcr.widgets.placement import tool_placement
 from napari_drcr.widgets.shape_regions import RegionWatch, regions_of, tell_apart
 from napari_drcr.widgets.spectrum.picks import Picks
@@ -65,9 +66,10 @@ class PlaceChoice(QWidget):
         )
         self.draw_button = QPushButton("Draw a region")
         self.draw_button.setToolTip("Adds a Shapes layer over the cube, ready to draw polygons; press Escape to end one.")
-        form = QFormLayout(self)
+        form = form_layout(self)
         form.setContentsMargins(0, 0, 0, 0)
         for chooser in (self.points, self.shapes, self.statistic):
+            make_shrinkable(chooser)
             form.addRow(chooser.label, chooser.native)
         form.addRow("", self.draw_button)
         self.points.changed.connect(self._use_points)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QPixmap
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from napari_drcr.io import read_library
 from napari_drcr.io.library import Library, colorchecker
 from napari_drcr.spectra import nearest
 from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import offer, wrapped_label
+from napari_drcr.widgets.controls import make_shrinkable, offer, wrapped_label
+from napari_drcr.widgets.fitting import form_layout
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,7 +65,8 @@ class ReferenceChoice(QWidget):
         )
         self._list = QListWidget()
         self._note = wrapped_label("")
-        form = QFormLayout()
+        form = form_layout()
+        make_shrinkable(self.chooser)
         form.addRow("Library", self.chooser.native)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

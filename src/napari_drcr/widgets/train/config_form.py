@@ -6,16 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_drcr.errors import InputError, shown
 from napari_drcr.training.config import check_config, make_config, network_of, presets, read_content, write_config
 from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.widgets.background import Background
+from napari_drcr.widgets.fitting import BreakingRow, scrolling
 from napari_drcr.widgets.train.fields import config_fields, config_sections, flat, label_of, nested, without_defaults
 from napari_drcr.widgets.train.preset_choice import PresetChoice
-from napari_drcr.widgets.train.rows import Fold, Marked, Row, form_layout
+from napari_drcr.widgets.train.rows import Fold, Marked, Row, compact_form
 
 ESSENTIALS = ("data.folder", "data.quantity", "camera.name", "learning.start_from", "learning.steps", "device")
 """What most users change, in this order."""
@@ -81,36 +82,26 @@ class ConfigForm(QWidget):
         self.set_content({})
 
     def _lay_out(self) -> None:
-        top = QHBoxLayout()
-        top.addWidget(QLabel("Preset"))
-        top.addWidget(self.preset, 1)
-        top.addWidget(self.open_button)
-        top.addWidget(self.save_button)
         essentials = QWidget()
-        form = form_layout(essentials)
+        form = compact_form(essentials)
         for path in ESSENTIALS:
             form.addRow(self.rows[path].label, self.rows[path])
         for path, row in self.rows.items():
             if path not in ESSENTIALS:
                 self.folds[row.field.section].form.addRow(row.label, row)
-        inner = QWidget()
-        column = QVBoxLayout(inner)
+        page = QWidget()
+        column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 4, 0)
         column.addWidget(essentials)
         column.addWidget(QLabel("More settings"))
         for fold in self.folds.values():
             column.addWidget(fold)
         column.addStretch()
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inner)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(top)
+        layout.addWidget(BreakingRow(QLabel("Preset"), self.preset, self.open_button, self.save_button, stretched=1))
         layout.addWidget(self.head)
-        layout.addWidget(scroll, 1)
+        layout.addWidget(scrolling(page), 1)
 
     @property
     def content(self) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from napari_drcr.training.folder import new_run_folder
 from napari_drcr.training.survey import SceneEntry, Survey, iter_survey
 from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import wrapped_label
+from napari_drcr.widgets.fitting import BreakingRow
 from napari_drcr.widgets.train.batch_preview import BatchPreview
 from napari_drcr.widgets.train.config_form import DELAY, ConfigForm
 from napari_drcr.widgets.train.editors import fit
@@ -137,7 +138,7 @@ class DataPanel(QWidget):
         layout.addWidget(self.table, 1)
         layout.addLayout(_beside(self.progress, self.cancel_button))
         layout.addWidget(self.split_choice)
-        layout.addLayout(_beside(self.again_button, self.values, QWidget(), self.batch.button, stretched=2))
+        layout.addWidget(BreakingRow(self.again_button, self.values, QWidget(), self.batch.button, stretched=2))
         layout.addWidget(self.status)
         self.progress.hide()
         self.cancel_button.hide()

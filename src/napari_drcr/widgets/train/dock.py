@@ -6,10 +6,11 @@ from pathlib import Path
 
 import napari
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QScrollArea, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout
 
 from napari_drcr.errors import InputError
 from napari_drcr.widgets.dock import Dock, show_dock
+from napari_drcr.widgets.fitting import scrolling
 from napari_drcr.widgets.reconstruct import Reconstruct
 from napari_drcr.widgets.train.config_form import ConfigForm
 from napari_drcr.widgets.train.data_panel import DataPanel
@@ -48,14 +49,11 @@ class Train(Dock):
         self.launch = Launch(self.form, lambda: self.data.hindrance)
         self.runs = RunsPanel(viewer)
         self.tabs = QTabWidget()
-        self.tabs.addTab(self.data, "Data")
+        self._data_page, self._runs_page = scrolling(self.data), scrolling(self.runs)
+        self.tabs.addTab(self._data_page, "Data")
         self.tabs.addTab(self.form, "Settings")
-        self._scroll = QScrollArea()
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        self._scroll.setWidget(self.runs)
-        self.tabs.addTab(self._scroll, "Runs")
-        layout = QVBoxLayout(self)
+        self.tabs.addTab(self._runs_page, "Runs")
+        layout = QVBoxLayout(self.content)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.launch)
         self.form.setContentsMargins(6, 6, 6, 6)
@@ -76,11 +74,11 @@ class Train(Dock):
         super().let_go()
 
     def _turn(self, _page: int = 0) -> None:
-        self.launch.setVisible(self.tabs.currentWidget() is not self._scroll)
-        self.launch.stand_below(scenes=self.tabs.currentWidget() is self.data)
+        self.launch.setVisible(self.tabs.currentWidget() is not self._runs_page)
+        self.launch.stand_below(scenes=self.tabs.currentWidget() is self._data_page)
 
     def _show_run(self, folder: Path) -> None:
-        self.tabs.setCurrentWidget(self._scroll)
+        self.tabs.setCurrentWidget(self._runs_page)
         self.runs.choose(folder)
 
     def _use(self, model: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
-from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QFormLayout, QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_drcr.widgets.controls import wrapped_label
+from napari_drcr.widgets.fitting import form_layout
 from napari_drcr.widgets.train.choosers import CHOOSERS
 from napari_drcr.widgets.train.editors import editor_of
 from napari_drcr.widgets.train.fields import ConfigField
@@ -89,10 +89,6 @@ class Row(Marked):
         super().__init__(self.editor)
         self.label = QLabel(field.label)
         self.explain(field.help)
-        for kind in (QAbstractSpinBox, QComboBox):
-            for box in self.editor.findChildren(kind):
-                box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-                box.installEventFilter(self)
 
     def explain(self, text: str) -> None:
         """Say in the tooltip what the field is about, or why it cannot be changed.
@@ -105,13 +101,6 @@ class Row(Marked):
         # Qt breaks lines in what it takes for HTML only.
         for widget in (self, self.label):
             widget.setToolTip(f"<p>{escape(text)}</p><p><code>{self.field.path}</code></p>")
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
-        """Let the wheel scroll the form, not change the values that pass under it."""
-        if event.type() == QEvent.Type.Wheel and not watched.hasFocus():  # type: ignore[attr-defined]
-            event.ignore()
-            return True
-        return super().eventFilter(watched, event)
 
 
 class Fold(QWidget):
@@ -135,7 +124,7 @@ class Fold(QWidget):
         self.heading.setToolTip(about)
         self.heading.setStyleSheet("text-align: left; border: none; background: transparent; padding: 3px; font-weight: bold;")
         self.content = QWidget()
-        self.form = form_layout(self.content)
+        self.form = compact_form(self.content)
         self.content.hide()
         self.said = Marked(self.content)
         layout = QVBoxLayout(self)
@@ -186,8 +175,8 @@ class Fold(QWidget):
         self.content.setVisible(shown)
 
 
-def form_layout(parent: QWidget) -> QFormLayout:
-    """Lay rows out so that they fit into a narrow dock.
+def compact_form(parent: QWidget) -> QFormLayout:
+    """Lay many rows out in little height.
 
     Parameters
     ----------
@@ -198,8 +187,7 @@ def form_layout(parent: QWidget) -> QFormLayout:
     -------
     QFormLayout
     """
-    form = QFormLayout(parent)
+    form = form_layout(parent)
     form.setContentsMargins(0, 0, 0, 0)
     form.setVerticalSpacing(2)
-    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     return form

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QSpinBox, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from napari_drcr.training.dataset import propose_split
+from napari_drcr.widgets.fitting import BreakingRow
 
 REPLACES = "Replaces the present one."
 BY_FOLDER = "The folder itself says what is held back."
@@ -37,11 +38,9 @@ class SplitChoice(QWidget):
         self.share.setToolTip("Of the scenes to hold back; at least one.")
         self.seed = QSpinBox(maximum=9999)
         self.seed.setToolTip("Another one gives another choice.")
-        layout = QHBoxLayout(self)
+        layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for part in (self.button, self.share, QLabel("seed"), self.seed):
-            layout.addWidget(part)
-        layout.addStretch()
+        layout.addWidget(BreakingRow(self.button, self.share, QLabel("seed"), self.seed, QWidget(), stretched=4))
         self.button.clicked.connect(self.asked)
 
     def propose(self, names: Iterable[str]) -> list[str]:
