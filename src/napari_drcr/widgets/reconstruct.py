@@ -30,6 +30,7 @@ from napari_drcr.widgets.layers import (
     show_wavelength,
 )
 from napari_drcr.widgets.passes import remember_pass
+from napari_drcr.widgets.stacking import add_below_marks
 from napari_drcr.widgets.white_patch import WhitePatch
 
 if TYPE_CHECKING:
@@ -230,12 +231,12 @@ class Reconstruct(Dock):
         had_bands = dims.ndim > 2
         values, properties, _ = cube_to_layer_data(cube, source=source)
         layer = Image(values, **properties)
-        self._viewer.add_layer(layer)
+        add_below_marks(self._viewer, layer)
         if its_pass is not None and its_pass.precision != "fp32":
             remember_pass(layer, its_pass)
         if FLIP_DISAGREEMENT in cube.coords:
             disagreement, its_properties, _ = flip_disagreement_to_layer_data(cube, source)
-            self._viewer.add_image(disagreement, **its_properties)
+            add_below_marks(self._viewer, Image(disagreement, **its_properties))
         show_wavelength(self._viewer)
         start, step = properties["translate"][0], properties["scale"][0]
         seen = had_bands and start <= dims.point[0] <= start + step * (len(values) - 1)

@@ -27,6 +27,7 @@ from napari_drcr.widgets.layers import (
     map_to_layer_data,
     profile_of_layer,
     rgb_from_layer,
+    show_alone,
     show_map,
 )
 from napari_drcr.widgets.placement import placement
@@ -179,6 +180,7 @@ class PlausibilityPanel(QWidget):
             layer.data = values
             for key in ("metadata", "contrast_limits", *placement(image)):
                 setattr(layer, key, properties[key])
+            show_alone(self._viewer, layer)
         exposure = "" if found.exposure == 1 else f" Exposure: times {found.exposure:.3g}."
         self._say(
             f"RMS residual {found.residual:.4f} of white, in linear light; {found.clipped_share:.1%} clipped and left out.{exposure}\n"

@@ -17,6 +17,7 @@ from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import make_shrinkable, offer
 from napari_drcr.widgets.error_map.likely_pairs import likeliest_pair, likeliest_truth
 from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer, model_of_layer, open_cube, show_wavelength
+from napari_drcr.widgets.stacking import add_below_marks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -177,7 +178,7 @@ class PairChoice(QWidget):
         values, properties, _ = cube_to_layer_data(cube)
         layer = Image(values, **properties)
         selected = set(self._viewer.layers.selection)
-        self._viewer.add_layer(layer)
+        add_below_marks(self._viewer, layer)
         self._viewer.layers.selection = selected or {layer}
         show_wavelength(self._viewer)
         self.said.emit(" ".join(self._notices))
