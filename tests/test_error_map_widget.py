@@ -10,20 +10,24 @@ import dask.array
 import napari
 import numpy as np
 import pytest
+import xarray as xr
 from napari.layers import Image, Shapes
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 import napari_drcr as nd
 from napari_drcr.cube import WAVELENGTHS, make_cube
 from napari_drcr.metrics import error_cube, mean_map
+from napari_drcr.widgets.dock import show_dock
 from napari_drcr.widgets.error_map import ErrorMap
 from napari_drcr.widgets.error_map.layers import GRAY
 from napari_drcr.widgets.error_map.likely_pairs import NO_ESTIMATE, NO_TRUTH, likeliest_pair
 from napari_drcr.widgets.error_map.measure import map_facts, percentile
 from napari_drcr.widgets.error_map.panel import BANDS, MEAN
 from napari_drcr.widgets.error_map.truth_choice import PairChoice
-from napari_drcr.widgets.layers import cube_to_layer_data
+from napari_drcr.widgets.layers import cube_to_layer_data, map_to_layer_data, show_map
+from napari_drcr.widgets.spectrum import Spectrum
 from viewer_tools import on_canvas
 
 MakeViewer = Callable[..., napari.Viewer]
@@ -346,19 +350,22 @@ def test_the_canvas_says_how_much_is_gray(viewer: napari.Viewer, qtbot: QtBot) -
     ],
 )
 def test_another_metric_replaces_the_maps(mapped: ErrorMap, qtbot: QtBot, metric: str, names: list[str]) -> None:
-    mean = mapped.maps.all()[-1]
+    stack, mean = mapped.maps.all()
     choose(mapped, metric, qtbot)
-    assert [layer.name for layer in mapped.maps.all()] == [f"{name}: scene (photo estimate)" for name in names]
+    made = [layer for layer in mapped.maps.all() if map_facts(layer)["metric"] == metric]  # type: ignore[index]
+    assert [layer.name for layer in made] == [f"{name}: scene (photo estimate)" for name in names]
+    assert made == ([mean] if metric == "sam" else [stack, mean])
     assert mapped.maps.all()[-1] is mean
     kind = {"absolute": "rmse", "difference": None, "sam": "sam"}[metric]
     expected = nd.error_map(TRUTH, guess("photo"), kind) if kind else (guess("photo") - TRUTH).mean(axis=0)
     np.testing.assert_allclose(mean.data, expected, rtol=1e-3, atol=1e-5)
     assert not mapped.panel.floor.isEnabled()
-    assert [layer.visible for layer in mapped.maps.all()] == ([True] if metric == "sam" else [True, False])
+    assert [layer.visible for layer in (stack, mean)] == ([False, True] if metric == "sam" else [True, False])
     choose(mapped, "relative", qtbot)
-    assert [layer.ndim for layer in mapped.maps.all()] == [3, 2]
+    assert mapped.maps.all() == [stack, mean]
+    assert {map_facts(layer)["metric"] for layer in mapped.maps.all()} == {"relative"}  # type: ignore[index]
     assert mapped.panel.floor.isEnabled()
-    assert mapped.maps.all()[0].visible
+    assert [layer.visible for layer in (stack, mean)] == [True, False]
 
 
 def test_another_floor_replaces_the_data_in_place(mapped: ErrorMap, qtbot: QtBot) -> None:
@@ -387,6 +394,15 @@ def test_another_truth_of_a_mapped_estimate_maps_it_anew(viewer: napari.Viewer, 
     settled(mapped, qtbot)
     assert len(mapped.maps.all()) == 2
     assert map_facts(mapped.maps.all()[0])["truth"] == "other"  # type: ignore[index]
+
+
+def test_a_truth_with_other_bands_is_mapped_in_the_same_layers(viewer: napari.Viewer, mapped: ErrorMap, qtbot: QtBot) -> None:
+    before = mapped.maps.all()
+    mapped.choice.truth.value = add_cube(viewer, TRUTH[5:20], "part", wavelengths=WAVELENGTHS[5:20])
+    settled(mapped, qtbot)
+    assert mapped.maps.all() == before
+    assert before[0].data.shape == (15, 24, 32)
+    assert before[0].translate.tolist() == [450, 0, 0]
 
 
 def test_new_values_of_an_estimate_are_mapped_again(viewer: napari.Viewer, mapped: ErrorMap, qtbot: QtBot) -> None:
@@ -585,6 +601,70 @@ def test_a_click_on_a_worst_pixel_flies_there_and_tells(viewer: napari.Viewer, m
         worst.cellClicked.emit(0, 1)
     assert told.args == [viewer.layers["scene"], y, x]
     assert viewer.scene.camera.center[-2:] == pytest.approx((y, x))
+
+
+def test_a_worst_pixel_is_picked_in_spectrum_and_the_table_stays(make_napari_viewer: MakeViewer, qtbot: QtBot) -> None:
+    viewer = make_napari_viewer(show=True)
+    add_cube(viewer)
+    add_estimate(viewer)
+    dock = show_dock(ErrorMap, viewer)
+    run(dock, qtbot)
+    dock.tabs.setCurrentIndex(1)
+    dock.worst.cellClicked.emit(0, 1)
+    assert len(viewer.window.dock_widgets) == 1
+    spectrum = show_dock(Spectrum, viewer)
+    dock.parent().raise_()
+    qtbot.waitUntil(lambda: spectrum.visibleRegion().isEmpty() and not dock.worst.visibleRegion().isEmpty())
+    cell = dock.worst.visualItemRect(dock.worst.item(1, 0)).center()
+    for _ in range(2):
+        qtbot.mouseClick(dock.worst.viewport(), Qt.MouseButton.LeftButton, pos=cell)
+        qtbot.wait(20)
+    (pick,) = spectrum.places.picks.all()
+    assert [str(pick.y), str(pick.x)] == [dock.worst.item(1, column).text() for column in (0, 1)]
+    assert spectrum.visibleRegion().isEmpty()
+    assert not dock.worst.visibleRegion().isEmpty()
+    assert dock.worst.currentRow() == 1
+
+
+def test_a_colour_bar_is_seen_as_long_as_its_map(make_napari_viewer: MakeViewer, qtbot: QtBot) -> None:
+    viewer = make_napari_viewer(show=True)
+    truth, estimate = (
+        add_cube(viewer, np.zeros(SHAPE) + 0.5),
+        add_cube(viewer, guess("photo") * 0 + 0.4, "guess", model="photo"),
+    )
+    dock = open_dock(viewer)
+    run(dock, qtbot)
+    for layer in (truth, estimate):
+        layer.visible = False
+    viewer.canvas.overlays.current_slice.visible = False
+    stack, mean = dock.maps.all()
+
+    def bars() -> int:
+        """How many bars are painted: the corner that they are in is empty otherwise."""
+        viewer.scene.camera.zoom = 1
+        corner = viewer.screenshot(canvas_only=True, flash=False)[:260, -140:, :3].astype(int)
+        columns = (corner.max(axis=(0, 2)) > corner.min()).nonzero()[0]
+        return 0 if columns.size == 0 else 1 if columns.size < 100 else 2
+
+    qtbot.waitUntil(lambda: bars() == 1)
+    stack.visible = False
+    qtbot.waitUntil(lambda: bars() == 0)
+    stack.visible = True
+    qtbot.waitUntil(lambda: bars() == 1)
+    stack.visible = False
+    mean.visible = True
+    qtbot.waitUntil(lambda: bars() == 1 and mean.colorbar.visible)
+    values, properties, _ = map_to_layer_data(
+        xr.DataArray(np.ones(SHAPE[1:]), dims=("y", "x"), name="residual"), truth, name="residual", facts={}
+    )
+    show_map(viewer, values, properties)
+    qtbot.waitUntil(lambda: bars() == 1)
+    assert not mean.visible
+    dock.panel.kind.value = MEAN
+    assert [layer.name for layer in viewer.layers if layer.visible] == [mean.name]
+    qtbot.waitUntil(lambda: bars() == 1)
+    viewer.layers.remove(mean)
+    qtbot.waitUntil(lambda: bars() == 0)
 
 
 def test_the_plot_and_the_slider_follow_each_other(make_napari_viewer: MakeViewer, qtbot: QtBot) -> None:

@@ -17,6 +17,7 @@ from napari.layers import Image, Shapes
 from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QApplication
 
 from napari_drcr.cube import WAVELENGTHS, make_cube
@@ -24,10 +25,10 @@ from napari_drcr.io import read_cube, write_cube
 from napari_drcr.reconstruction import ESTIMATE
 from napari_drcr.regions import region_spectrum
 from napari_drcr.spectra import compare, spectral_angle_map, spectrum_at
-from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube
+from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube, map_to_layer_data, show_map
 from napari_drcr.widgets.plot import Curve
 from napari_drcr.widgets.spectrum.dock import MATCHED, NO_CUBE, NO_PLACE, Spectrum
-from viewer_tools import click, drag, move, world_of
+from viewer_tools import canvas_of, click, drag, move, on_canvas, world_of
 
 PLACED = {"scale": (10, 0.5, 0.25), "translate": (400, 30, 40), "units": ("nm", "um", "um")}
 HEIGHT, WIDTH = 40, 60
@@ -306,6 +307,116 @@ def test_draw_a_region_makes_a_layer_ready_to_draw_in(viewer: napari.Viewer, qtb
     np.testing.assert_allclose(world_of(viewer, shapes, 3, 4), world_of(viewer, truth, 3, 4))
 
 
+def test_a_region_that_is_given_up_leaves_the_others_and_the_picks(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    truth = add_truth(viewer)
+    widget = open_spectrum(viewer)
+    widget.places.draw_button.click()
+    shapes = widget.places.shapes.value
+    qtbot.wait(50)
+
+    def draw(*corners: tuple[float, float]) -> None:
+        for corner in corners:
+            click(viewer, truth, *corner, qtbot)
+            move(viewer, truth, *corner, qtbot)
+        qtbot.keyClick(canvas_of(viewer), Qt.Key.Key_Escape)
+
+    draw((5, 5), (5, 20), (20, 20), (20, 5))
+    picked(widget, 1, qtbot)
+    draw((30, 30))
+    qtbot.wait(150)
+    assert (shapes.nshapes, len(shapes.edge_color)) == (1, 2)
+    widget.pick(truth, 7, 8)
+    picked(widget, 2, qtbot)
+    shapes.current_edge_color = "red"
+    draw((25, 30), (25, 45), (35, 45), (35, 30))
+    picked(widget, 3, qtbot)
+    qtbot.wait(150)
+    # What is painted is what the vertices of the mesh say.
+    painted = {tuple(colour) for colour in np.rint(255 * shapes._data_view._mesh.displayed_triangles_colors[:, :3]).astype(int)}
+    curves = {tuple(QColor(curve.colour).getRgb()[:3]) for curve in widget.drawing.curves[1:]}
+    assert len(curves) == 2
+    assert curves <= painted
+    assert not {(255, 0, 0)} & (painted - curves)
+
+
+def test_the_buttons_say_whether_clicks_pick_or_draw(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    truth = add_truth(viewer)
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-drcr", "Spectrum")
+    pick, draw = widget.pick_button, widget.places.draw_button
+
+    def pressed() -> tuple[bool, bool]:
+        return pick.isChecked(), draw.isChecked()
+
+    assert pressed() == (True, False)
+    draw.click()
+    shapes = widget.places.shapes.value
+    assert pressed() == (False, True)
+    qtbot.keyClick(canvas_of(viewer), Qt.Key.Key_Escape)
+    assert shapes.mode == "add_polygon"
+    assert pressed() == (False, True)
+    pick.click()
+    assert shapes.mode == "pan_zoom"
+    assert pressed() == (True, False)
+    draw.click()
+    draw.click()
+    assert shapes.mode == "pan_zoom"
+    assert pressed() == (True, False)
+    draw.click()
+    viewer.layers.selection.active = truth
+    assert pressed() == (True, False)
+    viewer.layers.selection.active = shapes
+    assert pressed() == (False, True)
+    controls = viewer.window._qt_viewer.controls.widgets[shapes]
+    controls.panzoom_button.click()
+    assert pressed() == (True, False)
+    controls.rectangle_button.click()
+    assert pressed() == (False, True)
+    controls.select_button.click()
+    assert pressed() == (False, False)
+    pick.click()
+    assert pressed() == (True, False)
+    pick.click()
+    draw.click()
+    draw.click()
+    assert pressed() == (False, False)
+    draw.click()
+    viewer.window.remove_dock_widget(dock)
+    assert shapes.mode == "pan_zoom"
+    widget.deleteLater()
+
+
+def test_there_is_nothing_to_draw_on_without_a_cube(viewer: napari.Viewer) -> None:
+    widget = open_spectrum(viewer)
+    widget.places.draw_button.click()
+    assert not widget.places.draw_button.isChecked()
+    assert widget.pick_button.isChecked()
+    assert len(viewer.layers) == 0
+
+
+def test_a_pick_is_seen_whatever_was_added_since_the_last(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    truth = add_truth(viewer)
+    widget = open_spectrum(viewer)
+    click(viewer, truth, 5, 5, qtbot)
+    picked(widget, 1, qtbot)
+    picks = widget.places.picks.layer
+    cube = layer_to_cube(truth)
+    angles = spectral_angle_map(cube, spectrum_at(cube, 5, 5)).rename("spectral angle")
+    values, properties, _ = map_to_layer_data(angles, truth, name="angles", facts={})
+    show_map(viewer, values, properties)
+    assert [layer.name for layer in viewer.layers] == ["truth", "angles", picks.name]
+    # As napari itself adds layers.
+    viewer.add_image(np.ones((HEIGHT, WIDTH)), name="cover")
+    picks.visible = False
+    viewer.layers.selection.active = truth
+    click(viewer, truth, 20, 30, qtbot)
+    picked(widget, 2, qtbot)
+    assert viewer.layers[-1] is picks
+    assert viewer.layers.selection.active is truth
+    where = on_canvas(viewer, truth, 20, 30)
+    shot = viewer.screenshot(canvas_only=True, flash=False)
+    assert tuple(shot[where.y(), where.x(), :3]) == QColor(widget.places.picks.all()[1].colour).getRgb()[:3]
+
+
 def test_the_line_follows_the_slider_and_a_click_moves_it(viewer: napari.Viewer, qtbot: QtBot) -> None:
     add_truth(viewer)
     widget = open_spectrum(viewer)
@@ -387,7 +498,8 @@ def test_similar_pixels_are_mapped(viewer: napari.Viewer, qtbot: QtBot, estimate
     (action,) = menu.actions()
     with qtbot.waitSignal(widget.similar.added):
         action.trigger()
-    found = viewer.layers[-1]
+    found, picks = viewer.layers[-2:]
+    assert picks is widget.places.picks.layer
     cube = layer_to_cube(layer)
     np.testing.assert_allclose(found.data, spectral_angle_map(cube, spectrum_at(cube, 7, 8)))
     assert ("look-alikes" in found.name) == ("look-alikes" in action.text()) == estimate

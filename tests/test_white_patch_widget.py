@@ -16,6 +16,7 @@ from pytestqt.qtbot import QtBot
 from napari_drcr.preparation import measure_white
 from napari_drcr.reconstruction import reconstruct
 from napari_drcr.widgets.layers import layer_to_cube
+from napari_drcr.widgets.shape_regions import region_layers
 from napari_drcr.widgets.white_patch import HINT
 from viewer_tools import click, drag, open_widget, run
 
@@ -143,12 +144,33 @@ def test_it_can_be_cleared_in_three_ways(viewer: napari.Viewer, qtbot: QtBot) ->
     ):
         patch.take((20, 30))
         assert patch.box is not None
-        assert len(viewer.layers) == 3
+        assert [layer.visible for layer in viewer.layers] == [True, True, True]
         clear()
         assert patch.box is None
         assert patch.said == ""
-        qtbot.waitUntil(lambda: len(viewer.layers) == 2)
+        assert not any(layer.visible for layer in viewer.layers[2:])
         assert not patch.clear_button.isEnabled()
+
+
+def test_the_next_patch_takes_the_hidden_outline(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    viewer.add_image(random_rgb(), rgb=True, name="photo")
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-drcr", "Reconstruct")
+    widget.white_patch.take((20, 30))
+    outline = viewer.layers[-1]
+    viewer.window.remove_dock_widget(dock)
+    assert not outline.visible
+    second = viewer.add_image(random_rgb()[:30], rgb=True, name="second", **PLACED)
+    widget = open_widget(viewer)
+    assert outline not in widget.layer.choices
+    widget.layer.value = second
+    widget.white_patch.take(second.data_to_world((10, 12)))
+    assert [layer.name for layer in viewer.layers] == ["photo", "second", "second (white patch)"]
+    assert viewer.layers[-1] is outline
+    assert outline.visible
+    np.testing.assert_allclose(outline.data, [[(5.5, 7.5), (5.5, 16.5), (14.5, 16.5), (14.5, 7.5)]])
+    np.testing.assert_allclose(outline.data_to_world((1, 2)), second.data_to_world((1, 2)))
+    assert viewer.layers.selection.active is second
+    assert region_layers(viewer) == []
 
 
 def test_removing_the_image_clears_it(viewer: napari.Viewer, qtbot: QtBot) -> None:
@@ -157,7 +179,7 @@ def test_removing_the_image_clears_it(viewer: napari.Viewer, qtbot: QtBot) -> No
     patch.take((20, 30))
     viewer.layers.remove(layer)
     assert patch.box is None
-    qtbot.waitUntil(lambda: len(viewer.layers) == 0)
+    assert [layer.visible for layer in viewer.layers] == [False]
 
 
 def test_another_encoding_gives_other_gains(viewer: napari.Viewer) -> None:
@@ -198,7 +220,7 @@ def test_nothing_listens_after_release_or_closing(viewer: napari.Viewer, qtbot: 
     patch.button.click()
     viewer.window.remove_dock_widget(dock)
     assert (len(viewer.mouse_drag_callbacks), len(removed.callbacks)) == before
-    assert len(viewer.layers) == 1
+    assert [layer.visible for layer in viewer.layers] == [True, False]
     widget.deleteLater()
 
 

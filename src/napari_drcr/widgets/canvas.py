@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from qtpy.QtCore import QTimer
 
+from napari_drcr.widgets.tools import tool_of
+
 if TYPE_CHECKING:
     from napari import Viewer
 
@@ -59,8 +61,7 @@ class ClickListener:
             self._viewer.mouse_drag_callbacks.remove(self._press)
 
     def _press(self, _viewer: Viewer, event: Any) -> Generator[None, None, None]:
-        active = self._viewer.layers.selection.active
-        if event.button != LEFT_BUTTON or (active is not None and active.mode != "pan_zoom"):
+        if event.button != LEFT_BUTTON or tool_of(self._viewer) is not None:
             return
         start, position = np.asarray(event.pos), tuple(event.position)
         flat = len(event.dims_displayed) == 2

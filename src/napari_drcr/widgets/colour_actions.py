@@ -21,6 +21,7 @@ from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.controls import wrapped_label
 from napari_drcr.widgets.layers import PROVENANCE_KEY, is_cube_layer, layer_to_cube, layer_wavelengths
 from napari_drcr.widgets.placement import placement
+from napari_drcr.widgets.stacking import add_below_marks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -150,4 +151,5 @@ def _add(viewer: napari.viewer.Viewer, layer: Image, rendered: Rendered) -> None
     values, what, made = rendered
     metadata: Mapping[str, Any] = {PROVENANCE_KEY: {**made, "source_layer": layer.name}}
     name = f"{layer.name} ({what})"
-    viewer.add_image(values, rgb=True, name=name, metadata=metadata, axis_labels=("y", "x"), **placement(layer))
+    picture = Image(values, rgb=True, name=name, metadata=metadata, axis_labels=("y", "x"), **placement(layer))
+    add_below_marks(viewer, picture)

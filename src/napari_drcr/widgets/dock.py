@@ -34,8 +34,7 @@ class _OneInAWindow(type(QWidget)):  # type: ignore[misc]
 
 
 class Dock(ScrollArea, metaclass=_OneInAWindow):
-    """A dock widget, of each kind one in a window, that scrolls, stands with the others of the plugin as tabs, and lets go of the viewer
-    when napari closes it.
+    """A dock widget, one of each kind in a window, which scrolls and stands beside the plugin's others as a tab.
 
     Parameters
     ----------

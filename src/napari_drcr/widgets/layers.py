@@ -16,6 +16,7 @@ from napari_drcr.figures import NO_ERROR
 from napari_drcr.io import read_cube
 from napari_drcr.lazy import places, to_be_shown, unread
 from napari_drcr.widgets.placement import band_axis, band_placement, placement
+from napari_drcr.widgets.stacking import add_below_marks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -373,12 +374,25 @@ def show_map(viewer: Viewer, values: npt.NDArray[Any], properties: Mapping[str, 
     """
     from napari.layers import Image
 
+    layer = Image(values, **properties)
+    add_below_marks(viewer, layer)
+    show_alone(viewer, layer)
+    layer.colorbar.visible = True
+
+
+def show_alone(viewer: Viewer, layer: Layer) -> None:
+    """Show a map, and hide other maps, with their colour bars.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose layer it is.
+    layer : napari.layers.Layer
+        The map.
+    """
     for other in viewer.layers:
         if MAP_KEY in facts_of_layer(other):
-            other.visible = False
-    layer = Image(values, **properties)
-    viewer.add_layer(layer)
-    layer.colorbar.visible = True
+            other.visible = other is layer
 
 
 def show_wavelength(viewer: Viewer | None) -> None:

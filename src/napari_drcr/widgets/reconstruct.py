@@ -33,6 +33,7 @@ from napari_drcr.widgets.layers import (
 from napari_drcr.widgets.navigation import current_wavelength, go_to_green
 from napari_drcr.widgets.passes import remember_pass
 from napari_drcr.widgets.rgb_images import no_image, profile_of_layer, rgb_from_layer, rgb_layers, shown_slice
+from napari_drcr.widgets.stacking import add_below_marks
 from napari_drcr.widgets.white_patch import WhitePatch
 
 if TYPE_CHECKING:
@@ -244,12 +245,12 @@ class Reconstruct(Dock):
         had_bands = self._viewer.dims.ndim > 2
         values, properties, _ = cube_to_layer_data(cube, source=source)
         layer = Image(values, **properties)
-        self._viewer.add_layer(layer)
+        add_below_marks(self._viewer, layer)
         if its_pass is not None and its_pass.precision != "fp32":
             remember_pass(layer, its_pass)
         if FLIP_DISAGREEMENT in cube.coords:
             disagreement, its_properties, _ = flip_disagreement_to_layer_data(cube, source)
-            self._viewer.add_image(disagreement, **its_properties)
+            add_below_marks(self._viewer, Image(disagreement, **its_properties))
         show_wavelength(self._viewer)
         if not had_bands or current_wavelength(self._viewer, layer) is None:
             go_to_green(self._viewer, layer)

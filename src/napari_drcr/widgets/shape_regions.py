@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from napari.layers import Shapes
 from napari.layers.base import ActionType
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_drcr.widgets.layers import facts_of_layer
 from napari_drcr.widgets.marks import PALETTE, free_colour, hex_colours, pixels_of
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Shapes
+    from napari import Viewer
+    from napari.layers import Image, Layer
 
 REGION_PALETTE = PALETTE[5:] + PALETTE[:5]
 """Begins where the first picks have not been."""
@@ -23,6 +27,8 @@ CORNERS = 64
 """Of the polygon that stands for an ellipse."""
 CALM = 100
 """How long, in ms, nothing must have happened to the shapes before it is told."""
+WHITE_PATCH_KEY = "white_patch"
+"""Entry of ``metadata["napari_drcr"]`` of the Shapes layer that outlines a white patch: it holds no regions."""
 PLACED_BY = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
@@ -32,6 +38,37 @@ class Region(NamedTuple):
     name: str
     colour: str
     corners: npt.NDArray[np.float64]
+
+
+def is_outline(layer: Layer) -> bool:
+    """Whether a layer is the outline of a white patch.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any.
+
+    Returns
+    -------
+    bool
+    """
+    return WHITE_PATCH_KEY in facts_of_layer(layer)
+
+
+def region_layers(viewer: Viewer) -> list[Shapes]:
+    """The layers whose shapes could be regions.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to look.
+
+    Returns
+    -------
+    list of napari.layers.Shapes
+        The lowest first.
+    """
+    return [layer for layer in viewer.layers if isinstance(layer, Shapes) and not is_outline(layer)]
 
 
 def regions_of(shapes: Shapes, host: Image) -> list[Region]:
@@ -48,16 +85,13 @@ def regions_of(shapes: Shapes, host: Image) -> list[Region]:
     Returns
     -------
     list of Region
-        In the order of the shapes. Colours are those of the edges; names are those of the features' column ``name``, else
+        In the order of the shapes, also where napari has kept colours or features of shapes that are gone. Colours are those of the edges; names are those of the features' column ``name``, else
         ``"region 1"`` for the first shape and so on.
     """
-    if not shapes.nshapes:
-        return []
-    names = list(shapes.features.get("name", [""] * shapes.nshapes))
+    names = list(shapes.features.get("name", ()))[: shapes.nshapes]
+    each = zip_longest(shapes.data, shapes.shape_type, names, _edge_colours(shapes))
     regions = []
-    for index, (data, kind, name, colour) in enumerate(
-        zip(shapes.data, shapes.shape_type, names, hex_colours(shapes.edge_color), strict=True), start=1
-    ):
+    for index, (data, kind, name, colour) in enumerate(each, start=1):
         if kind in ENCLOSING:
             corners = pixels_of(shapes, data, host)
             named = isinstance(name, str) and name
@@ -79,11 +113,22 @@ def tell_apart(shapes: Shapes) -> None:
         Their edge colours are changed, if need be.
     """
     colours: list[str] = []
-    for colour in hex_colours(shapes.edge_color):
+    for colour in _edge_colours(shapes):
         repeated = colour in REGION_PALETTE and colour in colours
         colours.append(free_colour(colours, REGION_PALETTE) if colour == NAPARI_GRAY or repeated else colour)
-    if colours != hex_colours(shapes.edge_color):
+    if len(shapes.edge_color) != shapes.nshapes:
+        # What is seen of the later shapes is another colour then. Nobody is told, since the next time would be no different.
+        with shapes.events.edge_color.blocker():
+            shapes.edge_color = colours
+        shapes.refresh()
+    elif colours != _edge_colours(shapes):
         shapes.edge_color = colours
+
+
+def _edge_colours(shapes: Shapes) -> list[str]:
+    """One colour for each shape: napari 0.9.2 keeps those of polygons that were given up before they had three corners."""
+    colours = hex_colours(shapes.edge_color)[: shapes.nshapes]
+    return colours + [NAPARI_GRAY] * (shapes.nshapes - len(colours))
 
 
 def _outline(box: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

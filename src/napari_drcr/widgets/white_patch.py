@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from functools import partial
 from typing import Any
 
 import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Shapes
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -18,9 +16,13 @@ from napari_drcr.preparation import measure_white
 from napari_drcr.white import Box
 from napari_drcr.widgets.canvas import Click, ClickListener
 from napari_drcr.widgets.controls import wrapped_label
+from napari_drcr.widgets.layers import PROVENANCE_KEY
 from napari_drcr.widgets.navigation import image_size, pixel_at
 from napari_drcr.widgets.placement import placement
 from napari_drcr.widgets.rgb_images import profile_of_layer, rgb_from_layer, shown_slice
+from napari_drcr.widgets.shape_regions import WHITE_PATCH_KEY, is_outline
+from napari_drcr.widgets.stacking import bring_up
+from napari_drcr.widgets.tools import end_tool
 
 SIDE = 9
 """Of the box around a click, in pixels of the image."""
@@ -31,7 +33,8 @@ class WhitePatch(QWidget):
     """Pick a white patch of the chosen image, and see what it gives.
 
     While the button is down, a click on the canvas takes the box around it; a drag still moves the view. The box is outlined
-    by a Shapes layer, and removing that layer clears the patch, as choosing another image does.
+    by a Shapes layer, and removing that layer clears the patch, as choosing another image does. A cleared patch leaves the layer
+    hidden, for the next one: napari can crash at a later draw after a layer of shapes was removed.
 
     Parameters
     ----------
@@ -74,7 +77,7 @@ class WhitePatch(QWidget):
         layout.addWidget(self._label)
         self.button.toggled.connect(self._listen)
         self.clear_button.clicked.connect(self.clear)
-        layer.changed.connect(self._change_layer)
+        layer.changed.connect(self.clear)
         for chooser in (encoding, white_level):
             chooser.changed.connect(self._measure)
         viewer.layers.events.removed.connect(self._forget_outline)
@@ -122,11 +125,15 @@ class WhitePatch(QWidget):
             self.button.setChecked(False)
 
     def clear(self) -> None:
-        """Forget the patch, and take its outline away."""
-        self._erase(self._forget())
+        """Forget the patch, and hide its outline."""
+        outline, self._outline, self._box = self._outline, None, None
+        self.clear_button.setEnabled(False)
+        self._say(HINT if self.button.isChecked() else "")
+        if outline is not None and outline in self._viewer.layers:
+            outline.visible = False
 
     def let_go(self) -> None:
-        """Leave nothing behind in the viewer: neither callbacks nor the outline."""
+        """Leave no callback behind; of the outline, what stays is hidden."""
         self.button.setChecked(False)
         self._viewer.layers.events.removed.disconnect(self._forget_outline)
         self.clear()
@@ -136,23 +143,9 @@ class WhitePatch(QWidget):
         self.button.setChecked(False)
         super().hideEvent(event)
 
-    def _forget(self) -> Shapes | None:
-        """Forget the patch; its outline, if it has one, is left to the caller."""
-        outline, self._outline, self._box = self._outline, None, None
-        self.clear_button.setEnabled(False)
-        self._say(HINT if self.button.isChecked() else "")
-        return outline
-
-    def _erase(self, outline: Shapes | None) -> None:
-        if outline is not None and outline in self._viewer.layers:
-            self._viewer.layers.remove(outline)
-
-    def _change_layer(self) -> None:
-        # The choice changes, too, while napari removes the chosen image, and it can only remove one layer at a time.
-        QTimer.singleShot(0, partial(self._erase, self._forget()))
-
     def _listen(self, pressed: bool) -> None:
         if pressed:
+            end_tool(self._viewer)
             self._clicks.start()
         else:
             self._clicks.stop()
@@ -196,20 +189,23 @@ class WhitePatch(QWidget):
         )
 
     def _draw(self, layer: Image, box: Box) -> None:
-        selected = set(self._viewer.layers.selection)
         top, left, bottom, right = (edge - 0.5 for edge in box)
-        # Made here, since napari hands plugins a stand-in of what its own add_shapes makes, and that is not the layer itself.
-        self._outline = Shapes(
-            [[(top, left), (top, right), (bottom, right), (bottom, left)]],
-            shape_type="rectangle",
-            name=f"{layer.name} (white patch)",
-            face_color="transparent",
-            edge_color="magenta",
-            edge_width=1,
-            **placement(layer),
-        )
-        self._viewer.add_layer(self._outline)
-        self._viewer.layers.selection = selected
+        corners = [(top, left), (top, right), (bottom, right), (bottom, left)]
+        outline = next(filter(is_outline, self._viewer.layers), None)
+        if outline is None:
+            # Made here, since napari hands plugins a stand-in of what its own add_shapes makes, and that is not the layer itself.
+            outline = Shapes(ndim=2, metadata={PROVENANCE_KEY: {WHITE_PATCH_KEY: True}})
+            selected = set(self._viewer.layers.selection)
+            self._viewer.add_layer(outline)
+            self._viewer.layers.selection = selected
+        for key, value in placement(layer).items():
+            setattr(outline, key, value)
+        outline.name = f"{layer.name} (white patch)"
+        outline.data = []
+        outline.add_rectangles([corners], edge_width=1, edge_color="magenta", face_color="transparent")
+        outline.selected_data = set()
+        bring_up(self._viewer, outline)
+        self._outline = outline
 
     def _forget_outline(self, event: Any) -> None:
         if event.value is self._outline:

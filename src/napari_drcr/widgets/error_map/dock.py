@@ -8,13 +8,13 @@ from typing import Any
 import napari
 import numpy.typing as npt
 import xarray as xr
-from napari.layers import Image, Shapes
+from napari.layers import Image
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout
 
 from napari_drcr.widgets.controls import offer
-from napari_drcr.widgets.dock import Dock, show_dock
+from napari_drcr.widgets.dock import Dock
 from napari_drcr.widgets.error_map.figure_panel import FigurePanel
 from napari_drcr.widgets.error_map.layers import ErrorLayers
 from napari_drcr.widgets.error_map.likely_pairs import unfit
@@ -29,7 +29,7 @@ from napari_drcr.widgets.error_map.work import News
 from napari_drcr.widgets.fitting import scrolling
 from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
 from napari_drcr.widgets.navigation import current_wavelength, fly_to, go_to_wavelength
-from napari_drcr.widgets.shape_regions import Region, RegionWatch, regions_of
+from napari_drcr.widgets.shape_regions import Region, RegionWatch, region_layers, regions_of
 from napari_drcr.widgets.spectrum import Spectrum
 
 CALM = 300
@@ -216,15 +216,12 @@ class ErrorMap(Dock):
     def _put(self, pair: Pair, values: xr.DataArray) -> None:
         measure, estimate, fresh = self.panel.measure, pair.estimate, pair is self._fresh
         before = self.maps.all(estimate)
-        kind = MEAN if measure.metric == "sam" else self.panel.kind.value
-        visible = values.ndim == kind and (fresh or any(layer.visible for layer in before))
-        if measure.metric == "sam":
-            self.maps.drop(estimate, BANDS)
+        visible = values.ndim == self._kind and (fresh or any(layer.visible for layer in before))
         facts = pair.facts(measure, values.attrs["left_out_share"], values.attrs["gray_share"])
         limits = self.panel.scale.limits(self._values() or [values.values])
         self.maps.put(values, estimate, facts, limits, visible=visible, select=fresh and visible)
         if visible and (fresh or self.maps.all(estimate) != before):
-            self.maps.show(estimate, kind)
+            self.maps.show(estimate, self._kind)
         if values.ndim == BANDS or measure.metric == "sam":
             self._rescale()
 
@@ -236,9 +233,14 @@ class ErrorMap(Dock):
     def _rescale(self) -> None:
         self.maps.set_limits(self.panel.metric_choice.value, self.panel.scale.limits(self._values()))
 
+    @property
+    def _kind(self) -> int:
+        """Which map is seen, by its number of axes: of a spectral angle there is only one."""
+        return MEAN if self.panel.metric_choice.value == "sam" else self.panel.kind.value
+
     def _show_maps(self, _event: Any = None) -> None:
         if self.choice.estimate.value is not None:
-            self.maps.show(self.choice.estimate.value, self.panel.kind.value)
+            self.maps.show(self.choice.estimate.value, self._kind)
 
     def _show_pairs(self) -> None:
         """Show what is known about the mapped pairs, and more about the chosen one."""
@@ -253,6 +255,8 @@ class ErrorMap(Dock):
 
     def _change_metric(self) -> None:
         self.panel.scale.set_metric(self.panel.metric_choice.value)
+        if self.estimate is not None and any(layer.visible for layer in self.maps.all(self.estimate)):
+            self._show_maps()
         self._change_measure()
 
     def _change_measure(self) -> None:
@@ -287,7 +291,7 @@ class ErrorMap(Dock):
         for pair in self._pairs.drop_gone(layers):
             self._runs.forget(pair)
         self.maps.link()
-        shapes = [(layer.name, layer) for layer in layers if isinstance(layer, Shapes)]
+        shapes = [(layer.name, layer) for layer in region_layers(self._viewer)]
         offer(self.panel.regions, [("none", None), *shapes])
         self.choice.refresh()
         self._show_pairs()
@@ -333,7 +337,10 @@ class ErrorMap(Dock):
             self.pixel_chosen.emit(pair.truth, y, x)
 
     def _pick(self, layer: Image, y: int, x: int) -> None:
-        show_dock(Spectrum, self._viewer).pick(layer, y, x)
+        """Draw a spectrum where Spectrum is open; raised, it would cover the table."""
+        for widget in self._viewer.window.dock_widgets.values():
+            if isinstance(widget, Spectrum):
+                widget.pick(layer, y, x)
 
     def _change_theme(self, _event: Any = None) -> None:
         self.panel.plot.set_theme(self._viewer.theme)

@@ -1,4 +1,7 @@
-"""Error maps as layers: found by what they are, replaced in place, on one colour scale, with one colour bar."""
+"""Error maps as layers: found by what they are, replaced in place, on one colour scale, with one colour bar.
+
+None is ever removed: napari can crash at a later draw after a layer with a colour bar was.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,10 @@ from napari_drcr.widgets.layers import (
     WAVELENGTHS_KEY,
     layer_wavelengths,
     map_to_layer_data,
+    show_alone,
     with_gray_gaps,
 )
+from napari_drcr.widgets.stacking import below_marks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,6 +35,7 @@ SEQUENTIAL = "magma"
 LINKED = ("contrast_limits", "gamma", "colormap")
 GRAY = "napari_drcr_gray"
 """Name of the text on the canvas that says what gray is."""
+PLACED_BY = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 class ErrorLayers(QObject):
@@ -113,13 +119,16 @@ class ErrorLayers(QObject):
         properties |= {"colormap": with_gray_gaps(COLORMAPS.get(measure.metric, SEQUENTIAL)), "contrast_limits": limits}
         if values.ndim == 3:
             properties = _on_the_axis_of(estimate, properties)
-        if old is not None and old.data.shape == data.shape and _same_bands(old, properties):
+        if old is not None:
             former = map_facts(old) or {}
             changed = former["metric"] != measure.metric
             named_by_hand = old.name != _name(Measure(former["metric"], former["floor"]), values.ndim, estimate)
             if changed:
                 self.unlink()
+            moved = old.data.shape != data.shape or not _same_bands(old, properties)
             old.data = data
+            for key in PLACED_BY if moved else ():
+                setattr(old, key, properties[key])
             old.metadata = properties["metadata"]
             if changed:
                 # Its callbacks are gone for the moment, so nobody takes this for a change by hand.
@@ -130,10 +139,8 @@ class ErrorLayers(QObject):
             layer = old
         else:
             beside = self.all(estimate)
-            place = self._viewer.layers.index(beside[0]) if beside else len(self._viewer.layers)
+            place = self._viewer.layers.index(beside[0]) if beside else below_marks(self._viewer)
             place += bool(beside) and values.ndim == 2
-            if old is not None:
-                self._viewer.layers.remove(old)
             selected = set(self._viewer.layers.selection)
             # Made here, since napari hands plugins a stand-in of what its own add_image makes, and that is not the layer itself.
             layer = Image(data, **properties, visible=visible)
@@ -143,14 +150,8 @@ class ErrorLayers(QObject):
         self.link()
         return layer
 
-    def drop(self, estimate: Image, ndim: int) -> None:
-        """Remove the maps of an estimate that have so many axes."""
-        for layer in self.all(estimate):
-            if layer.ndim == ndim:
-                self._viewer.layers.remove(layer)
-
     def show(self, estimate: Image, ndim: int) -> None:
-        """Show the map of an estimate that has so many axes, and hide the others, which would shine through its gaps.
+        """Show the map of an estimate that has so many axes, and hide all other maps: their colour bars would stand beside it.
 
         In the grid, where nothing lies over another, such maps of all estimates are shown.
 
@@ -166,8 +167,11 @@ class ErrorLayers(QObject):
         if not own:
             return
         shown = next((layer for layer in own if layer.ndim == ndim), own[0])
-        for layer in self.all():
-            layer.visible = layer is shown or (together and layer.ndim == shown.ndim)
+        if together:
+            for layer in self.all():
+                layer.visible = layer.ndim == shown.ndim
+        else:
+            show_alone(self._viewer, shown)
 
     def link(self) -> None:
         """Link colours and limits of all maps of the same metric, and show one colour bar."""

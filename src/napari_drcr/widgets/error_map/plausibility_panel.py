@@ -27,6 +27,7 @@ from napari_drcr.widgets.layers import (
     facts_of_layer,
     layer_to_cube,
     map_to_layer_data,
+    show_alone,
     show_map,
 )
 from napari_drcr.widgets.placement import placement
@@ -184,6 +185,7 @@ class PlausibilityPanel(QWidget):
             layer.data = values
             for key in ("metadata", "contrast_limits", *placement(image)):
                 setattr(layer, key, properties[key])
+            show_alone(self._viewer, layer)
         exposure = "" if found.exposure == 1 else f" Exposure: times {found.exposure:.3g}."
         self._say(
             f"RMS residual {found.residual:.4f} of white, in linear light; {found.clipped_share:.1%} clipped and left out.{exposure}\n"

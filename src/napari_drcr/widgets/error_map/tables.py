@@ -132,7 +132,7 @@ class WorstTable(_Table):
         self.setRowCount(len(pixels))
         for number, pixel in enumerate(pixels):
             for column, text in enumerate((str(pixel.y), str(pixel.x), f"{pixel.error:.4g}")):
-                self.setItem(number, column, _cell(text, "Click to go there and to see the spectrum."))
+                self.setItem(number, column, _cell(text, "Click to go there, and to draw the spectrum where Spectrum is open."))
 
     def _choose(self, row: int, _column: int) -> None:
         if row < len(self._pixels):

@@ -19,6 +19,7 @@ from napari_drcr.widgets.error_map.likely_pairs import likeliest_pair, likeliest
 from napari_drcr.widgets.fitting import form_layout
 from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer, model_of_layer, open_cube, show_wavelength
 from napari_drcr.widgets.navigation import begin_at_green
+from napari_drcr.widgets.stacking import add_below_marks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -179,7 +180,7 @@ class PairChoice(QWidget):
         layer = Image(values, **properties)
         selected = set(self._viewer.layers.selection)
         begin_at_green(self._viewer)
-        self._viewer.add_layer(layer)
+        add_below_marks(self._viewer, layer)
         self._viewer.layers.selection = selected or {layer}
         show_wavelength(self._viewer)
         self.said.emit(" ".join(self._notices))

@@ -36,6 +36,7 @@ from napari_drcr.widgets.spectrum.reference_choice import ReferenceChoice
 from napari_drcr.widgets.spectrum.refine import Refine
 from napari_drcr.widgets.spectrum.save_menu import SaveMenu
 from napari_drcr.widgets.spectrum.similar_pixels import SimilarPixels
+from napari_drcr.widgets.tools import end_tool, tool_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -85,6 +86,7 @@ class Spectrum(Dock):
         self.drawing = Drawing()
         self._maker = CurveMaker()
         self._notes: list[str] = []
+        self._picking = True
         self._layers: list[Image] = []
         self.plot = SpectrumPlot()
         self.cubes = CubeChoice(viewer)
@@ -97,7 +99,10 @@ class Spectrum(Dock):
         self.pick_button = QPushButton("Pick")
         self.pick_button.setCheckable(True)
         self.pick_button.setChecked(True)
-        self.pick_button.setToolTip("While this is down, a click on the canvas picks a pixel. A drag still moves the view.")
+        self.pick_button.setToolTip(
+            "While this is down, a click on the canvas picks a pixel. A drag still moves the view. One of napari's tools releases it; "
+            "pressing it ends the tool."
+        )
         self.preview_button = QPushButton("Preview")
         self.preview_button.setCheckable(True)
         self.preview_button.setToolTip("Draws the spectrum under the pointer as it moves; so does holding Shift.")
@@ -124,6 +129,7 @@ class Spectrum(Dock):
         self._connect()
         self._change_theme()
         self._change_cubes()
+        self._show_picking()
 
     def _lay_out(self) -> None:
         tools = QHBoxLayout()
@@ -177,7 +183,8 @@ class Spectrum(Dock):
         self.table.chosen.connect(self._choose)
         self.table.visited.connect(self._fly)
         self.table.removed.connect(self._remove)
-        self.pick_button.toggled.connect(self._listen)
+        self.pick_button.clicked.connect(self._choose_picking)
+        self.places.tools.changed.connect(self._show_picking)
         self.preview_button.toggled.connect(self._listen)
         self._remove_button.clicked.connect(lambda: self._remove(self.table.selected.place if self.table.selected else None))
         self._clear_button.clicked.connect(self.places.picks.clear)
@@ -195,7 +202,7 @@ class Spectrum(Dock):
         super().let_go()
 
     def pick(self, layer: Image, y: int, x: int) -> None:
-        """Pick a pixel.
+        """Pick a pixel, unless it is picked already.
 
         Parameters
         ----------
@@ -204,7 +211,8 @@ class Spectrum(Dock):
         y, x : int
             Which.
         """
-        self.places.pick(layer, y, x)
+        if (y, x) not in [(pick.y, pick.x) for pick in self.places.picks.all()]:
+            self.places.pick(layer, y, x)
 
     def update_curves(self, _event: object = None) -> None:
         """Draw anew what has been read, and read what has not."""
@@ -287,6 +295,17 @@ class Spectrum(Dock):
 
     def _change_theme(self, _event: object = None) -> None:
         self.plot.set_theme(self._viewer.theme)
+
+    def _choose_picking(self, pressed: bool) -> None:
+        self._picking = pressed
+        if pressed:
+            end_tool(self._viewer)
+        self._show_picking()
+
+    def _show_picking(self) -> None:
+        """Release the button as long as a tool of napari takes the clicks."""
+        self.pick_button.setChecked(self._picking and tool_of(self._viewer) is None)
+        self._listen()
 
     def _listen(self, _pressed: bool = False) -> None:
         seen = self.content.isVisible()

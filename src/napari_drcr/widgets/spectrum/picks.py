@@ -25,6 +25,7 @@ from napari_drcr.widgets.spectrum.pick_layer import (
     settle,
     text_of,
 )
+from napari_drcr.widgets.stacking import bring_up
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -134,7 +135,7 @@ class Picks(QObject):
         return [Pick(text_of(name), y, x, colour) for name, (y, x), colour in rows]
 
     def add(self, host: Image, y: int, x: int) -> None:
-        """Pick a pixel; the active layer stays what it was.
+        """Pick a pixel where it is seen, above all images; the active layer stays what it was.
 
         Parameters
         ----------
@@ -148,6 +149,7 @@ class Picks(QObject):
             layer = self._make(host)
         mark(layer, host)
         put_over(layer, host)
+        bring_up(self._viewer, layer)
         prepare(layer)
         layer.add((y, x))
 

@@ -15,9 +15,11 @@ from napari_drcr.regions import Statistic
 from napari_drcr.widgets.controls import make_shrinkable, offer
 from napari_drcr.widgets.fitting import form_layout
 from napari_drcr.widgets.placement import tool_placement
-from napari_drcr.widgets.shape_regions import RegionWatch, regions_of, tell_apart
+from napari_drcr.widgets.shape_regions import RegionWatch, region_layers, regions_of, tell_apart
 from napari_drcr.widgets.spectrum.picks import Picks
 from napari_drcr.widgets.spectrum.reader import Place
+from napari_drcr.widgets.stacking import bring_up
+from napari_drcr.widgets.tools import PAN_ZOOM, ToolWatch, tool_of
 
 if TYPE_CHECKING:
     from napari.layers import Image, Points
@@ -41,6 +43,10 @@ class PlaceChoice(QWidget):
         The layers.
     statistic : magicgui.widgets.ComboBox
         Mean or median of a region.
+    draw_button : QPushButton
+        Down while regions are drawn: a tool that adds shapes is in use on the chosen layer.
+    tools : ToolWatch
+        Which tool is in use.
     changed : Signal
         A place came, went, moved, or changed colour; or another statistic was chosen.
     """
@@ -51,6 +57,7 @@ class PlaceChoice(QWidget):
         super().__init__(parent)
         self._viewer, self._host = viewer, host
         self._watch = RegionWatch(self)
+        self.tools = ToolWatch(viewer, self)
         self.picks = Picks(viewer, self)
         self.points = ComboBox(
             choices=[("made by the first click", None)],
@@ -65,7 +72,11 @@ class PlaceChoice(QWidget):
             label="Of a region",
         )
         self.draw_button = QPushButton("Draw a region")
-        self.draw_button.setToolTip("Adds a Shapes layer over the cube, ready to draw polygons; press Escape to end one.")
+        self.draw_button.setCheckable(True)
+        self.draw_button.setToolTip(
+            "While this is down, clicks on the canvas draw polygons in a Shapes layer over the cube. Press Escape to end one, and this or "
+            "Pick to end drawing."
+        )
         form = form_layout(self)
         form.setContentsMargins(0, 0, 0, 0)
         for chooser in (self.points, self.shapes, self.statistic):
@@ -75,7 +86,8 @@ class PlaceChoice(QWidget):
         self.points.changed.connect(self._use_points)
         self.shapes.changed.connect(self._use_shapes)
         self.statistic.changed.connect(lambda _: self.changed.emit())
-        self.draw_button.clicked.connect(self.draw_region)
+        self.draw_button.clicked.connect(self._draw_or_end)
+        self.tools.changed.connect(self._show_tool)
         self.picks.changed.connect(self._picks_changed)
         self._watch.changed.connect(self._regions_changed)
         self.refresh()
@@ -117,20 +129,41 @@ class PlaceChoice(QWidget):
             shapes = Shapes(name="regions", ndim=2, edge_width=1, face_color="transparent", **tool_placement(host))
             self._viewer.add_layer(shapes)
             self.shapes.value = shapes
+        bring_up(self._viewer, shapes)
         self._viewer.layers.selection.active = shapes
         shapes.mode = "add_polygon"
+
+    def end_drawing(self) -> None:
+        """Let clicks draw no region any more."""
+        if self._drawing:
+            self.shapes.value.mode = PAN_ZOOM
 
     def refresh(self, _event: object = None) -> None:
         """Look again which layers there are."""
         points = [(layer.name, layer) for layer in Picks.candidates(self._viewer)]
         offer(self.points, [("made by the first click", None), *points])
-        shapes = [(layer.name, layer) for layer in self._viewer.layers if isinstance(layer, Shapes)]
+        shapes = [(layer.name, layer) for layer in region_layers(self._viewer)]
         offer(self.shapes, [("none", None), *shapes])
 
     def let_go(self) -> None:
-        """Leave no callback at any layer; the layers stay."""
+        """End drawing, and leave no callback at any layer; the layers stay."""
+        self.end_drawing()
+        self.tools.let_go()
         self.picks.let_go()
         self._watch.let_go()
+
+    @property
+    def _drawing(self) -> bool:
+        shapes, tool = self.shapes.value, tool_of(self._viewer)
+        active = self._viewer.layers.selection.active
+        return shapes is not None and shapes == active and tool is not None and tool.startswith("add")
+
+    def _draw_or_end(self, pressed: bool) -> None:
+        (self.draw_region if pressed else self.end_drawing)()
+        self._show_tool()
+
+    def _show_tool(self) -> None:
+        self.draw_button.setChecked(self._drawing)
 
     def _use_points(self, layer: Points | None) -> None:
         if layer is not self.picks.layer:
@@ -138,6 +171,7 @@ class PlaceChoice(QWidget):
 
     def _use_shapes(self, layer: Shapes | None) -> None:
         self._watch.watch(layer)
+        self._show_tool()
         self._regions_changed()
 
     def _picks_changed(self) -> None:

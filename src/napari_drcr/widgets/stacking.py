@@ -1,0 +1,62 @@
+"""Where layers go in the list: points and shapes above images, which would cover them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Layer
+
+
+def add_below_marks(viewer: Viewer, layer: Layer) -> None:
+    """Add an image above the others, but below the points and shapes that are on top; it is selected, as napari does it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to.
+    layer : napari.layers.Layer
+        The image.
+    """
+    viewer.layers.insert(below_marks(viewer), layer)
+
+
+def below_marks(viewer: Viewer) -> int:
+    """Where in the list an image goes that is to lie above the others.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose list.
+
+    Returns
+    -------
+    int
+        The index of the lowest of the points and shapes that are on top, or of the end.
+    """
+    from napari.layers import Points, Shapes
+
+    place = len(viewer.layers)
+    while place and isinstance(viewer.layers[place - 1], Points | Shapes):
+        place -= 1
+    return place
+
+
+def bring_up(viewer: Viewer, layer: Layer) -> None:
+    """Let points or shapes be seen: show their layer, and move it to the top where an image lies above it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose layer it is.
+    layer : napari.layers.Layer
+        The points or shapes.
+    """
+    from napari.layers import Image
+
+    if not layer.visible:
+        layer.visible = True
+    place = viewer.layers.index(layer)
+    if any(isinstance(above, Image) for above in viewer.layers[place + 1 :]):
+        viewer.layers.move(place, len(viewer.layers))
