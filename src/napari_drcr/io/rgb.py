@@ -15,7 +15,7 @@ from napari_drcr.errors import InputError, notify
 from napari_drcr.files import first_bytes
 from napari_drcr.io._reading import TIFF, one_sentence
 from napari_drcr.io._rows import check_png_rows, lengthen_jpeg
-from napari_drcr.io._tiff import check_stored
+from napari_drcr.io._tiff import check_pages, check_stored
 from napari_drcr.io.profiles import convert_stored, examine_profile
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -243,6 +243,7 @@ def _read_tiff(path: Path) -> npt.NDArray[Any]:
         file = tifffile.TiffFile(path)
     with file:
         with one_sentence():
+            check_pages(file)
             page = file.pages.first
             images = (other for other in file.pages if isinstance(other, tifffile.TiffPage) and not other.is_reduced)
             # Not counted to the end: a damaged file can promise pages without number.
