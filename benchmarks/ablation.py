@@ -14,12 +14,12 @@ from itertools import product
 from pathlib import Path
 from statistics import fmean
 
-from napari_drcr.files import atomic_path
-from napari_drcr.metrics import metric_name
+from napari_drcr.analysis.metrics import metric_name
+from napari_drcr.models.store import load_model
+from napari_drcr.system.files import atomic_path
 from napari_drcr.training.config import read_config
-from napari_drcr.training.records import read_metrics
+from napari_drcr.training.jobs.records import read_metrics
 from napari_drcr.training.run import resume_run, start_run
-from napari_drcr.weights import load_model
 
 NETWORK = {"channels": 32, "blocks": 4}
 VARIANTS = {

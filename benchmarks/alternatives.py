@@ -41,17 +41,17 @@ import torch
 import typer
 import xarray as xr
 
-import napari_drcr.strips
-from napari_drcr.cube import align, make_cube
-from napari_drcr.devices import processor_name
+import napari_drcr.models.drcr.strips
+from napari_drcr.analysis.metrics import metric_name, mrae
+from napari_drcr.camera.simulation import simulate
+from napari_drcr.cubes.cube import align, make_cube
 from napari_drcr.errors import InputError, Notice
+from napari_drcr.inference.passes import Runner
+from napari_drcr.inference.preparation import open_rgb, prepare_rgb
 from napari_drcr.io import find_cubes, read_cube
-from napari_drcr.metrics import metric_name, mrae
-from napari_drcr.network import SLOPE, DRCRNet
-from napari_drcr.passes import Runner
-from napari_drcr.preparation import open_rgb, prepare_rgb
-from napari_drcr.simulation import simulate
-from napari_drcr.weights import Card, Model, load_model
+from napari_drcr.models.drcr.network import SLOPE, DRCRNet
+from napari_drcr.models.store import Card, Model, load_model
+from napari_drcr.system.devices import processor_name
 
 Image = npt.NDArray[np.float32]
 Engine = Callable[[Image], Image]
@@ -101,7 +101,7 @@ def strips(task: Task, precision: str = "fp32", arithmetic: str = "none", *, fus
     if fused:
         # What oneDNN can do and torch keeps to itself.
         convolve = partial(torch.ops.mkldnn._convolution_pointwise, attr="leaky_relu", scalars=[SLOPE], algorithm="")
-        vars(napari_drcr.strips)["F"] = SimpleNamespace(
+        vars(napari_drcr.models.drcr.strips)["F"] = SimpleNamespace(
             conv2d=lambda x, weight, bias, padding: convolve(x, weight, bias, padding, [1, 1], [1, 1], 1),
             leaky_relu_=lambda x, _slope: x,
         )

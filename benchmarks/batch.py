@@ -4,7 +4,7 @@ usage: python benchmarks/batch.py IMAGES OUT [MODEL [ROUNDS]]
 
 IMAGES is a folder of RGB images, for instance of `napari-drcr simulate`; the cubes go as .mat files into the folder OUT and are left there. The first
 two rows are functions called in this process, with the model in memory: the plain loop of `reconstruct` and `write_cube`, and the overlap of
-`napari_drcr.batch` as the command line has it. The others are whole commands, from the start of Python to the end. All take turns in every round; the
+`napari_drcr.system.batch` as the command line has it. The others are whole commands, from the start of Python to the end. All take turns in every round; the
 table has their medians, and the ratio of each to the plain way of its kind in the same round, its median as well.
 """
 
@@ -19,12 +19,12 @@ from statistics import median
 
 import xarray as xr
 
-from napari_drcr.batch import overlapped
-from napari_drcr.devices import choose_device, devices
+from napari_drcr.inference.preparation import PreparedImage, read_prepared
+from napari_drcr.inference.reconstruction import iter_estimate, reconstruct, run_through
 from napari_drcr.io import find_images, write_cube
-from napari_drcr.preparation import PreparedImage, read_prepared
-from napari_drcr.reconstruction import iter_estimate, reconstruct, run_through
-from napari_drcr.weights import Model, load_model
+from napari_drcr.models.store import Model, load_model
+from napari_drcr.system.batch import overlapped
+from napari_drcr.system.devices import choose_device, devices
 
 
 def plain(images: list[Path], out: Path, model: Model) -> None:

@@ -68,8 +68,8 @@ def open_dock(*, sample: bool = False) -> tuple[Any, Any]:
     """The dock Reconstruct in a new viewer."""
     import napari
 
-    from napari_drcr.widgets.dock import show_dock
     from napari_drcr.widgets.reconstruct import Reconstruct
+    from napari_drcr.widgets.viewer.dock import show_dock
 
     viewer = napari.Viewer(show=False, show_welcome_screen=False)
     viewer.window.show()
@@ -116,7 +116,7 @@ def plain_pass() -> float:
     """Seconds of the network over a whole image, in float32 and the default memory format."""
     import torch
 
-    from napari_drcr.weights import load_model
+    from napari_drcr.models.store import load_model
 
     network: Any = load_model("photo").estimator
     rgb = torch.rand(1, 3, SIZE[0] + -SIZE[0] % 4, SIZE[1] + -SIZE[1] % 4)

@@ -19,14 +19,14 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_drcr.analysis.evaluation import Evaluation, evaluate
+from napari_drcr.analysis.metrics import metric_name
 from napari_drcr.camera import Camera, find_camera
+from napari_drcr.camera.simulation import simulate
 from napari_drcr.errors import InputError, Notice
-from napari_drcr.evaluation import Evaluation, evaluate
-from napari_drcr.files import atomic_path
 from napari_drcr.io import find_cubes, read_rgb
-from napari_drcr.metrics import metric_name
-from napari_drcr.simulation import simulate
-from napari_drcr.weights import Model, load_model, rewrite_card
+from napari_drcr.models.store import Model, load_model, rewrite_card
+from napari_drcr.system.files import atomic_path
 
 FOREIGN = Path(__file__).parent / "cameras"
 SCENES = "Valid_spectral"
@@ -76,7 +76,7 @@ class Table:
     conditions : tuple of Condition
         The rows.
     protocol, encoding : str
-        As for `napari_drcr.evaluation.evaluate`.
+        As for `napari_drcr.analysis.evaluation.evaluate`.
     """
 
     conditions: tuple[Condition, ...]

@@ -32,9 +32,9 @@ def main() -> None:
     import napari
     from qtpy.QtCore import Qt
 
-    from napari_drcr.widgets.dock import show_dock
     from napari_drcr.widgets.error_map import ErrorMap
     from napari_drcr.widgets.spectrum import Spectrum
+    from napari_drcr.widgets.viewer.dock import show_dock
 
     viewer = napari.Viewer(show=False, show_welcome_screen=False)
     window = viewer.window._qt_window
@@ -70,8 +70,8 @@ def main() -> None:
 
 def add_cubes(viewer: Any) -> tuple[Any, Any]:
     """A truth, and an estimate of it, as layers."""
-    from napari_drcr.cube import WAVELENGTHS, make_cube
-    from napari_drcr.widgets.layers import cube_to_layer_data
+    from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
+    from napari_drcr.widgets.viewer.layers import cube_to_layer_data
 
     random = np.random.default_rng(0)
     values = random.uniform(0.02, 1, SHAPE).astype(np.float32)

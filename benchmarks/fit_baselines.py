@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_drcr.baselines import FEATURES, fit_pixel_map
+from napari_drcr.analysis.metrics import mrae
 from napari_drcr.camera import find_camera
-from napari_drcr.metrics import mrae
+from napari_drcr.models.pixel_map import FEATURES, fit_pixel_map
+from napari_drcr.models.store import Model, save_model
 from napari_drcr.training.config import read_config
 from napari_drcr.training.data import Photographs
 from napari_drcr.training.run import draft_card
 from napari_drcr.training.scenes import Scene, cache_scenes
-from napari_drcr.weights import Model, save_model
 
 PIXELS_PER_SCENE = 20_000
 FLOOR = 0.01

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_drcr.camera.responses import Response, linear_response
-from napari_drcr.colorimetry import daylight, srgb_response
-from napari_drcr.files import atomic_path
+from napari_drcr.cubes.colorimetry import daylight, srgb_response
+from napari_drcr.system.files import atomic_path
 
 FOREIGN = ("Canon EOS 5D Mark II", "Nikon D700", "Sony ILCE-7M3", "Arashi Vision Insta360 X5")
 HEADER = """\

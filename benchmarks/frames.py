@@ -27,10 +27,10 @@ def main(config: str, folder: Path) -> None:
     """Measure, and print a table."""
     import napari
 
-    from napari_drcr.cube import WAVELENGTHS, make_cube
+    from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
     from napari_drcr.training import jobs
     from napari_drcr.training.config import read_config
-    from napari_drcr.widgets.layers import cube_to_layer_data
+    from napari_drcr.widgets.viewer.layers import cube_to_layer_data
 
     viewer = napari.Viewer(show=False, show_welcome_screen=False)
     viewer.window.show()

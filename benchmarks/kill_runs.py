@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 
 import napari_drcr as nd
-from napari_drcr.pickles import load_plain
-from napari_drcr.sample import synthetic_scene
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.system.pickles import load_plain
 from napari_drcr.training.config import make_config
-from napari_drcr.training.folder import CHECKPOINT
 from napari_drcr.training.jobs import prepare, read_run
-from napari_drcr.training.records import LossCurve, read_losses, read_metrics, read_preview
+from napari_drcr.training.jobs.folder import CHECKPOINT
+from napari_drcr.training.jobs.records import LossCurve, read_losses, read_metrics, read_preview
 from napari_drcr.training.sections import TrainingConfig
 
 

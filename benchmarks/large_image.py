@@ -20,17 +20,17 @@ import numpy as np
 import typer
 
 from napari_drcr.benchmark.subject import full_size, make_image, parse_size
-from napari_drcr.devices import devices
 from napari_drcr.errors import InputError
-from napari_drcr.memory import peak, reset_peak, resident
-from napari_drcr.reconstruction import iter_reconstruct
+from napari_drcr.inference.reconstruction import iter_reconstruct
+from napari_drcr.system.devices import devices
+from napari_drcr.system.memory import peak, reset_peak, resident
 
 
 def measure(size: tuple[int, int], blocks: int, precision: str, tile: int | None) -> dict[str, Any]:
     """Estimate a cube, and look at the clock after each step."""
     import torch
 
-    from napari_drcr.features import FeatureMap
+    from napari_drcr.models.drcr.features import FeatureMap
 
     on_disk = []
     make = FeatureMap.__init__
@@ -77,7 +77,7 @@ def check(size: tuple[int, int], blocks: int, precision: str, tile: int | None) 
     """Compare the cube with that of the whole image at once in float32."""
     import torch
 
-    from napari_drcr.passes import Runner
+    from napari_drcr.inference.passes import Runner
 
     model, image = full_size(blocks), make_image(*size)
     values = np.moveaxis(image, -1, 0).astype(np.float32, order="C") / np.float32(255)

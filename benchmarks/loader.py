@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from napari_drcr.devices import choose_device, devices
+from napari_drcr.system.devices import choose_device, devices
 from napari_drcr.training.config import read_config
 from napari_drcr.training.data import Patches, make_loaders
 from napari_drcr.training.module import TrainingModule, relative_loss

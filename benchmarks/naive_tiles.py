@@ -4,7 +4,7 @@
 
 The scenes are the cubes in DATA/Valid_spectral, photographed by the camera `photo` as the first row of benchmarks/conditions.py. A tile
 knows nothing of what lies beyond its edges, and its gates follow from its own mean in place of the image's. Tiles are blended with a Hann
-window. The exact cube is that of `napari_drcr.passes.Runner`; both are float32 and channels-last, one after the other in one process.
+window. The exact cube is that of `napari_drcr.inference.passes.Runner`; both are float32 and channels-last, one after the other in one process.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ import torch
 import typer
 from conditions import FLOOR, SCENES, TABLES, photographed
 
+from napari_drcr.analysis.evaluation import find_pairs
+from napari_drcr.analysis.metrics import metric_name, mrae
 from napari_drcr.benchmark.subject import find_network
-from napari_drcr.cube import align, make_cube
+from napari_drcr.cubes.cube import align, make_cube
 from napari_drcr.errors import InputError, Notice
-from napari_drcr.evaluation import find_pairs
+from napari_drcr.inference.passes import Runner
+from napari_drcr.inference.preparation import prepare_rgb
 from napari_drcr.io import read_cube, read_rgb
-from napari_drcr.metrics import metric_name, mrae
-from napari_drcr.network import DRCRNet
-from napari_drcr.passes import Runner
-from napari_drcr.preparation import prepare_rgb
-from napari_drcr.tiles import PYRAMID
-from napari_drcr.weights import Model
+from napari_drcr.models.drcr.network import DRCRNet
+from napari_drcr.models.drcr.tiles import PYRAMID
+from napari_drcr.models.store import Model
 
 TILES = ((128, 32), (256, 64))
 """Side and overlap in pixels."""

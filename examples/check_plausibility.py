@@ -17,11 +17,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import napari_drcr as nd
+from napari_drcr.analysis.figures import save_figure
+from napari_drcr.analysis.metrics import metric_name
+from napari_drcr.analysis.plausibility import MEANING
 from napari_drcr.camera import find_camera
-from napari_drcr.figures import save_figure
-from napari_drcr.metrics import metric_name
-from napari_drcr.plausibility import MEANING
-from napari_drcr.sample import synthetic_pair
+from napari_drcr.camera.sample import synthetic_pair
 
 FLOOR = 0.01
 

@@ -17,11 +17,11 @@ import matplotlib
 from matplotlib.figure import Figure
 
 import napari_drcr as nd
-from napari_drcr.figures import save_figure
-from napari_drcr.metrics import metric_name
-from napari_drcr.regions import region_spectrum
-from napari_drcr.sample import marked_pixels, synthetic_pair
-from napari_drcr.spectra import compare, spectrum_at, write_spectra_csv
+from napari_drcr.analysis.figures import save_figure
+from napari_drcr.analysis.metrics import metric_name
+from napari_drcr.analysis.regions import region_spectrum
+from napari_drcr.analysis.spectra import compare, spectrum_at, write_spectra_csv
+from napari_drcr.camera.sample import marked_pixels, synthetic_pair
 
 FLOOR = 0.01
 WALL = [(6, 8), (6, 190), (34, 190), (34, 8)]

@@ -15,9 +15,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import napari_drcr as nd
-from napari_drcr.figures import comparison_figure, save_figure
-from napari_drcr.metrics import worst_pixels
-from napari_drcr.sample import synthetic_pair
+from napari_drcr.analysis.figures import comparison_figure, save_figure
+from napari_drcr.analysis.metrics import worst_pixels
+from napari_drcr.camera.sample import synthetic_pair
 
 FLOOR = 0.01
 BANDS = (420.0, 550.0, 680.0)

@@ -17,11 +17,11 @@ import matplotlib
 from matplotlib.figure import Figure
 
 import napari_drcr as nd
-from napari_drcr.figures import save_figure
+from napari_drcr.analysis.figures import save_figure
+from napari_drcr.analysis.spectra import nearest, scaled, spectral_angle_map, spectrum_at
+from napari_drcr.camera.sample import marked_pixels, synthetic_pair
 from napari_drcr.io import looks_like_cube, read_library
 from napari_drcr.io.library import colorchecker
-from napari_drcr.sample import marked_pixels, synthetic_pair
-from napari_drcr.spectra import nearest, scaled, spectral_angle_map, spectrum_at
 
 CAVEAT = "What has the same RGB has the same estimate: a small angle says that the colours are alike, not the materials."
 

@@ -13,7 +13,7 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QWidget
 
 from napari_drcr.errors import InputError, notify
-from napari_drcr.widgets.background import Background
+from napari_drcr.widgets.viewer.background import Background
 
 PATIENCE = 10.0
 

@@ -18,9 +18,9 @@ from napari_drcr.benchmark.cost import multiply_adds
 from napari_drcr.benchmark.processes import Failed, Measured
 from napari_drcr.benchmark.report import HEADER, Report, Row
 from napari_drcr.benchmark.run import run
-from napari_drcr.devices import precisions
 from napari_drcr.errors import Cancelled, InputError
-from napari_drcr.network import DRCRNet
+from napari_drcr.models.drcr.network import DRCRNet
+from napari_drcr.system.devices import precisions
 
 
 def typed(*words: object, code: int = 0) -> tuple[str, str]:
@@ -165,7 +165,7 @@ def report() -> Report:
 
 
 def test_suggestions_follow_from_the_figures(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_drcr.devices.precisions", lambda device: ["bf16", "fp32"])
+    monkeypatch.setattr("napari_drcr.system.devices.precisions", lambda device: ["bf16", "fp32"])
     said = " ".join(report.findings())
     assert "auto takes bf16, which was 2.00 times as fast as fp32 here." in said
     assert "--tile 140 was 1.25 times as fast as 100" in said

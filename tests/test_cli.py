@@ -13,8 +13,8 @@ from PIL import Image
 
 import napari_drcr as nd
 from napari_drcr.camera import find_camera
+from napari_drcr.camera.sample import synthetic_scene
 from napari_drcr.cli import main
-from napari_drcr.sample import synthetic_scene
 from typed import run_main
 
 pytestmark = pytest.mark.usefixtures("own_folders")

@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 
 import napari_drcr as nd
-from napari_drcr.cube import WAVELENGTHS
-from napari_drcr.sample import synthetic_scene
-from napari_drcr.weights import Card, Model
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.cubes.cube import WAVELENGTHS
+from napari_drcr.models.store import Card, Model
 from typed import run_main
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "conditions.py"

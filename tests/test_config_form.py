@@ -17,17 +17,17 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QLineEdit, QScrollArea
 
-from napari_drcr.baselines import FEATURES
 from napari_drcr.camera import CAMERAS
 from napari_drcr.errors import InputError
+from napari_drcr.models.pixel_map import FEATURES
+from napari_drcr.models.store import load_model, save_model
 from napari_drcr.training.config import describe_preset, make_config, network_of, presets, read_config
 from napari_drcr.training.sections import TrainingConfig
-from napari_drcr.weights import load_model, save_model
-from napari_drcr.widgets.controls import find_hardware
 from napari_drcr.widgets.train.config_form import ESSENTIALS, ConfigForm
 from napari_drcr.widgets.train.editors import ChoiceEditor, NamesEditor, NumberEditor, ShareEditor, TupleEditor, WholeEditor
 from napari_drcr.widgets.train.fields import config_fields, config_sections
 from napari_drcr.widgets.train.preset_choice import OWN
+from napari_drcr.widgets.viewer.controls import find_hardware
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import napari_drcr as nd
-from napari_drcr.sample import synthetic_scene
+from napari_drcr.camera.sample import synthetic_scene
 from napari_drcr.training.config import make_config, write_config
 from napari_drcr.training.data import StepSampler
+from napari_drcr.training.jobs.records import read_metrics
 from napari_drcr.training.processes import placement
-from napari_drcr.training.records import read_metrics
 from napari_drcr.training.run import start_run
 from napari_drcr.training.sections import TrainingConfig
 

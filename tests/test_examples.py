@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 import napari_drcr as nd
+from napari_drcr.analysis.plausibility import MEANING
+from napari_drcr.analysis.spectra import compare, nearest, spectrum_at
+from napari_drcr.camera.sample import synthetic_pair
+from napari_drcr.inference.reconstruction import ESTIMATE
 from napari_drcr.io import read_library
 from napari_drcr.io.library import colorchecker
-from napari_drcr.plausibility import MEANING
-from napari_drcr.reconstruction import ESTIMATE
-from napari_drcr.sample import synthetic_pair
-from napari_drcr.spectra import compare, nearest, spectrum_at
 
 FOLDER = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py"))

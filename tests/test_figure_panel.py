@@ -14,11 +14,11 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_drcr.figures import comparison_figure
-from napari_drcr.sample import synthetic_pair
+from napari_drcr.analysis.figures import comparison_figure
+from napari_drcr.camera.sample import synthetic_pair
 from napari_drcr.widgets.error_map.figure_panel import NO_ESTIMATE, NO_TRUTH, FigurePanel
 from napari_drcr.widgets.error_map.rgb_choice import OPEN_ITS_IMAGE
-from napari_drcr.widgets.layers import cube_to_layer_data
+from napari_drcr.widgets.viewer.layers import cube_to_layer_data
 
 RGB, TRUTH = synthetic_pair(48, 64)
 MakeViewer = Callable[..., napari.Viewer]

@@ -22,9 +22,10 @@ from typer.testing import CliRunner
 
 import napari_drcr as nd
 from napari_drcr.cli import app
-from napari_drcr.pickles import load_plain
+from napari_drcr.system.pickles import load_plain
 from napari_drcr.training.config import make_config
-from napari_drcr.training.folder import (
+from napari_drcr.training.jobs import delete, list_runs, prepare, read_run, start, stop
+from napari_drcr.training.jobs.folder import (
     CHECKPOINT,
     CONFIG,
     FILES,
@@ -36,11 +37,10 @@ from napari_drcr.training.folder import (
     runs_folder,
     update_status,
 )
-from napari_drcr.training.jobs import delete, list_runs, prepare, read_run, start, stop
-from napari_drcr.training.records import LossCurve, read_losses, read_metrics, read_preview
+from napari_drcr.training.jobs.records import LossCurve, read_losses, read_metrics, read_preview
+from napari_drcr.training.jobs.session import explain, is_held, session
 from napari_drcr.training.run import resume_run, start_run
 from napari_drcr.training.sections import TrainingConfig
-from napari_drcr.training.session import explain, is_held, session
 
 PATIENCE = 100.0  # seconds; two cores may be busy with other things
 pytestmark = [
@@ -181,7 +181,7 @@ def test_one_run_at_a_time_uses_a_device_and_the_others_wait_their_turn(config: 
 def test_a_run_goes_on_though_its_last_process_has_not_quite_ended(
     config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_drcr.training.session.PATIENCE", 0.1)
+    monkeypatch.setattr("napari_drcr.training.jobs.session.PATIENCE", 0.1)
     folder = tmp_path / "run"
     prepare(config, folder)
     ending = FileLock(folder / LOCK, thread_local=False)
@@ -353,7 +353,7 @@ def test_looking_at_a_run_costs_next_to_nothing(config: TrainingConfig, tmp_path
         read_run(folder)
         took.append(time.perf_counter() - began)
     assert min(took) < 0.005
-    modules = "import napari_drcr.training.jobs, napari_drcr.training.records, sys; print('torch' in sys.modules)"
+    modules = "import napari_drcr.training.jobs, napari_drcr.training.jobs.records, sys; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", modules], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

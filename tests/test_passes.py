@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from napari_drcr import passes
-from napari_drcr.devices import precisions
 from napari_drcr.errors import InputError, Notice
-from napari_drcr.network import DRCRNet
-from napari_drcr.passes import Pass, Runner
-from napari_drcr.reconstruction import reconstruct
-from napari_drcr.weights import load_model
+from napari_drcr.inference import passes
+from napari_drcr.inference.passes import Pass, Runner
+from napari_drcr.inference.reconstruction import reconstruct
+from napari_drcr.models.drcr.network import DRCRNet
+from napari_drcr.models.store import load_model
+from napari_drcr.system.devices import precisions
 
 HALF = pytest.mark.skipif("bf16" not in precisions("cpu"), reason="this processor has no bf16")
 

@@ -14,11 +14,11 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.canvas import ClickListener
-from napari_drcr.widgets.layers import placement
-from napari_drcr.widgets.marks import PALETTE
-from napari_drcr.widgets.navigation import pixel_at
 from napari_drcr.widgets.spectrum.picks import Pick, Picks
+from napari_drcr.widgets.viewer.canvas import ClickListener
+from napari_drcr.widgets.viewer.layers import placement
+from napari_drcr.widgets.viewer.marks import PALETTE
+from napari_drcr.widgets.viewer.navigation import pixel_at
 from viewer_tools import canvas_of, click, drag, on_canvas, world_of
 
 MICROMETERS = {"scale": (10, 0.5, 0.25), "translate": (400, 30, 40), "units": ("nm", "um", "um")}

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 import napari_drcr as nd
-from napari_drcr.cube import resample
-from napari_drcr.devices import choose_device, choose_precision, devices, precisions
+from napari_drcr.cubes.cube import resample
+from napari_drcr.system.devices import choose_device, choose_precision, devices, precisions
 
 SMALL = Path(__file__).parent / "reference" / "official_layout_small.pth"
 

@@ -19,8 +19,8 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
 import napari_drcr as nd
 from napari_drcr.training import jobs
 from napari_drcr.training.config import make_config
-from napari_drcr.training.folder import read_status, update_status
-from napari_drcr.training.records import Preview, write_metrics, write_preview
+from napari_drcr.training.jobs.folder import read_status, update_status
+from napari_drcr.training.jobs.records import Preview, write_metrics, write_preview
 from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.widgets.train.run_charts import relative_errors
 from napari_drcr.widgets.train.run_log import LogDialog

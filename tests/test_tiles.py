@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from napari_drcr import features
 from napari_drcr.errors import InputError
-from napari_drcr.features import FeatureMap
-from napari_drcr.network import DRCRNet
-from napari_drcr.tiles import measure_gates, place, run_strips, run_window
-from napari_drcr.weights import load_model, shipped_models
+from napari_drcr.models.drcr import features
+from napari_drcr.models.drcr.features import FeatureMap
+from napari_drcr.models.drcr.network import DRCRNet
+from napari_drcr.models.drcr.tiles import measure_gates, place, run_strips, run_window
+from napari_drcr.models.store import load_model, shipped_models
 
 SIZES = [(8, 8), (64, 100), (132, 68), (36, 260), (12, 64)]
 SIDES = [4, 8, 31, 32, 52, 1000]

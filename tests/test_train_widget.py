@@ -16,16 +16,14 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 import napari_drcr as nd
-from napari_drcr.colorimetry import encode_srgb
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.cubes.colorimetry import encode_srgb
 from napari_drcr.io import read_cube
-from napari_drcr.sample import synthetic_scene
 from napari_drcr.training.config import read_config
 from napari_drcr.training.dataset import propose_split
-from napari_drcr.training.folder import runs_folder
 from napari_drcr.training.jobs import list_runs, read_run, stop
+from napari_drcr.training.jobs.folder import runs_folder
 from napari_drcr.training.preview import preview_batch
-from napari_drcr.widgets.dock import show_dock
-from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer
 from napari_drcr.widgets.reconstruct import Reconstruct
 from napari_drcr.widgets.train import Train
 from napari_drcr.widgets.train.batch_layers import CUBE_NAME, RGB_NAME
@@ -33,6 +31,8 @@ from napari_drcr.widgets.train.data_panel import LOOKING, NO_SCENES
 from napari_drcr.widgets.train.launch import CANCEL, ESTIMATE
 from napari_drcr.widgets.train.scene_table import BY_FOLDER, HELD_BACK, NAME, REMARKS, SIZE, UNNAMEABLE
 from napari_drcr.widgets.train.survey_words import NOTHING_HELD_BACK
+from napari_drcr.widgets.viewer.dock import show_dock
+from napari_drcr.widgets.viewer.layers import cube_to_layer_data, is_cube_layer
 
 pytestmark = [
     pytest.mark.usefixtures("own_folders"),

@@ -13,16 +13,16 @@ from PIL import Image
 
 import napari_drcr as nd
 from napari_drcr.camera import find_camera
-from napari_drcr.cube import WAVELENGTHS, relight
-from napari_drcr.sample import synthetic_scene
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.cubes.cube import WAVELENGTHS, relight
+from napari_drcr.models.store import save_model
+from napari_drcr.training.callbacks.recorder import Progress
 from napari_drcr.training.config import check_config, describe_preset, make_config, presets, read_config, write_config
 from napari_drcr.training.data import Patches
-from napari_drcr.training.recorder import Progress
-from napari_drcr.training.records import read_losses, read_metrics
+from napari_drcr.training.jobs.records import read_losses, read_metrics
 from napari_drcr.training.run import resume_run, start_run
 from napari_drcr.training.scenes import cache_scenes
 from napari_drcr.training.sections import TrainingConfig
-from napari_drcr.weights import save_model
 
 CASES = Path(__file__).parent / "cases"
 STEPS = 6

@@ -17,8 +17,8 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 import napari_drcr as nd
-from napari_drcr.network import DRCRNet
-from napari_drcr.weights import Card, Model, rewrite_card, save_model, shipped_models
+from napari_drcr.models.drcr.network import DRCRNet
+from napari_drcr.models.store import Card, Model, rewrite_card, save_model, shipped_models
 
 REFERENCE = Path(__file__).parent / "reference"
 CASES = Path(__file__).parent / "cases"

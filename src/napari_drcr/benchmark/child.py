@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 from napari_drcr.benchmark.subject import find_network
 from napari_drcr.errors import InputError
-from napari_drcr.memory import is_lack_of_memory, peak, reset_peak, resident
+from napari_drcr.system.memory import is_lack_of_memory, peak, reset_peak, resident
 
 if TYPE_CHECKING:
-    from napari_drcr.passes import Runner
+    from napari_drcr.inference.passes import Runner
 
 NO_MEMORY = "ran out of memory."
 
@@ -67,7 +67,7 @@ class Child:
     def __init__(self, model: str, image: Path, way: Way) -> None:
         import torch
 
-        from napari_drcr.devices import limit_threads
+        from napari_drcr.system.devices import limit_threads
 
         limit_threads()
         self._threads = torch.get_num_threads()
@@ -98,8 +98,8 @@ class Child:
     def rate(self) -> dict[str, Any]:
         """The `rate` of the network's own convolution, in multiply-adds per second."""
         from napari_drcr.benchmark.cost import convolution_rate
-        from napari_drcr.passes import KINDS
-        from napari_drcr.tiles import place
+        from napari_drcr.inference.passes import KINDS
+        from napari_drcr.models.drcr.tiles import place
 
         return {"rate": convolution_rate(place(self._network, self._way.device, KINDS[self._way.precision]))}
 
@@ -155,7 +155,7 @@ class Child:
         return {"seconds": time.perf_counter() - begun}
 
     def _runner(self, tile: int | None, threads: int) -> Runner:
-        from napari_drcr.passes import Runner
+        from napari_drcr.inference.passes import Runner
 
         if (tile, threads) not in self._runners:
             self._runners[tile, threads] = Runner(self._network, self._way.device, self._way.precision, tile)
@@ -164,7 +164,7 @@ class Child:
     def _whole(self) -> npt.NDArray[np.float32]:
         import torch
 
-        from napari_drcr.tiles import PYRAMID
+        from napari_drcr.models.drcr.tiles import PYRAMID
 
         _, height, width = self._image.shape
         padded = np.pad(self._image, ((0, 0), (0, -height % PYRAMID), (0, -width % PYRAMID)), mode="reflect")

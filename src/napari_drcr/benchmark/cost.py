@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from napari_drcr.network import DRCRBlock, DRCRNet
-from napari_drcr.tiles import PYRAMID
+from napari_drcr.models.drcr.network import DRCRBlock, DRCRNet
+from napari_drcr.models.drcr.tiles import PYRAMID
 
 # Sides in pixels of what is convolved: on CPUs it stays in the caches, on GPUs it is large enough to keep all of it busy.
 SIDES = {"cpu": (32, 64, 128)}
@@ -59,7 +59,7 @@ def convolution_rate(network: DRCRNet) -> float:
     Parameters
     ----------
     network : DRCRNet
-        As `napari_drcr.tiles.place` gives it.
+        As `napari_drcr.models.drcr.tiles.place` gives it.
 
     Returns
     -------

@@ -223,7 +223,7 @@ class Report:
         return said
 
     def _on_precision(self) -> list[str]:
-        from napari_drcr.devices import choose_precision
+        from napari_drcr.system.devices import choose_precision
 
         automatic = choose_precision("auto", self.device)
         times = {

@@ -18,10 +18,10 @@ from napari_drcr.benchmark.child import Way
 from napari_drcr.benchmark.processes import Failed, Measured, start_up
 from napari_drcr.benchmark.report import Deviation, Report, Row
 from napari_drcr.benchmark.subject import FULL_SIZE, find_network, make_image
-from napari_drcr.devices import choose_device, devices, precisions, processor_name
+from napari_drcr.camera.sample import synthetic_pair
 from napari_drcr.errors import InputError, Notice
-from napari_drcr.preparation import SMALLEST_SIDE, prepare_rgb
-from napari_drcr.sample import synthetic_pair
+from napari_drcr.inference.preparation import SMALLEST_SIDE, prepare_rgb
+from napari_drcr.system.devices import choose_device, devices, precisions, processor_name
 
 WARM_UP_BELOW = 5.0
 """Seconds of a pass below which each way has one that does not count; above, what is set up in it hardly matters."""
@@ -45,7 +45,7 @@ def run(
     model : str
         See `napari_drcr.benchmark.subject.find_network`.
     device : str
-        See `napari_drcr.devices.choose_device`.
+        See `napari_drcr.system.devices.choose_device`.
     size : tuple of int
         Height and width of the image in pixels.
     rounds : int

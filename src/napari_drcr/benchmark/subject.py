@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.baselines import PixelMap
 from napari_drcr.errors import InputError
-from napari_drcr.preparation import SMALLEST_SIDE
-from napari_drcr.weights import Card, Model, load_model
+from napari_drcr.inference.preparation import SMALLEST_SIDE
+from napari_drcr.models.pixel_map import PixelMap
+from napari_drcr.models.store import Card, Model, load_model
 
 if TYPE_CHECKING:
-    from napari_drcr.network import DRCRNet
+    from napari_drcr.models.drcr.network import DRCRNet
 
 FULL_SIZE = "full-size"
 """Names a network of the paper's size with random weights, always the same ones."""
@@ -27,7 +27,7 @@ def find_network(name: str) -> tuple[Model, DRCRNet]:
     Parameters
     ----------
     name : str
-        As `napari_drcr.weights.load_model` takes it, or `FULL_SIZE`.
+        As `napari_drcr.models.store.load_model` takes it, or `FULL_SIZE`.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def full_size(blocks: int = 10) -> Model:
     """
     import torch
 
-    from napari_drcr.network import DRCRNet
+    from napari_drcr.models.drcr.network import DRCRNet
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
@@ -110,7 +110,7 @@ def make_image(height: int, width: int) -> npt.NDArray[np.uint8]:
     ndarray, shape (height, width, 3), uint8
         sRGB-encoded.
     """
-    from napari_drcr.sample import synthetic_pair
+    from napari_drcr.camera.sample import synthetic_pair
 
     rgb, _ = synthetic_pair()
     beyond = [(0, max(wanted - there, 0)) for wanted, there in zip((height, width), rgb.shape, strict=False)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.colorimetry import daylight
+from napari_drcr.cubes.colorimetry import daylight
 from napari_drcr.errors import InputError, notify, shown
 
 COLUMNS = ("wavelength", "r", "g", "b")

@@ -9,7 +9,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from napari_drcr import __version__
-from napari_drcr.batch import FAILURES
 from napari_drcr.cli._common import BAD_INPUT, INTERRUPTED, tell
 from napari_drcr.cli.benchmark import benchmark
 from napari_drcr.cli.demo import demo
@@ -20,7 +19,8 @@ from napari_drcr.cli.runs import runs
 from napari_drcr.cli.simulate import simulate
 from napari_drcr.cli.train import train
 from napari_drcr.errors import Cancelled, Notice
-from napari_drcr.memory import is_lack_of_memory
+from napari_drcr.system.batch import FAILURES
+from napari_drcr.system.memory import is_lack_of_memory
 
 app = typer.Typer(
     name="napari-drcr",

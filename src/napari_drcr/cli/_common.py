@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from napari_drcr.batch import FAILURES
 from napari_drcr.errors import Cancelled, InputError
-from napari_drcr.sharing import Share, join
+from napari_drcr.system.batch import FAILURES
+from napari_drcr.system.sharing import Share, join
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -151,7 +151,7 @@ def for_each(sources: list[Path], targets: list[Path], work: Callable[[Path, Pat
 
 @contextmanager
 def shared(devices: int | None, device: str, files: int) -> Iterator[Share]:
-    """Share files with other processes (`napari_drcr.sharing.join`); what ends the work of all, the first one says."""
+    """Share files with other processes (`napari_drcr.system.sharing.join`); what ends the work of all, the first one says."""
     share = join(devices, device, files)
     if share.count == 1:
         yield share

@@ -27,7 +27,7 @@ def benchmark(
     from napari_drcr.benchmark.report import HEADER
     from napari_drcr.benchmark.run import run
     from napari_drcr.benchmark.subject import parse_size
-    from napari_drcr.files import atomic_path
+    from napari_drcr.system.files import atomic_path
 
     with progress_bar("benchmark") as show:
         report = run(model, device=device, size=parse_size(size), rounds=rounds, progress=show)

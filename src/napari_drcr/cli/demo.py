@@ -17,7 +17,7 @@ def demo(
     precision: PrecisionOption = "auto",
 ) -> None:
     """Show the whole story on a bundled synthetic scene: no GPU, no screen, no download."""
-    from napari_drcr.demo import run_demo
+    from napari_drcr.analysis.demo import run_demo
 
     with progress_bar("demo") as show:
         result = run_demo(output, model=model, device=device, precision=precision, progress=show)

@@ -36,7 +36,7 @@ def evaluate(
     ensemble: EnsembleOption = False,
 ) -> None:
     """Score a model on pairs of RGB images and true cubes."""
-    from napari_drcr import evaluation
+    from napari_drcr.analysis import evaluation
 
     if csv is not None and not csv.parent.is_dir():
         raise InputError(f"the folder {csv.parent} does not exist, so the table cannot be written there.")

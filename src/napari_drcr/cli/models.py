@@ -14,8 +14,8 @@ def models(
     name: Annotated[str | None, typer.Argument(help="Print the whole card of this model or file.")] = None,
 ) -> None:
     """List the shipped models and the best of each training run, or print one card."""
+    from napari_drcr.models.store import load_model, shipped_models
     from napari_drcr.training.jobs import list_runs
-    from napari_drcr.weights import load_model, shipped_models
 
     if name is not None:
         model = load_model(name)

@@ -25,7 +25,7 @@ from napari_drcr.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from napari_drcr.preparation import PreparedImage
+    from napari_drcr.inference.preparation import PreparedImage
 
 
 def reconstruct(
@@ -55,11 +55,11 @@ def reconstruct(
     ] = None,
 ) -> None:
     """Estimate a cube from each RGB image."""
-    from napari_drcr.batch import overlapped
+    from napari_drcr.inference.preparation import read_prepared
+    from napari_drcr.inference.reconstruction import iter_estimate, run_through
     from napari_drcr.io import CUBE_SUFFIXES, write_cube
-    from napari_drcr.preparation import read_prepared
-    from napari_drcr.reconstruction import iter_estimate, run_through
-    from napari_drcr.weights import load_model
+    from napari_drcr.models.store import load_model
+    from napari_drcr.system.batch import overlapped
 
     box = None if white is None else _numbers(white)
     targets = dict(zip(images, find_targets(images, output, CUBE_SUFFIXES, ".mat"), strict=True))

@@ -22,7 +22,7 @@ def runs(
 ) -> None:
     """List training runs, or stop or delete one."""
     from napari_drcr.training import jobs
-    from napari_drcr.training.folder import runs_folder
+    from napari_drcr.training.jobs.folder import runs_folder
 
     home = runs_folder() if folder is None else folder
     if stop is not None and delete is not None:
@@ -52,7 +52,7 @@ def _find(home: Path, name: str) -> Path:
 
 
 def _row(run: RunState) -> list[str]:
-    from napari_drcr.training.folder import duration
+    from napari_drcr.training.jobs.folder import duration
 
     status = run.status
     best = "" if status.best is None else f"{status.metric} {status.best:.4f}"

@@ -46,9 +46,8 @@ def simulate(
 
     What is not given is the camera's own; `photo` writes JPEG of quality 90, without noise.
     """
-    from napari_drcr import simulation
-    from napari_drcr.camera import find_camera
-    from napari_drcr.colorimetry import check_illuminant
+    from napari_drcr.camera import find_camera, simulation
+    from napari_drcr.cubes.colorimetry import check_illuminant
 
     given = {
         "exposure": exposure,

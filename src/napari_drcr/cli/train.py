@@ -35,7 +35,7 @@ def train(
     queue: Annotated[bool, typer.Option("--queue", help="Wait until no other run uses the device.")] = False,
 ) -> None:
     """Train a model; a run is a folder with configuration, metrics, checkpoints, log and the best model so far."""
-    from napari_drcr.sharing import is_first
+    from napari_drcr.system.sharing import is_first
 
     if not is_first():
         # What there is to say, the first process says.
@@ -46,7 +46,7 @@ def train(
         folder, settings = resume, None
     else:
         from napari_drcr.training.config import make_config, read_config
-        from napari_drcr.training.folder import new_run_folder
+        from napari_drcr.training.jobs.folder import new_run_folder
 
         overrides: dict[str, Any] = {
             "data__folder": data,
@@ -117,7 +117,7 @@ def _run(settings: Any, folder: Path) -> Path:
 def _wait_and_resume(settings: Any, folder: Path) -> Path:
     """Import nothing heavy until it is this run's turn."""
     from napari_drcr.training.jobs import prepare
-    from napari_drcr.training.session import session
+    from napari_drcr.training.jobs.session import session
 
     if settings is not None:
         prepare(settings, folder)

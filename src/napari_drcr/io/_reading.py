@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from napari_drcr.cubes.lazy import StoredValues
 from napari_drcr.errors import InputError, Notice, notify
-from napari_drcr.lazy import StoredValues
 
 LABELS = ("quantity", "scale", "illuminant")
 """The attributes of a cube that every format stores under their own names."""

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import first_bytes
 from napari_drcr.io.rgb import decode_png
+from napari_drcr.system.files import first_bytes
 
 PAGE = re.compile(r"(?P<scene>[^.].*)_ms_(?P<number>\d\d)\.png", re.IGNORECASE)
 

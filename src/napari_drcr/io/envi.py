@@ -12,9 +12,9 @@ import numpy.typing as npt
 import spectral.io.envi as envi
 import xarray as xr
 
-from napari_drcr.cube import make_cube
+from napari_drcr.cubes.cube import make_cube
+from napari_drcr.cubes.lazy import OpenedFile, RawValues, StoredValues
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import atomic_paths
 from napari_drcr.io._reading import (
     TIFF,
     attributes_as_text,
@@ -25,7 +25,7 @@ from napari_drcr.io._reading import (
     wavelengths_in_unit,
 )
 from napari_drcr.io._writing import write_values
-from napari_drcr.lazy import OpenedFile, RawValues, StoredValues
+from napari_drcr.system.files import atomic_paths
 
 FLOAT32 = 4
 """ENVI's number for the data type."""

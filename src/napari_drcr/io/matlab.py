@@ -19,15 +19,15 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.lazy import OpenedFile, StoredValues
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import first_bytes
 from napari_drcr.io import _matlab5
 from napari_drcr.io._hdf5 import check_hdf5
 from napari_drcr.io._matlab5 import NUMERIC_CLASSES
 from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence, read_values, sort_bands
 from napari_drcr.io._writing import write_hdf5
-from napari_drcr.lazy import OpenedFile, StoredValues
+from napari_drcr.system.files import first_bytes
 
 CUBE_NAMES = ("cube", "rad")
 WAVELENGTH_NAMES = ("bands", "wavelengths", "wavelength")

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from napari_drcr.cube import DIMS, make_cube
+from napari_drcr.cubes.cube import DIMS, make_cube
+from napari_drcr.cubes.lazy import OpenedFile, StoredValues
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import first_bytes
 from napari_drcr.io._hdf5 import check_hdf5
 from napari_drcr.io._reading import (
     LABELS,
@@ -29,7 +29,7 @@ from napari_drcr.io._reading import (
     wavelengths_in_unit,
 )
 from napari_drcr.io._writing import write_hdf5
-from napari_drcr.lazy import OpenedFile, StoredValues
+from napari_drcr.system.files import first_bytes
 
 CUBE_NAME = "cube"
 STANDARD_NAMES = ("radiation_wavelength", "sensor_band_central_radiation_wavelength")

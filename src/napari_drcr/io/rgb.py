@@ -12,11 +12,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import first_bytes
 from napari_drcr.io._reading import TIFF, one_sentence
 from napari_drcr.io._rows import check_png_rows, lengthen_jpeg
 from napari_drcr.io._tiff import check_stored
 from napari_drcr.io.profiles import convert_stored, examine_profile
+from napari_drcr.system.files import first_bytes
 
 PNG = b"\x89PNG\r\n\x1a\n"
 ORIENTATION = 0x0112

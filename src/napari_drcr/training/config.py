@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from napari_drcr.cube import WAVELENGTHS
+from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError, shown
-from napari_drcr.files import atomic_path
+from napari_drcr.system.files import atomic_path
 from napari_drcr.training.sections import NetworkConfig, TrainingConfig
 from napari_drcr.training.yaml_file import read_yaml
 
@@ -171,8 +171,8 @@ def network_of(model: str) -> NetworkConfig:
     InputError
         If there is no such model, or it is no DRCR Net of the bands of training.
     """
-    from napari_drcr.network import DRCRNet
-    from napari_drcr.weights import load_model
+    from napari_drcr.models.drcr.network import DRCRNet
+    from napari_drcr.models.store import load_model
 
     network = load_model(model).estimator
     if not isinstance(network, DRCRNet) or network.bands != len(WAVELENGTHS):

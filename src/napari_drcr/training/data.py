@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from napari_drcr.camera import Camera, find_camera
-from napari_drcr.colorimetry import illuminant
-from napari_drcr.cube import WAVELENGTHS
+from napari_drcr.cubes.colorimetry import illuminant
+from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
 from napari_drcr.training.scenes import Float16Array, Scene
 from napari_drcr.training.sections import EXPOSURE, CameraConfig, TrainingConfig

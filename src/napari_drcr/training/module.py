@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from napari_drcr.errors import InputError
-from napari_drcr.network import DRCRNet
+from napari_drcr.models.drcr.network import DRCRNet
+from napari_drcr.models.store import load_model
 from napari_drcr.training.sections import TrainingConfig
-from napari_drcr.weights import load_model
 
 
 def relative_loss(truth: Tensor, estimate: Tensor, floor: float) -> Tensor:

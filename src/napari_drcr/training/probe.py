@@ -16,11 +16,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from napari_drcr.devices import choose_device, devices
 from napari_drcr.errors import Cancelled, InputError
-from napari_drcr.files import atomic_path
 from napari_drcr.io import read_cube
-from napari_drcr.memory import is_lack_of_memory, peak, resident
+from napari_drcr.system.devices import choose_device, devices
+from napari_drcr.system.files import atomic_path
+from napari_drcr.system.memory import is_lack_of_memory, peak, resident
 from napari_drcr.training.config import read_config, write_config
 from napari_drcr.training.dataset import find_scenes
 from napari_drcr.training.sections import TrainingConfig

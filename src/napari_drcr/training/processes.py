@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_drcr.devices import devices, precisions
 from napari_drcr.errors import InputError
+from napari_drcr.system.devices import devices, precisions
 from napari_drcr.training.sections import TrainingConfig
 
 LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -19,7 +19,7 @@ def placement(config: TrainingConfig, device: str, precision: str) -> dict[str, 
     config : TrainingConfig
         Devices, nodes and strategy.
     device : str
-        The device that was chosen, a key of `napari_drcr.devices.devices`.
+        The device that was chosen, a key of `napari_drcr.system.devices.devices`.
     precision : str
         See `training_precision`.
 
@@ -66,7 +66,7 @@ def training_precision(wanted: str, device: str) -> str:
     wanted : {"auto", "fp32", "bf16", "fp16"}
         "auto" takes bf16 where the device has it natively.
     device : str
-        A key of `napari_drcr.devices.devices`.
+        A key of `napari_drcr.system.devices.devices`.
 
     Returns
     -------

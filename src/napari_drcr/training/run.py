@@ -10,23 +10,23 @@ import lightning as pl
 from lightning.pytorch.callbacks import WeightAveraging
 
 from napari_drcr.camera import find_camera
-from napari_drcr.devices import choose_device
 from napari_drcr.errors import InputError
-from napari_drcr.pickles import load_plain
-from napari_drcr.sharing import is_first, quiet_lightning
+from napari_drcr.models.store import Card, load_model
+from napari_drcr.system.devices import choose_device
+from napari_drcr.system.pickles import load_plain
+from napari_drcr.system.sharing import is_first, quiet_lightning
+from napari_drcr.training.callbacks.keeper import AtomicCheckpoints, Keeper
+from napari_drcr.training.callbacks.recorder import Progress, Recorder
+from napari_drcr.training.callbacks.reporter import Reporter
 from napari_drcr.training.config import read_config
 from napari_drcr.training.data import make_loaders
-from napari_drcr.training.folder import CHECKPOINT, CONFIG, LOG, MODEL, START, refuse_folder_in_use
 from napari_drcr.training.jobs import prepare
-from napari_drcr.training.keeper import AtomicCheckpoints, Keeper
+from napari_drcr.training.jobs.folder import CHECKPOINT, CONFIG, LOG, MODEL, START, refuse_folder_in_use
+from napari_drcr.training.jobs.session import hold_device, session, stop_if_asked
 from napari_drcr.training.module import TrainingModule, moving_average
 from napari_drcr.training.processes import placement, training_precision
-from napari_drcr.training.recorder import Progress, Recorder
-from napari_drcr.training.reporter import Reporter
 from napari_drcr.training.scenes import Scene, cache_scenes
 from napari_drcr.training.sections import TrainingConfig
-from napari_drcr.training.session import hold_device, session, stop_if_asked
-from napari_drcr.weights import Card, load_model
 
 PARTS = {"state_dict", "loops", "optimizer_states", "callbacks", "global_step"}
 """Of a checkpoint."""

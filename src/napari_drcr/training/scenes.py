@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from napari_drcr.cube import WAVELENGTHS, Quantity, resample
+from napari_drcr.cubes.cube import WAVELENGTHS, Quantity, resample
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import atomic_paths, naming
+from napari_drcr.inference.preparation import prepare_rgb
 from napari_drcr.io import cube_files, read_cube
-from napari_drcr.preparation import prepare_rgb
+from napari_drcr.models.store import Card
+from napari_drcr.system.files import atomic_paths, naming
 from napari_drcr.training.dataset import SceneFiles, find_scenes
 from napari_drcr.training.sections import DataConfig
-from napari_drcr.weights import Card
 
 LIT = "holds radiance, lit already; leave data.lights empty"
 

@@ -17,8 +17,8 @@ from pydantic import (
 )
 
 from napari_drcr.camera import JPEG_GRID, find_camera
-from napari_drcr.colorimetry import illuminant
-from napari_drcr.cube import WAVELENGTHS
+from napari_drcr.cubes.colorimetry import illuminant
+from napari_drcr.cubes.cube import WAVELENGTHS
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -46,7 +46,7 @@ class _Section(BaseModel):
 
 
 class NetworkConfig(_Section):
-    """The network's size; see `napari_drcr.network.DRCRNet`.
+    """The network's size; see `napari_drcr.models.drcr.network.DRCRNet`.
 
     Attributes
     ----------

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from napari_drcr.cube import WAVELENGTHS, Quantity
+from napari_drcr.cubes.cube import WAVELENGTHS, Quantity
+from napari_drcr.cubes.lazy import pieces
 from napari_drcr.errors import InputError, Notice
 from napari_drcr.io import read_cube, scene_name
-from napari_drcr.lazy import pieces
 from napari_drcr.training.dataset import DataFolder, SceneFiles, look_into
 from napari_drcr.training.scenes import LIT, half_precision_rgb
 from napari_drcr.training.sections import DataConfig

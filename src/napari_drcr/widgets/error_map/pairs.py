@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.metrics import WorstPixel
+from napari_drcr.analysis.metrics import WorstPixel
 from napari_drcr.widgets.error_map.layers import ErrorLayers
 from napari_drcr.widgets.error_map.measure import Measure, map_facts, percent
 from napari_drcr.widgets.error_map.tables import ScoreRow
-from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
-from napari_drcr.widgets.marks import PALETTE, free_colour
+from napari_drcr.widgets.viewer.layers import is_cube_layer, model_of_layer
+from napari_drcr.widgets.viewer.marks import PALETTE, free_colour
 
 if TYPE_CHECKING:
     import xarray as xr

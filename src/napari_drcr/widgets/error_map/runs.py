@@ -7,11 +7,11 @@ from threading import Event
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.error_map.measure import Measure
 from napari_drcr.widgets.error_map.pairs import Pair, Summary
 from napari_drcr.widgets.error_map.work import News, work
-from napari_drcr.widgets.shape_regions import Region
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.shape_regions import Region
 
 
 class ErrorRuns(QObject):

@@ -16,15 +16,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_drcr.cube import explain_difference
+from napari_drcr.cubes.cube import explain_difference
 from napari_drcr.errors import InputError
-from napari_drcr.reconstruction import ESTIMATE
-from napari_drcr.widgets.canvas import Click, ClickListener
-from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.dock import Dock
-from napari_drcr.widgets.fitting import BreakingRow, form_layout, scrolling
-from napari_drcr.widgets.layers import model_of_layer
-from napari_drcr.widgets.navigation import current_wavelength, fly_to, go_to_wavelength, pixel_at
+from napari_drcr.inference.reconstruction import ESTIMATE
 from napari_drcr.widgets.plot import SpectrumPlot
 from napari_drcr.widgets.spectrum.cube_choice import CubeChoice
 from napari_drcr.widgets.spectrum.curve_table import CurveTable
@@ -36,7 +30,13 @@ from napari_drcr.widgets.spectrum.reference_choice import ReferenceChoice
 from napari_drcr.widgets.spectrum.refine import Refine
 from napari_drcr.widgets.spectrum.save_menu import SaveMenu
 from napari_drcr.widgets.spectrum.similar_pixels import SimilarPixels
-from napari_drcr.widgets.tools import end_tool, tool_of
+from napari_drcr.widgets.viewer.canvas import Click, ClickListener
+from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.dock import Dock
+from napari_drcr.widgets.viewer.fitting import BreakingRow, form_layout, scrolling
+from napari_drcr.widgets.viewer.layers import model_of_layer
+from napari_drcr.widgets.viewer.navigation import current_wavelength, fly_to, go_to_wavelength, pixel_at
+from napari_drcr.widgets.viewer.tools import end_tool, tool_of
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
-from napari_drcr.widgets.canvas import PointerListener
-from napari_drcr.widgets.navigation import pixel_at
 from napari_drcr.widgets.plot import SpectrumPlot
 from napari_drcr.widgets.spectrum.cube_choice import CubeChoice
 from napari_drcr.widgets.spectrum.curves import CurveMaker, Settings
 from napari_drcr.widgets.spectrum.reader import Place, SpectrumReader
+from napari_drcr.widgets.viewer.canvas import PointerListener
+from napari_drcr.widgets.viewer.navigation import pixel_at
 
 if TYPE_CHECKING:
     from napari import Viewer

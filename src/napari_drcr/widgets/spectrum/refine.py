@@ -10,16 +10,16 @@ import numpy.typing as npt
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QWidget
 
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import StepsBar
-from napari_drcr.widgets.layers import PROVENANCE_KEY, facts_of_layer, model_of_layer
-from napari_drcr.widgets.passes import pass_of_layer
 from napari_drcr.widgets.spectrum.reader import Place
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import StepsBar
+from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY, facts_of_layer, model_of_layer
+from napari_drcr.widgets.viewer.passes import pass_of_layer
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_drcr.passes import Pass
+    from napari_drcr.inference.passes import Pass
 
 Box = tuple[int, int, int, int]
 """Top, left, bottom and right in pixels, the last two excluded."""

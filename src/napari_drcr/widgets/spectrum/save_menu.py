@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
-from napari_drcr.figures import save_figure
-from napari_drcr.spectra import write_spectra_csv
-from napari_drcr.widgets.background import Background
+from napari_drcr.analysis.figures import save_figure
+from napari_drcr.analysis.spectra import write_spectra_csv
 from napari_drcr.widgets.plot import SpectrumPlot
+from napari_drcr.widgets.viewer.background import Background
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,7 +54,7 @@ class SaveMenu(QPushButton):
         Parameters
         ----------
         path : str or Path
-            See `napari_drcr.spectra.write_spectra_csv`.
+            See `napari_drcr.analysis.spectra.write_spectra_csv`.
         """
         self._save(write_spectra_csv, path, list(self._spectra()))
 

@@ -10,9 +10,9 @@ import napari
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton, QWidget
 
-from napari_drcr.spectra import spectral_angle_map
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.layers import facts_of_layer, map_to_layer_data, model_of_layer, show_map
+from napari_drcr.analysis.spectra import spectral_angle_map
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.layers import facts_of_layer, map_to_layer_data, model_of_layer, show_map
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,9 +8,9 @@ import napari
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QPushButton
 
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.layers import LayerData, show_wavelength
 from napari_drcr.widgets.train.batch_layers import batch_layers
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.layers import LayerData, show_wavelength
 
 if TYPE_CHECKING:
     from napari.layers import Layer

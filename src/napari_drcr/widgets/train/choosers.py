@@ -9,14 +9,14 @@ from typing import Any
 from qtpy.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, Qt
 from qtpy.QtWidgets import QComboBox, QCompleter, QFileDialog, QWidget
 
-from napari_drcr.baselines import FEATURES
 from napari_drcr.camera import CAMERAS
-from napari_drcr.colorimetry import illuminant_names
+from napari_drcr.cubes.colorimetry import illuminant_names
 from napari_drcr.errors import shown
-from napari_drcr.weights import shipped_models
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import HardwareChoice, offer
+from napari_drcr.models.pixel_map import FEATURES
+from napari_drcr.models.store import shipped_models
 from napari_drcr.widgets.train.editors import Editor, NamesEditor, fit
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import HardwareChoice, offer
 
 NOTHING = "nothing"
 

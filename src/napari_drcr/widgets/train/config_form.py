@@ -12,11 +12,11 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidge
 from napari_drcr.errors import InputError, shown
 from napari_drcr.training.config import check_config, make_config, network_of, presets, read_content, write_config
 from napari_drcr.training.sections import TrainingConfig
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.fitting import BreakingRow, scrolling
 from napari_drcr.widgets.train.fields import config_fields, config_sections, flat, label_of, nested, without_defaults
 from napari_drcr.widgets.train.preset_choice import PresetChoice
 from napari_drcr.widgets.train.rows import Fold, Marked, Row, compact_form
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.fitting import BreakingRow, scrolling
 
 ESSENTIALS = ("data.folder", "data.quantity", "camera.name", "learning.start_from", "learning.steps", "device")
 """What most users change, in this order."""

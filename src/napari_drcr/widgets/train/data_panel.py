@@ -24,11 +24,8 @@ from qtpy.QtWidgets import (
 from napari_drcr.errors import InputError
 from napari_drcr.training.config import make_config
 from napari_drcr.training.dataset import export_scenes, propose_split
-from napari_drcr.training.folder import new_run_folder
+from napari_drcr.training.jobs.folder import new_run_folder
 from napari_drcr.training.survey import SceneEntry, Survey, iter_survey
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.fitting import BreakingRow
 from napari_drcr.widgets.train.batch_preview import BatchPreview
 from napari_drcr.widgets.train.config_form import DELAY, ConfigForm
 from napari_drcr.widgets.train.editors import fit
@@ -37,6 +34,9 @@ from napari_drcr.widgets.train.rows import Marked
 from napari_drcr.widgets.train.scene_table import SceneTable, can_be_held_back
 from napari_drcr.widgets.train.split_choice import SplitChoice
 from napari_drcr.widgets.train.survey_words import hindrance_of, summary_of
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.fitting import BreakingRow
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,13 +9,13 @@ from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout
 
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.dock import Dock, show_dock
-from napari_drcr.widgets.fitting import scrolling
 from napari_drcr.widgets.reconstruct import Reconstruct
 from napari_drcr.widgets.train.config_form import ConfigForm
 from napari_drcr.widgets.train.data_panel import DataPanel
 from napari_drcr.widgets.train.launch import Launch
 from napari_drcr.widgets.train.runs_panel import RunsPanel
+from napari_drcr.widgets.viewer.dock import Dock, show_dock
+from napari_drcr.widgets.viewer.fitting import scrolling
 
 
 class Train(Dock):
