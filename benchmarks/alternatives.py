@@ -43,15 +43,17 @@ import xarray as xr
 
 import napari_drcr.models.drcr.strips
 from napari_drcr.analysis.metrics import metric_name, mrae
+from napari_drcr.benchmark.subject import full_size as make_full_size
 from napari_drcr.camera.simulation import simulate
 from napari_drcr.cubes.cube import align, make_cube
 from napari_drcr.errors import InputError, Notice
-from napari_drcr.inference.passes import Runner
-from napari_drcr.inference.preparation import open_rgb, prepare_rgb
+from napari_drcr.inference.passes import NetworkRunner
+from napari_drcr.inference.preparation import ImageSettings, open_rgb, prepare_rgb
 from napari_drcr.io import find_cubes, read_cube
-from napari_drcr.models.drcr.network import SLOPE, DRCRNet
-from napari_drcr.models.store import Card, Model, load_model
+from napari_drcr.models.drcr.network import SLOPE
+from napari_drcr.models.store import Model, load_model
 from napari_drcr.system.devices import processor_name
+from napari_drcr.system.steps import run_to_end
 
 Image = npt.NDArray[np.float32]
 Engine = Callable[[Image], Image]
@@ -67,9 +69,9 @@ PAUSE = 0.3
 
 @dataclass(frozen=True)
 class Task:
-    """What a way is built for: the network in float32, the timed image, and images to calibrate with."""
+    """What a way is built for: a model with a network, the timed image, and images to calibrate with."""
 
-    network: DRCRNet
+    model: Model
     image: Image
     examples: list[Image]
 
@@ -82,7 +84,7 @@ def whole(
     compiled: bool = False,
 ) -> Engine:
     """The whole image at once, in torch as it is or through torch.compile."""
-    placed = task.network.to(dtype=kind, memory_format=layout)  # type: ignore[call-overload]
+    placed = task.model.estimator.to(dtype=kind, memory_format=layout)
     forward = torch.compile(placed, dynamic=False) if compiled else placed
 
     @torch.no_grad()
@@ -105,18 +107,8 @@ def strips(task: Task, precision: str = "fp32", arithmetic: str = "none", *, fus
             conv2d=lambda x, weight, bias, padding: convolve(x, weight, bias, padding, [1, 1], [1, 1], 1),
             leaky_relu_=lambda x, _slope: x,
         )
-    runner = Runner(task.network, "cpu", precision)
-
-    def run(image: Image) -> Image:
-        steps = runner.estimate(image)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as stop:
-                cube: Image = stop.value
-                return cube
-
-    return run
+    runner = NetworkRunner(task.model, "cpu", precision)
+    return lambda image: run_to_end(runner.estimate(image))
 
 
 def to_onnx(task: Task, path: Path) -> Path:
@@ -125,7 +117,7 @@ def to_onnx(task: Task, path: Path) -> Path:
     shapes = ({2: MULTIPLE * y, 3: MULTIPLE * x},)
     image = torch.from_numpy(task.image)[None]
     torch.onnx.export(
-        task.network, (image,), path, dynamic_shapes=shapes, input_names=["rgb"], external_data=False, verbose=False
+        task.model.estimator, (image,), path, dynamic_shapes=shapes, input_names=["rgb"], external_data=False, verbose=False
     )
     return path
 
@@ -207,10 +199,9 @@ WAYS = {
 def serve(orders: Connection, way: str, source: str | None, image: Image, examples: list[Image]) -> None:
     """A way's process: build it, then run it on every image that comes."""
     warnings.simplefilter("ignore")
-    network = chosen_model(source).estimator
-    assert isinstance(network, DRCRNet)
+    model = chosen_model(source)
     begun = time.perf_counter()
-    engine = WAYS[way].build(Task(network, image, examples))
+    engine = WAYS[way].build(Task(model, image, examples))
     orders.send(time.perf_counter() - begun)
     while True:
         try:
@@ -260,8 +251,7 @@ def chosen_model(source: str | None) -> Model:
     """The model of that name or file; for None the full-size network with random weights."""
     if source is not None:
         return load_model(source)
-    torch.manual_seed(0)
-    return Model(Card(name="full size, random weights"), DRCRNet().eval().requires_grad_(False))
+    return make_full_size()
 
 
 def photographs(folder: Path, model: Model, count: int | None = None) -> list[tuple[xr.DataArray, Image]]:
@@ -272,7 +262,7 @@ def photographs(folder: Path, model: Model, count: int | None = None) -> list[tu
             cube = read_cube(scene)
             simulate(cube, file := Path(scratch, f"{scene.stem}.jpg"), "photo")
             pixels, profile, _ = open_rgb(file)
-            found.append((cube, prepare_rgb(pixels, model, profile=profile).values))
+            found.append((cube, prepare_rgb(pixels, model, ImageSettings(profile=profile)).values))
     return found
 
 
@@ -304,7 +294,7 @@ def main(
         raise InputError(f"there is no way {min(unknown)!r}; there is {'; '.join(WAYS)}.")
     source = None if full_size else model
     loaded = chosen_model(source)
-    if not isinstance(loaded.estimator, DRCRNet):
+    if loaded.architecture.per_pixel:
         raise InputError(f"{loaded.name} is a per-pixel map; give a network.")
     names = [name for name in WAYS if name in wanted]
     for name in [*names]:

@@ -20,11 +20,12 @@ from statistics import median
 import xarray as xr
 
 from napari_drcr.inference.preparation import PreparedImage, read_prepared
-from napari_drcr.inference.reconstruction import iter_estimate, reconstruct, run_through
+from napari_drcr.inference.reconstruction import Estimator, reconstruct
 from napari_drcr.io import find_images, write_cube
 from napari_drcr.models.store import Model, load_model
 from napari_drcr.system.batch import overlapped
 from napari_drcr.system.devices import choose_device, devices
+from napari_drcr.system.steps import run_to_end
 
 
 def plain(images: list[Path], out: Path, model: Model) -> None:
@@ -35,9 +36,10 @@ def plain(images: list[Path], out: Path, model: Model) -> None:
 
 def overlap(images: list[Path], out: Path, model: Model) -> None:
     """Read ahead, write behind."""
+    estimator = Estimator(model)
 
     def compute(image: Path, prepared: PreparedImage) -> xr.DataArray:
-        return run_through(iter_estimate(prepared, model))
+        return run_to_end(estimator.iter_estimate(prepared))
 
     def write(image: Path, cube: xr.DataArray) -> None:
         write_cube(out / f"{image.stem}.mat", cube)

@@ -50,8 +50,8 @@ def main(config_path: str, data: str, out: str) -> None:
         name = kind if config.name == "photo" else f"{config.name}-{kind}"
         about = {
             "name": name,
-            "architecture": kind,
-            "released_npm": False,
+            "architecture": "pixel_map",
+            "settings": {"kind": kind},
             "recipe": f"{PIXELS_PER_SCENE} pixels a scene, camera {camera.name}, iteratively re-weighted to the relative error",
             "limits": "One pixel at a time: it knows neither neighbours nor materials. What a network must beat.",
             "scores": {f"validation MRAE@{FLOOR:g}": round(float(np.mean(scores)), 4)},

@@ -24,6 +24,7 @@ from napari_drcr.errors import InputError
 from napari_drcr.inference.reconstruction import iter_reconstruct
 from napari_drcr.system.devices import devices
 from napari_drcr.system.memory import peak, reset_peak, resident
+from napari_drcr.system.steps import run_to_end
 
 
 def measure(size: tuple[int, int], blocks: int, precision: str, tile: int | None) -> dict[str, Any]:
@@ -40,26 +41,26 @@ def measure(size: tuple[int, int], blocks: int, precision: str, tile: int | None
         on_disk.append(self.on_disk)
 
     FeatureMap.__init__ = make_and_look  # type: ignore[method-assign]
-    model, image = full_size(blocks), make_image(*size)
+    model, image = full_size(blocks=blocks), make_image(*size)
     # What comes with the first convolution of a process is not the image's.
     with torch.inference_mode():
-        model.estimator(torch.zeros((1, 3, 8, 8)))  # type: ignore[operator]
+        model.estimator(torch.zeros((1, 3, 8, 8)))
     before = resident()
     reset_peak()
     steps = iter_reconstruct(image, model, device="cpu", precision=precision, tile=tile, encoding="linear")
-    times, halfway = [time.perf_counter()], 0
-    while True:
-        try:
-            done, total = next(steps)
-            times.append(time.perf_counter())
-            if done <= total // 2:  # The cube is not there yet, all else is.
-                halfway = peak() - before
-            if sys.stderr.isatty():
-                print(f"step {done} of {total}, {times[-1] - times[0]:.0f} s ", end="\r", file=sys.stderr, flush=True)
-        except StopIteration as stop:
-            times.append(time.perf_counter())
-            cube = stop.value
-            break
+    times, halfway, total = [time.perf_counter()], 0, 0
+
+    def look(step: tuple[int, int]) -> None:
+        nonlocal halfway, total
+        done, total = step
+        times.append(time.perf_counter())
+        if done <= total // 2:  # The cube is not there yet, all else is.
+            halfway = peak() - before
+        if sys.stderr.isatty():
+            print(f"step {done} of {total}, {times[-1] - times[0]:.0f} s ", end="\r", file=sys.stderr, flush=True)
+
+    cube = run_to_end(steps, look)
+    times.append(time.perf_counter())
     most = peak() - before
     return {
         "seconds": times[-1] - times[0],
@@ -77,21 +78,15 @@ def check(size: tuple[int, int], blocks: int, precision: str, tile: int | None) 
     """Compare the cube with that of the whole image at once in float32."""
     import torch
 
-    from napari_drcr.inference.passes import Runner
+    from napari_drcr.inference.passes import NetworkRunner
 
-    model, image = full_size(blocks), make_image(*size)
+    model, image = full_size(blocks=blocks), make_image(*size)
     values = np.moveaxis(image, -1, 0).astype(np.float32, order="C") / np.float32(255)
-    runner = Runner(model.estimator, "cpu", precision, tile)  # type: ignore[arg-type]
-    steps = runner.estimate(values)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            cube = stop.value
-            break
+    runner = NetworkRunner(model, "cpu", precision, tile)
+    cube = run_to_end(runner.estimate(values))
     assert runner.latest is not None
     with torch.inference_mode():
-        whole = model.estimator(torch.from_numpy(runner.latest.image)[None])[0]  # type: ignore[operator]
+        whole = model.estimator(torch.from_numpy(runner.latest.image)[None])[0]
     whole = whole[:, : size[0], : size[1]].numpy()
     difference = np.abs(cube - whole)
     print(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -24,34 +24,23 @@ import numpy.typing as npt
 import torch
 import typer
 from conditions import FLOOR, SCENES, TABLES, photographed
+from torch import nn
 
 from napari_drcr.analysis.evaluation import find_pairs
 from napari_drcr.analysis.metrics import metric_name, mrae
 from napari_drcr.benchmark.subject import find_network
 from napari_drcr.cubes.cube import align, make_cube
 from napari_drcr.errors import InputError, Notice
-from napari_drcr.inference.passes import Runner
+from napari_drcr.inference.passes import NetworkRunner, pad_to_multiple
 from napari_drcr.inference.preparation import prepare_rgb
 from napari_drcr.io import read_cube, read_rgb
-from napari_drcr.models.drcr.network import DRCRNet
-from napari_drcr.models.drcr.tiles import PYRAMID
 from napari_drcr.models.store import Model
+from napari_drcr.system.steps import run_to_end
 
 TILES = ((128, 32), (256, 64))
 """Side and overlap in pixels."""
 
 Float32Array = npt.NDArray[np.float32]
-
-
-def exact(runner: Runner, image: Float32Array) -> Float32Array:
-    """The cube of the whole image, in exact strips."""
-    steps = runner.estimate(image)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            cube: Float32Array = stop.value
-            return cube
 
 
 def starts(length: int, side: int, overlap: int) -> Iterator[int]:
@@ -61,15 +50,15 @@ def starts(length: int, side: int, overlap: int) -> Iterator[int]:
 
 
 @torch.inference_mode()
-def naive(network: DRCRNet, image: Float32Array, side: int, overlap: int) -> Float32Array:
+def naive(network: nn.Module, image: Float32Array, side: int, overlap: int) -> Float32Array:
     """The cube from overlapping tiles, each by itself.
 
     Parameters
     ----------
-    network : DRCRNet
+    network : torch.nn.Module
         Channels-last.
     image : ndarray, shape (3, y, x), float32
-        y and x multiples of 4.
+        y and x as the network needs them.
     side, overlap : int
         In pixels.
 
@@ -78,7 +67,7 @@ def naive(network: DRCRNet, image: Float32Array, side: int, overlap: int) -> Flo
     ndarray, shape (bands, y, x), float32
     """
     _, height, width = image.shape
-    total = np.zeros((network.bands, height, width), dtype=np.float32)
+    total: Float32Array | float = 0.0
     weight = np.zeros((height, width), dtype=np.float32)
     for top in starts(height, side, overlap):
         for left in starts(width, side, overlap):
@@ -88,25 +77,27 @@ def naive(network: DRCRNet, image: Float32Array, side: int, overlap: int) -> Flo
             # Nowhere 0, so that the edges of the image, which one tile alone sees, have a weight.
             ramps = [np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2 for length in cube.shape[1:]]
             window = np.outer(*ramps).astype(np.float32)
+            if isinstance(total, float):
+                total = np.zeros((len(cube), height, width), dtype=np.float32)
             total[:, y, x] += window * cube
             weight[y, x] += window
     return total / weight
 
 
-def compare(model: Model, network: DRCRNet, pairs: list[tuple[Path, Path]]) -> list[str]:
+def compare(model: Model, pairs: list[tuple[Path, Path]]) -> list[str]:
     """Rows of the table for a model: exact, then each size of tiles."""
     titles = ["exact", *(f"tiles of {side}, overlap {overlap}" for side, overlap in TILES)]
     errors: dict[str, list[float]] = {title: [] for title in titles}
     deviations: dict[str, list[tuple[float, float]]] = {title: [] for title in titles}
     seconds = dict.fromkeys(titles, 0.0)
-    runner = Runner(network, "cpu", "fp32")
-    flat = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    runner = NetworkRunner(model, "cpu", "fp32")
+    flat = model.estimator.to(memory_format=torch.channels_last)
     warm = True
     for photo, cube in pairs:
         truth, image = read_cube(cube), prepare_rgb(read_rgb(photo), model).values
         height, width = image.shape[1:]
-        padded = np.pad(image, ((0, 0), (0, -height % PYRAMID), (0, -width % PYRAMID)), mode="reflect")
-        ways = {titles[0]: partial(exact, runner, padded)}
+        padded = pad_to_multiple(image, model.architecture.multiple)
+        ways: dict[str, Callable[[], Float32Array]] = {titles[0]: lambda image=padded: run_to_end(runner.estimate(image))}  # type: ignore[misc]
         for title, (side, overlap) in zip(titles[1:], TILES, strict=True):
             ways[title] = partial(naive, flat, padded, side, overlap)
         if warm:
@@ -148,8 +139,8 @@ def main(
             f"| model | {len(pairs)} scenes, JPEG 90 | mean deviation | largest deviation | {metric_name('mrae', FLOOR)} | time / exact |"
         )
         print("| --- | --- | --- | --- | --- | --- |")
-        for model, network in found:
-            print("\n".join(compare(model, network, pairs)), flush=True)
+        for model in found:
+            print("\n".join(compare(model, pairs)), flush=True)
     print(
         "\nDeviations are from the exact cube, the mean one over its mean and the largest over its largest value, means over the scenes."
     )

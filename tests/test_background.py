@@ -191,3 +191,18 @@ def test_overlapping_runs_hear_their_own_notices_and_leave_the_warnings_as_they_
     second.set()
     assert wait(other, qtbot)[0] == ("told", "Second.")
     assert (warnings.showwarning, list(warnings.filters)) == before
+
+
+def test_long_runs_hold_up_no_short_one(qtbot: QtBot) -> None:
+    release = Event()
+    slow, also_slow, quick = (Listener() for _ in range(3))
+    for widget in (slow, also_slow, quick):
+        qtbot.addWidget(widget)
+    for widget in (slow, also_slow):
+        widget.run(release.wait, 30)
+    quick.run(lambda: "here")
+    qtbot.waitUntil(lambda: ("done", "here") in quick.heard, timeout=10_000)
+    assert not slow.heard
+    assert not also_slow.heard
+    release.set()
+    qtbot.waitUntil(lambda: ("done", True) in slow.heard and ("done", True) in also_slow.heard, timeout=10_000)

@@ -19,7 +19,6 @@ from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QLineEdit, QScr
 
 from napari_drcr.camera import CAMERAS
 from napari_drcr.errors import InputError
-from napari_drcr.models.pixel_map import FEATURES
 from napari_drcr.models.store import load_model, save_model
 from napari_drcr.training.config import describe_preset, make_config, network_of, presets, read_config
 from napari_drcr.training.sections import TrainingConfig
@@ -196,7 +195,7 @@ def test_typing_a_bad_value_marks_its_field_and_fixing_it_unmarks(form: ConfigFo
         ({"learning": {"learning_rate": "fast"}}, "learning.learning_rate", "valid number"),
         ({"learning": {"beta2": 1}}, "learning.beta2", "less than 1"),
         ({"learning": {"start_from": "nobody"}}, "learning.start_from", "There is no model 'nobody'"),
-        ({"learning": {"start_from": "linear"}}, "learning.start_from", "no DRCR Net"),
+        ({"learning": {"start_from": "linear"}}, "learning.start_from", "per-pixel map, which does not learn by steps"),
     ],
 )
 def test_a_bad_value_is_marked_where_it_is(
@@ -388,7 +387,7 @@ def test_only_networks_are_offered_to_start_from(form: ConfigForm) -> None:
     box: QComboBox = field(form, "learning.start_from").box
     offered = [box.itemText(row) for row in range(box.count())]
     assert offered[:2] == ["nothing", "photo"]
-    assert not set(offered) & set(FEATURES)
+    assert not {"linear", "polynomial"} & set(offered)
 
 
 def test_starting_from_a_model_shows_its_network_and_disables_it(form: ConfigForm, qtbot: QtBot, tmp_path: Path) -> None:

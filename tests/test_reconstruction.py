@@ -201,5 +201,5 @@ def test_devices_and_precisions_that_are_not_there_are_named() -> None:
     with pytest.raises(nd.InputError, match=r"no device 'cuda:7' here; there is .*cpu"):
         choose_device("cuda:7")
     assert choose_precision("auto", "cpu") == precisions("cpu")[0] in {"fp32", "bf16"}
-    with pytest.raises(nd.InputError, match="'fp16' is not to be had on cpu"):
+    with pytest.raises(nd.InputError, match="'fp16' is not available on cpu"):
         choose_precision("fp16", "cpu")

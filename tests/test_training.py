@@ -230,7 +230,7 @@ def test_a_run_starts_from_a_model(config: TrainingConfig, tmp_path: Path) -> No
     start_run(config, tmp_path / "again").rename(first)
     with pytest.raises(nd.InputError, match=r"network is .* differs from that of learning\.start_from .*channels=8"):
         make_config(config.model_dump(), **slow, network={"channels": 16})
-    with pytest.raises(nd.InputError, match="start_from is 'linear': linear is no DRCR Net"):
+    with pytest.raises(nd.InputError, match="start_from is 'linear': model linear is a per-pixel map"):
         make_config(content, learning__start_from="linear")
     with pytest.raises(nd.InputError, match="start_from is 'nobody': there is no model"):
         make_config(content, learning__start_from="nobody")

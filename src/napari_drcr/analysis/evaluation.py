@@ -15,13 +15,14 @@ import xarray as xr
 from napari_drcr.analysis.metrics import error_map, metric_name, mrae, psnr, rmse, sam
 from napari_drcr.cubes.cube import FLIP_DISAGREEMENT, align
 from napari_drcr.errors import InputError
-from napari_drcr.inference.preparation import PreparedImage, read_prepared
-from napari_drcr.inference.reconstruction import iter_estimate, run_through
+from napari_drcr.inference.preparation import ImageSettings, PreparedImage, read_prepared
+from napari_drcr.inference.reconstruction import Estimator
 from napari_drcr.io import by_stem, find_cubes, find_images, read_cube
 from napari_drcr.models.store import DEFAULT_MODEL, Model, load_model
 from napari_drcr.system.batch import overlapped
 from napari_drcr.system.files import atomic_path
 from napari_drcr.system.sharing import ALONE, Share
+from napari_drcr.system.steps import run_to_end
 
 PROTOCOLS: Mapping[str, str] = {
     "full": "every pixel, the estimate as it is",
@@ -225,11 +226,13 @@ def evaluate(
     pairs, skipped = find_pairs(rgb, truth)
 
     def read(pair: tuple[Path, Path]) -> tuple[xr.DataArray, PreparedImage]:
-        return read_cube(pair[1]), read_prepared(pair[0], loaded, encoding=encoding)
+        return read_cube(pair[1]), read_prepared(pair[0], loaded, ImageSettings(encoding=encoding))
+
+    estimator = Estimator(loaded, device=device, precision=precision, ensemble=ensemble)
 
     def compute(pair: tuple[Path, Path], found: tuple[xr.DataArray, PreparedImage]) -> tuple[xr.DataArray, xr.DataArray]:
         truth, image = found
-        return truth, run_through(iter_estimate(image, loaded, device=device, precision=precision, ensemble=ensemble))
+        return truth, run_to_end(estimator.iter_estimate(image))
 
     def rate(pair: tuple[Path, Path], cubes: tuple[xr.DataArray, xr.DataArray]) -> Score:
         return score(pair[0].stem, *_under_protocol(*cubes, protocol, floor or None), floor or None)

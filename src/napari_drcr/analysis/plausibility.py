@@ -13,7 +13,7 @@ import xarray as xr
 from napari_drcr.camera import CAMERAS, Camera, find_camera
 from napari_drcr.cubes.cube import check_cube
 from napari_drcr.errors import InputError, notify
-from napari_drcr.inference.preparation import PreparedImage, open_rgb, prepare_rgb
+from napari_drcr.inference.preparation import ImageSettings, PreparedImage, open_rgb, prepare_rgb
 from napari_drcr.models.store import Card
 
 MEANING = (
@@ -145,16 +145,7 @@ def _as_prepared(
     white = facts.get("white")
     # With a white patch the divisor is 1, and may not be given.
     divisor = None if white is not None else facts.get("divisor")
-    return prepare_rgb(
-        pixels,
-        card,
-        encoding=encoding,
-        profile=profile,
-        white_level=white_level,
-        divisor=divisor,
-        white=white,
-        source=source,
-    )
+    return prepare_rgb(pixels, card, ImageSettings(encoding, profile, white_level, divisor, white), source=source)
 
 
 def _check_same_depth(pixels: npt.NDArray[Any], white_level: float) -> None:

@@ -20,7 +20,7 @@ def main(model: str, image: str, device: str) -> None:
     from napari_drcr.inference.reconstruction import reconstruct
 
     imported = time.perf_counter()
-    found, _ = find_network(model)
+    found = find_network(model)
     loaded = time.perf_counter()
     reconstruct(np.load(image), found, device=device)
     done = time.perf_counter()

@@ -1,15 +1,14 @@
-"""The command line: a thin face over the library, a file a command. Everything heavy is imported by the command that needs it."""
+"""The command line: a thin front end of the library, one file per command. Everything heavy is imported by the command that needs it."""
 
 from __future__ import annotations
 
 import sys
-import warnings
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from napari_drcr import __version__
-from napari_drcr.cli._common import BAD_INPUT, INTERRUPTED, tell
+from napari_drcr.cli._common import BAD_INPUT, INTERRUPTED, Notes, tell
 from napari_drcr.cli.benchmark import benchmark
 from napari_drcr.cli.demo import demo
 from napari_drcr.cli.evaluate import evaluate
@@ -18,7 +17,7 @@ from napari_drcr.cli.reconstruct import reconstruct
 from napari_drcr.cli.runs import runs
 from napari_drcr.cli.simulate import simulate
 from napari_drcr.cli.train import train
-from napari_drcr.errors import Cancelled, Notice
+from napari_drcr.errors import Cancelled, notices_to
 from napari_drcr.system.batch import FAILURES
 from napari_drcr.system.memory import is_lack_of_memory
 
@@ -36,10 +35,10 @@ for command in (demo, reconstruct, simulate, evaluate, train, runs, models, benc
 
 def main() -> NoReturn:
     """Run the command line; bad input ends with one sentence on stderr and exit code 2."""
-    warnings.showwarning = _show_warning
-    warnings.simplefilter("always", Notice)
+    notes = Notes()
     try:
-        app()
+        with notices_to(notes):
+            app()
     except FAILURES as error:
         tell(error)
         sys.exit(BAD_INPUT)
@@ -51,14 +50,9 @@ def main() -> NoReturn:
     except (Cancelled, KeyboardInterrupt):
         print("Stopped.", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    finally:
+        notes.sum_up()
     sys.exit(0)
-
-
-def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None
-) -> None:
-    if issubclass(category, Notice):
-        print(f"Note: {message}", file=sys.stderr)
 
 
 @app.callback(invoke_without_command=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from napari_drcr.errors import Cancelled, InputError
+from napari_drcr.errors import Cancelled, InputError, Notice
 from napari_drcr.system.batch import FAILURES
 from napari_drcr.system.sharing import Share, join
 
@@ -108,6 +109,28 @@ def find_targets(sources: list[Path], output: Path, suffixes: tuple[str, ...], d
     if targets[0] is not output:
         output.mkdir(parents=True, exist_ok=True)
     return targets
+
+
+class Notes:
+    """A handler of notices that prints them on stderr; one that is about many files is printed once, with their number at the end."""
+
+    def __init__(self) -> None:
+        self._further: Counter[str] = Counter()
+
+    def __call__(self, notice: Notice) -> None:
+        """Print a notice, or count it."""
+        if notice.message in self._further:
+            self._further[notice.message] += bool(notice.source)
+        else:
+            self._further[notice.message] = 0
+            print(f"Note: {printable(str(notice))}", file=sys.stderr, flush=True)
+
+    def sum_up(self) -> None:
+        """Print how many other files there were."""
+        for message, number in self._further.items():
+            if number:
+                print(f"Note, {number} more file{'s' * (number > 1)}: {printable(message)}", file=sys.stderr)
+        self._further.clear()
 
 
 def sentence(error: BaseException) -> str:

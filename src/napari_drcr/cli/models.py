@@ -37,9 +37,15 @@ def models(
             continue
         figures = "\n".join(f"{score} {figure:g}" for score, figure in model.card.scores.items())
         rows.append(
-            [title, model.card.architecture, f"{model.parameters:,}", f"{model.encoding}, by {model.normalisation}", figures]
+            [
+                title,
+                f"{model.architecture.title}, {model.settings.summary()}",
+                f"{model.parameters:,}",
+                f"{model.encoding}, by {model.normalisation}",
+                figures,
+            ]
         )
-    print_table(["model", "architecture", "parameters", "input", "scores"], rows)
+    print_table(["model", "network", "parameters", "input", "scores"], rows)
     for title, path in trained:
         print(printable(f"{title} is the run's best model: --model {path}"))
     print("`napari-drcr models NAME` prints the card.")

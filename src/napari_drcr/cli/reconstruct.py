@@ -55,18 +55,21 @@ def reconstruct(
     ] = None,
 ) -> None:
     """Estimate a cube from each RGB image."""
-    from napari_drcr.inference.preparation import read_prepared
-    from napari_drcr.inference.reconstruction import iter_estimate, run_through
+    from napari_drcr.inference.preparation import ImageSettings, read_prepared
+    from napari_drcr.inference.reconstruction import Estimator
     from napari_drcr.io import CUBE_SUFFIXES, write_cube
     from napari_drcr.models.store import load_model
     from napari_drcr.system.batch import overlapped
+    from napari_drcr.system.steps import run_to_end
 
     box = None if white is None else _numbers(white)
     targets = dict(zip(images, find_targets(images, output, CUBE_SUFFIXES, ".mat"), strict=True))
     loaded = load_model(model)
 
+    settings = ImageSettings(encoding, None, white_level, divisor, box)
+
     def read(image: Path) -> PreparedImage:
-        return read_prepared(image, loaded, encoding=encoding, white_level=white_level, divisor=divisor, white=box)
+        return read_prepared(image, loaded, settings)
 
     def write(image: Path, cube: xr.DataArray) -> None:
         write_cube(targets[image], cube)
@@ -74,12 +77,12 @@ def reconstruct(
 
     with shared(devices, device, len(images)) as share:
         mine = share.part(images)
+        estimator = Estimator(loaded, device=share.device, precision=precision, ensemble=ensemble, tile=tile)
         with progress_bar("images", hidden=share.rank > 0) as show:
 
             def compute(image: Path, prepared: PreparedImage) -> xr.DataArray:
                 show(0, None, image.name if len(mine) == 1 else f"{image.name}, {mine.index(image) + 1} of {len(mine)}")
-                steps = iter_estimate(prepared, loaded, device=share.device, precision=precision, ensemble=ensemble, tile=tile)
-                return run_through(steps, show)
+                return run_to_end(estimator.iter_estimate(prepared), lambda step: show(*step))
 
             failures: list[Exception | None] = []
             for image, failure in zip(mine, overlapped(mine, read, compute, write), strict=True):

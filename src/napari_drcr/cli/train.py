@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_drcr.cli._common import print_table, progress_bar
-from napari_drcr.errors import Cancelled, InputError, Notice
+from napari_drcr.errors import Cancelled, InputError, ignore_notice, notices_to
 
 if TYPE_CHECKING:
     from napari_drcr.training.sections import DataConfig
@@ -37,9 +36,6 @@ def train(
     """Train a model; a run is a folder with configuration, metrics, checkpoints, log and the best model so far."""
     from napari_drcr.system.sharing import is_first
 
-    if not is_first():
-        # What there is to say, the first process says.
-        warnings.simplefilter("ignore", Notice)
     if resume is not None:
         if check or any(value is not None for value in (config, data, output, steps, device, devices, nodes)):
             raise InputError("--resume takes the run's own configuration; leave out everything else.")
@@ -63,10 +59,11 @@ def train(
     if not is_first():
         from napari_drcr.training.run import resume_run, start_run
 
-        if settings is None:
-            resume_run(folder)
-        else:
-            start_run(settings, folder)
+        with notices_to(ignore_notice):  # What there is to say, the first process says.
+            if settings is None:
+                resume_run(folder)
+            else:
+                start_run(settings, folder)
         return
     try:
         model = _wait_and_resume(settings, folder) if queue else _run(settings, folder)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Generator, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from napari_drcr.system.steps import mapped
+
 Float32Array = npt.NDArray[np.float32]
 Estimate = Callable[[Float32Array], Generator[tuple[int, int], None, Float32Array]]
 """Estimates (bands, y, x) from (channels, y, x); yields steps done and steps in all."""
@@ -94,19 +96,21 @@ def average_orientations(
     mean = squares = np.zeros((0, 0, 0), dtype=np.float32)
     for number, orientation in enumerate(ORIENTATIONS):
         steps = estimate(np.ascontiguousarray(turn(image, *orientation)))
-        while True:
-            try:
-                done, total = next(steps)
-            except StopIteration as stop:
-                # Not under a name of its own, which would keep it throughout the next pass.
-                if number == 0:
-                    mean = np.ascontiguousarray(stop.value)
-                    squares = np.zeros(mean.shape, dtype=np.float32)
-                    break
-                for _ in _include(mean, squares, turn_back(stop.value, *orientation), number):
-                    yield (number + 1) * total, count * total
-                break
-            yield number * total + done, count * total
+        total = 1
+
+        def overall(step: tuple[int, int], before: int = number) -> tuple[int, int]:
+            nonlocal total
+            done, total = step
+            return before * total + done, count * total
+
+        cube = turn_back((yield from mapped(steps, overall)), *orientation)
+        if number == 0:
+            mean = np.ascontiguousarray(cube)
+            squares = np.zeros(mean.shape, dtype=np.float32)
+        else:
+            for _ in _include(mean, squares, cube, number):
+                yield (number + 1) * total, count * total
+        del cube  # or it would stay throughout the next pass
     disagreement = np.zeros(mean.shape[1:], dtype=np.float64)
     for mean_band, squares_band in zip(mean, squares, strict=True):
         with np.errstate(invalid="ignore", over="ignore"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from napari_drcr.errors import InputError, notify
 from napari_drcr.inference.white import Box, Gains, check_box, gains_of_patch
 from napari_drcr.models.store import Card, Model
 from napari_drcr.system.files import naming
+from napari_drcr.system.steps import run_to_end
 
 ENCODINGS = ("srgb", "linear")
 WHITE_LEVELS = {8: 255, 10: 1023, 12: 4095, 14: 16383}
@@ -117,25 +118,48 @@ class PreparedImage:
     source: str | None = None
 
 
+@dataclass(frozen=True)
+class ImageSettings:
+    """How an image is to be understood.
+
+    Attributes
+    ----------
+    encoding : {"srgb", "linear"}
+        How the image's values are encoded; see `napari_drcr.reconstruct`.
+    profile : bytes or None
+        ICC profile of an array. A file's own is found in the file.
+    white_level : float or None
+        The value that means white, before decoding; None for that of the type of the values.
+    divisor : float or None
+        What the decoded image is divided by; None for what the model's card says.
+    white : sequence of four int or None
+        Top, left, bottom and right of something white in the image, the last two excluded.
+    """
+
+    encoding: str = "srgb"
+    profile: bytes | None = None
+    white_level: float | None = None
+    divisor: float | None = None
+    white: Sequence[int] | None = None
+
+
+AS_PHOTOGRAPH = ImageSettings()
+"""An ordinary photograph, nothing known besides."""
+
+
 def prepare_rgb(
-    pixels: npt.NDArray[Any],
-    model: Model | Card,
-    *,
-    encoding: str = "srgb",
-    profile: bytes | None = None,
-    white_level: float | None = None,
-    divisor: float | None = None,
-    white: Sequence[int] | None = None,
-    source: str | None = None,
+    pixels: npt.NDArray[Any], model: Model | Card, settings: ImageSettings = AS_PHOTOGRAPH, *, source: str | None = None
 ) -> PreparedImage:
     """Check an image and bring it into the form that a model takes.
 
     Parameters
     ----------
-    pixels, encoding, profile, white_level, divisor, white
-        As for `reconstruct`.
+    pixels : ndarray, shape (y, x, 3)
+        As for `napari_drcr.reconstruct`.
     model : Model or Card
         Its card says which encoding and normalisation it takes.
+    settings : ImageSettings
+        How the image is to be understood.
     source : str, optional
         The name of the image's file, for a `Notice`.
 
@@ -148,46 +172,28 @@ def prepare_rgb(
     InputError
         Naming the first thing that is wrong with the image.
     """
-    return _finish(
-        _iter_prepare(
-            pixels,
-            model,
-            encoding=encoding,
-            profile=profile,
-            white_level=white_level,
-            divisor=divisor,
-            white=white,
-            source=source,
-        )
-    )
+    return run_to_end(_iter_prepare(pixels, model, settings, source))
 
 
 def _iter_prepare(
-    pixels: npt.NDArray[Any],
-    model: Model | Card,
-    *,
-    encoding: str,
-    profile: bytes | None,
-    white_level: float | None,
-    divisor: float | None,
-    white: Sequence[int] | None,
-    source: str | None,
+    pixels: npt.NDArray[Any], model: Model | Card, settings: ImageSettings, source: str | None
 ) -> Generator[None, None, PreparedImage]:
     """`prepare_rgb`, some rows at a time."""
+    encoding, white = settings.encoding, settings.white
     _check_encoding(encoding)
     name = source or "The image"
     pixels = _three_channels(pixels)
     height, width = pixels.shape[:2]
     if white is not None:
         white = check_box(white, height, width)
-        _check_white_fits(model, divisor)
-    level = _check_level("white_level", white_level, _default_white(pixels))
+        _check_white_fits(model, settings.divisor)
+    level = _check_level("white_level", settings.white_level, _default_white(pixels))
     clipped = yield from _check_values(pixels, level)
-    if white_level is None and pixels.dtype == np.uint16:
+    if settings.white_level is None and pixels.dtype == np.uint16:
         _ask_for_white_level(int(pixels.max()), name)
     if (share := clipped.mean()) > MUCH_CLIPPED:
         notify(f"{name}: {share:.1%} of the pixels are clipped at {level:g}; the spectra there are not to be trusted.")
-    taken_as, foreign = _examine_colours(encoding, profile, name)
+    taken_as, foreign = _examine_colours(encoding, settings.profile, name)
     decodes = encoding == "srgb" and model.encoding == "linear"
     if encoding == "srgb" and not decodes:
         notify(
@@ -207,7 +213,7 @@ def _iter_prepare(
     own = float(values.max()) if model.normalisation == "maximum" else 1.0
     if own == 0:
         raise InputError("the image is black everywhere: there is no maximum to divide it by.")
-    divisor = _check_level("divisor", divisor, own)
+    divisor = _check_level("divisor", settings.divisor, own)
     if divisor != 1:
         values /= np.float32(divisor)
     # Where nothing is decoded, the model's own word for it.
@@ -243,22 +249,15 @@ def _bands(height: int, width: int) -> Iterator[slice]:
 
 
 def read_prepared(
-    rgb: npt.ArrayLike | str | Path,
-    model: Model | Card,
-    *,
-    encoding: str = "srgb",
-    profile: bytes | None = None,
-    white_level: float | None = None,
-    divisor: float | None = None,
-    white: Sequence[int] | None = None,
+    rgb: npt.ArrayLike | str | Path, model: Model | Card, settings: ImageSettings = AS_PHOTOGRAPH
 ) -> PreparedImage:
     """`open_rgb`, then `prepare_rgb`: all that comes before a model, and needs no device.
 
     Parameters
     ----------
-    rgb, encoding, profile, white_level, divisor, white
-        As for `reconstruct`.
-    model : Model or Card
+    rgb : array_like, shape (y, x, 3), or str or Path
+        As for `napari_drcr.reconstruct`.
+    model, settings
         As for `prepare_rgb`.
 
     Returns
@@ -270,26 +269,17 @@ def read_prepared(
     InputError
         As for `open_rgb` and `prepare_rgb`.
     """
-    return _finish(
-        iter_prepared(rgb, model, encoding=encoding, profile=profile, white_level=white_level, divisor=divisor, white=white)
-    )
+    return run_to_end(iter_prepared(rgb, model, settings))
 
 
 def iter_prepared(
-    rgb: npt.ArrayLike | str | Path,
-    model: Model | Card,
-    *,
-    encoding: str = "srgb",
-    profile: bytes | None = None,
-    white_level: float | None = None,
-    divisor: float | None = None,
-    white: Sequence[int] | None = None,
+    rgb: npt.ArrayLike | str | Path, model: Model | Card, settings: ImageSettings = AS_PHOTOGRAPH
 ) -> Generator[None, None, PreparedImage]:
     """`read_prepared`, in many small steps.
 
     Parameters
     ----------
-    rgb, model, encoding, profile, white_level, divisor, white
+    rgb, model, settings
         As for `read_prepared`.
 
     Yields
@@ -306,18 +296,9 @@ def iter_prepared(
     InputError
         As for `read_prepared`.
     """
-    pixels, profile, source = open_rgb(rgb, profile)
+    pixels, profile, source = open_rgb(rgb, settings.profile)
     yield
-    settings = {"encoding": encoding, "profile": profile, "white_level": white_level, "divisor": divisor, "white": white}
-    return (yield from _iter_prepare(pixels, model, source=source, **settings))  # type: ignore[arg-type]
-
-
-def _finish(steps: Generator[None, None, PreparedImage]) -> PreparedImage:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+    return (yield from _iter_prepare(pixels, model, replace(settings, profile=profile), source))
 
 
 def measure_white(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,10 @@ import xarray as xr
 from napari_drcr.cubes.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.inference.ensemble import average_orientations
-from napari_drcr.inference.preparation import SMALLEST_SIDE, PreparedImage, iter_prepared
-from napari_drcr.models.pixel_map import PixelMap
+from napari_drcr.inference.preparation import SMALLEST_SIDE, ImageSettings, PreparedImage, iter_prepared
 from napari_drcr.models.store import DEFAULT_MODEL, Model, load_model
 from napari_drcr.system.devices import choose_device, processor_name
+from napari_drcr.system.steps import mapped, run_to_end
 
 if TYPE_CHECKING:
     from napari_drcr.inference.passes import Pass
@@ -120,7 +120,7 @@ def reconstruct(
         tile=tile,
         remember=remember,
     )
-    return run_through(steps, progress)
+    return run_to_end(steps, None if progress is None else lambda step: progress(*step))
 
 
 def iter_reconstruct(
@@ -161,145 +161,191 @@ def iter_reconstruct(
         As for `reconstruct`.
     """
     loaded = load_model(model)
-    preparing = iter_prepared(
-        rgb, loaded, encoding=encoding, profile=profile, white_level=white_level, divisor=divisor, white=white
-    )
-    while True:
-        try:
-            next(preparing)
-        except StopIteration as prepared:
-            image = prepared.value
-            break
-        # The steps that count are known only once the image is there.
-        yield 0, 1
-    return (
-        yield from iter_estimate(
-            image, loaded, device=device, precision=precision, ensemble=ensemble, tile=tile, remember=remember
-        )
-    )
+    settings = ImageSettings(encoding, profile, white_level, divisor, white)
+    # The steps that count are known only once the image is there.
+    image = yield from mapped(iter_prepared(rgb, loaded, settings), lambda _: (0, 1))
+    estimator = Estimator(loaded, device=device, precision=precision, ensemble=ensemble, tile=tile)
+    return (yield from estimator.iter_estimate(image, remember=remember))
 
 
-def iter_estimate(
-    image: PreparedImage,
-    loaded: Model,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    ensemble: bool = False,
-    tile: int | None = None,
-    remember: Callable[[Pass], object] | None = None,
-) -> Generator[tuple[int, int], None, xr.DataArray]:
-    """`iter_reconstruct` of an image that is prepared already: for callers who do that ahead, in a thread of their own.
+class Estimator:
+    """A model on a device, for any number of images that are prepared already.
 
     Parameters
     ----------
-    image : PreparedImage
-        From `napari_drcr.inference.preparation.read_prepared`, for this model.
-    loaded : Model
-        From `napari_drcr.models.store.load_model`.
-    device, precision, ensemble, tile, remember
-        As for `reconstruct`.
-
-    Yields
-    ------
-    tuple of int
-        As for `iter_reconstruct`.
-
-    Returns
-    -------
-    xarray.DataArray
+    model : Model
+        From `napari_drcr.load_model`. It is put on the device with the first image.
+    device, precision, ensemble, tile
         As for `reconstruct`.
 
     Raises
     ------
     InputError
-        As for `reconstruct`.
+        If `tile` cannot be used.
     """
-    started = time.perf_counter()
-    if tile is not None and not (isinstance(tile, int) and tile >= SMALLEST_SIDE):
-        raise InputError(f"tile must be a whole number of at least {SMALLEST_SIDE} pixels, not {tile!r}.")
-    if isinstance(loaded.estimator, PixelMap):
-        if device != "auto":
-            choose_device(device)
-        if precision not in ("auto", "fp32"):
-            raise InputError(f"{loaded.name} is a per-pixel map, which knows fp32 only, not {precision!r}.")
-        values = loaded.estimator.apply(np.moveaxis(image.values, 0, -1))
-        hardware = {"device": "cpu", "device_name": processor_name(), "precision": "fp32"}
-        if ensemble:
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        ensemble: bool = False,
+        tile: int | None = None,
+    ) -> None:
+        if tile is not None and not (isinstance(tile, int) and tile >= SMALLEST_SIDE):
+            raise InputError(f"tile must be a whole number of at least {SMALLEST_SIDE} pixels, not {tile!r}.")
+        self._model = model
+        self._device, self._precision, self._tile = device, precision, tile
+        self._ensemble = ensemble
+        self._runner: Runner | None = None
+
+    def iter_estimate(
+        self, image: PreparedImage, *, remember: Callable[[Pass], object] | None = None
+    ) -> Generator[tuple[int, int], None, xr.DataArray]:
+        """Estimate the cube of an image, step by step.
+
+        Parameters
+        ----------
+        image : PreparedImage
+            From `napari_drcr.inference.preparation.read_prepared`, for this model.
+        remember : callable, optional
+            As for `reconstruct`.
+
+        Yields
+        ------
+        tuple of int
+            As for `iter_reconstruct`.
+
+        Returns
+        -------
+        xarray.DataArray
+            As for `reconstruct`.
+
+        Raises
+        ------
+        InputError
+            As for `reconstruct`.
+        """
+        started = time.perf_counter()
+        if self._runner is None:
+            self._runner = self._start()
+        runner, disagreement = self._runner, None
+        if self._ensemble and self._model.architecture.per_pixel:
             notify(
-                f"{loaded.name} estimates each pixel by itself: flips and turns of the image cannot disagree, "
+                f"{self._model.name} estimates each pixel by itself: flips and turns of the image cannot disagree, "
                 "so it ran once, and there is no flip disagreement."
             )
-            ensemble = False
-        if not np.isfinite(values).all():
-            raise InputError(f"the estimate of {loaded.name} holds values that are not finite; try another model.")
-        yield 1, 1
-    else:
-        from napari_drcr.inference.passes import Runner
-
-        runner = Runner(loaded.estimator, device, precision, tile)
-        if ensemble:
+        if self._ensemble and not self._model.architecture.per_pixel:
             values, disagreement = yield from average_orientations(runner.estimate, image.values)
         else:
             values = yield from runner.estimate(image.values)
             if remember is not None and runner.latest is not None:
                 remember(runner.latest)
-        hardware = runner.hardware
+        seconds = round(time.perf_counter() - started, 3)
+        return _labelled(self._model, image, values, disagreement, {**runner.hardware, "seconds": seconds})
+
+    def _start(self) -> Runner:
+        if self._model.architecture.per_pixel:
+            return PixelRunner(self._model, self._device, self._precision)
+        from napari_drcr.inference.passes import NetworkRunner
+
+        return NetworkRunner(self._model, self._device, self._precision, self._tile)
+
+
+class Runner(Protocol):
+    """What estimates the values of one image after another."""
+
+    @property
+    def hardware(self) -> dict[str, Any]:
+        """Device and precision, as they stand in a cube's attributes."""
+
+    @property
+    def latest(self) -> Pass | None:
+        """Of the last image, where windows of it can be computed again."""
+
+    def estimate(self, image: npt.NDArray[np.float32]) -> Generator[tuple[int, int], None, npt.NDArray[np.float32]]:
+        """Estimate (bands, y, x) from (3, y, x); yields steps done and steps in all."""
+
+
+class PixelRunner:
+    """A per-pixel map, ready for images: a product of matrices on the CPU, without torch.
+
+    Parameters
+    ----------
+    model : Model
+        With a per-pixel map.
+    device, precision : str
+        Checked, though the map runs on the CPU in float32 whatever they are.
+
+    Raises
+    ------
+    InputError
+        If there is no such device, or the precision is neither fp32 nor auto.
+    """
+
+    latest = None
+
+    def __init__(self, model: Model, device: str = "auto", precision: str = "auto") -> None:
+        if device != "auto":
+            choose_device(device)
+        if precision not in ("auto", "fp32"):
+            raise InputError(f"{model.name} is a per-pixel map, which knows fp32 only, not {precision!r}.")
+        self._model = model
+
+    @property
+    def hardware(self) -> dict[str, Any]:
+        """See `Runner`."""
+        return {"device": "cpu", "device_name": processor_name(), "precision": "fp32", "tile": None}
+
+    def estimate(self, image: npt.NDArray[np.float32]) -> Generator[tuple[int, int], None, npt.NDArray[np.float32]]:
+        """See `Runner`."""
+        values: npt.NDArray[np.float32] = self._model.estimator.apply(np.moveaxis(image, 0, -1))
+        if not np.isfinite(values).all():
+            raise InputError(f"the estimate of {self._model.name} holds values that are not finite; try another model.")
+        yield 1, 1
+        return values
+
+
+def _labelled(
+    model: Model,
+    image: PreparedImage,
+    values: npt.NDArray[np.float32],
+    disagreement: npt.NDArray[np.float32] | None,
+    run: dict[str, Any],
+) -> xr.DataArray:
+    """The cube, with all that is to be said about it."""
     coordinates: dict[str, tuple[tuple[str, str], npt.NDArray[Any]]] = {CLIPPED: (("y", "x"), image.clipped)}
     facts: dict[str, Any] = {}
-    if ensemble:
+    if disagreement is not None:
         coordinates[FLIP_DISAGREEMENT] = (("y", "x"), disagreement)
         facts["flip_disagreement_mean"] = float(disagreement.mean())
     cube = make_cube(
         values,
-        loaded.wavelengths,
-        quantity=loaded.card.quantity,
+        model.wavelengths,
+        quantity=model.card.quantity,
         name=Path(image.source).stem if image.source else None,
         attrs={
             "estimate": ESTIMATE,
-            "model": loaded.name,
-            "model_sha256": loaded.sha256,
-            "tile": None,
-            **hardware,
+            "model": model.name,
+            "model_sha256": model.sha256,
+            "tile": run["tile"],
+            "device": run["device"],
+            "device_name": run["device_name"],
+            "precision": run["precision"],
             "encoding": image.encoding,
             "white_level": image.white_level,
             "divisor": image.divisor,
-            "camera": loaded.card.camera,
+            "camera": model.card.camera,
             "white": None if image.white is None else list(image.white),
             "white_gains": None if image.gains is None else list(image.gains),
-            "ensemble": ensemble,
+            "ensemble": disagreement is not None,
             **facts,
             "input_profile": image.profile,
             "clipped_share": float(image.clipped.mean()),
             "source": image.source or "array",
-            "seconds": round(time.perf_counter() - started, 3),
+            "seconds": run["seconds"],
             "versions": ", ".join(f"{name} {version(name)}" for name in ("napari-drcr", "torch", "numpy")),
         },
     )
     return cube.assign_coords(coordinates)
-
-
-def run_through(
-    steps: Generator[tuple[int, int], None, xr.DataArray], progress: Callable[[int, int], None] | None = None
-) -> xr.DataArray:
-    """Take all steps of `iter_reconstruct` or `iter_estimate`.
-
-    Parameters
-    ----------
-    steps : generator
-        What one of these two returned.
-    progress : callable, optional
-        Called with (steps done, steps in all) after each; what it raises ends the work.
-
-    Returns
-    -------
-    xarray.DataArray
-        The estimate.
-    """
-    while True:
-        try:
-            done, total = next(steps)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        if progress is not None:
-            progress(done, total)

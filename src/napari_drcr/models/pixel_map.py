@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_drcr.errors import InputError
+from napari_drcr.models.architecture import Architecture, NetworkSettings
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -68,6 +71,64 @@ class PixelMap:
             Not clipped.
         """
         return np.moveaxis(FEATURES[self.kind](rgb) @ self.matrix, -1, 0).astype(np.float32)
+
+
+class PixelMapSettings(NetworkSettings):
+    """Which features a `PixelMap` takes."""
+
+    architecture: Literal["pixel_map"] = "pixel_map"
+    kind: Literal["linear", "polynomial"] = "polynomial"
+    """R, G, B as they are, or also the roots of their products."""
+
+    def summary(self) -> str:
+        """Such as "polynomial"."""
+        return self.kind
+
+
+class PixelMaps(Architecture):
+    """Per-pixel maps: fitted in closed form, computed without torch."""
+
+    id = "pixel_map"
+    title = "per-pixel map"
+    paper = (
+        "Finlayson, Mackiewicz and Hurlbert, Color Correction Using Root-Polynomial Regression, IEEE Transactions on Image "
+        "Processing 2015"
+    )
+    settings = PixelMapSettings
+    per_pixel = True
+    trainable = False
+
+    def build(self, settings: PixelMapSettings, bands: int) -> PixelMap:
+        """A map to nothing; `fit_pixel_map` makes others."""
+        features = FEATURES[settings.kind](np.zeros((1, 3), np.float32)).shape[-1]
+        return PixelMap(settings.kind, np.zeros((features, bands), np.float32))
+
+    def context(self, settings: PixelMapSettings) -> int:
+        """0: a pixel and nothing around it."""
+        return 0
+
+    def load(self, path: Path, settings: PixelMapSettings, bands: int, state: Mapping[str, Any]) -> PixelMap:
+        """See `Architecture.load`; the one parameter is ``matrix``, shape (features, bands)."""
+        expected = self.build(settings, bands).matrix.shape
+        matrix = state.get("matrix")
+        if matrix is None or matrix.shape != expected:
+            found = "none" if matrix is None else "x".join(map(str, matrix.shape)) or "a single number"
+            raise InputError(
+                f"{path.name}: the {settings.kind} map needs a matrix of {expected[0]}x{expected[1]}, found {found}."
+            )
+        with np.errstate(over="ignore"):
+            matrix = matrix.astype(np.float32)
+        if not np.isfinite(matrix).all():
+            raise InputError(f"{path.name}: matrix holds values that are not finite; take another checkpoint.")
+        return PixelMap(settings.kind, matrix)
+
+    def parameters(self, network: PixelMap) -> dict[str, npt.NDArray[np.floating[Any]]]:
+        """See `Architecture.parameters`."""
+        return {"matrix": network.matrix}
+
+    def count(self, network: PixelMap) -> int:
+        """See `Architecture.count`."""
+        return network.matrix.size
 
 
 def fit_pixel_map(

@@ -1,7 +1,6 @@
 """Models in and out, the shipped ones, and their cards.
 
-Our own files are safetensors with the card as JSON in their header; `napari_drcr.models.drcr.released` reads the authors'. No code from
-a file runs.
+Our own files are safetensors with the card as JSON in their header; architectures know the layouts of others. No code from a file runs.
 """
 
 from __future__ import annotations
@@ -10,22 +9,26 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_drcr.cubes.cube import WAVELENGTHS, Quantity
 from napari_drcr.errors import InputError, shown
-from napari_drcr.models.drcr.released import build_network, read_released
-from napari_drcr.models.pixel_map import FEATURES, PixelMap
+from napari_drcr.models.architecture import (
+    Architecture,
+    Encoding,
+    NetworkSettings,
+    Normalisation,
+    architectures,
+    find_architecture,
+)
+from napari_drcr.models.parameters import read_checkpoint, some
 from napari_drcr.system.files import atomic_path, first_bytes, naming
-
-if TYPE_CHECKING:
-    from napari_drcr.models.drcr.network import DRCRNet
 
 DEFAULT_MODEL = "photo"
 HEADER_KEY = "napari_drcr"
@@ -39,8 +42,10 @@ class Card(BaseModel):
     ----------
     name : str
         The name that results carry.
-    architecture : {"drcr", "linear", "polynomial"}
-        DRCR Net, or one of the per-pixel maps.
+    architecture : str
+        Which network it is: the id of a registered `Architecture`.
+    settings : dict of str to object
+        Sizes and options of the network; of a file written before cards had them, what was known then.
     wavelengths : tuple of float
         Band centres of its cubes in nm.
     encoding : {"linear", "as given"}
@@ -51,8 +56,6 @@ class Card(BaseModel):
         What its cubes hold.
     camera : str
         Name of the camera whose images it learned from; empty where it is not known.
-    released_npm : bool
-        See `napari_drcr.models.drcr.network.DRCRNet`.
     data, split, recipe, limits, licence : str
         What it learned from and under which terms, what was held back, how it was trained, what it cannot do.
     scores : dict of str to float
@@ -62,19 +65,33 @@ class Card(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    architecture: Literal["drcr", "linear", "polynomial"] = "drcr"
+    architecture: str = "drcr"
+    settings: dict[str, Any] = Field(default_factory=dict)
     wavelengths: tuple[float, ...] = WAVELENGTHS
-    encoding: Literal["linear", "as given"] = "linear"
-    normalisation: Literal["white", "maximum"] = "white"
+    encoding: Encoding = "linear"
+    normalisation: Normalisation = "white"
     quantity: Quantity = "unknown"
     camera: str = ""
-    released_npm: bool = False
     data: str = ""
     split: str = ""
     recipe: str = ""
     limits: str = ""
     licence: str = ""
     scores: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written_before(cls, content: Any) -> Any:
+        """Cards from before networks had settings."""
+        if isinstance(content, dict) and "settings" not in content:
+            content = dict(content)
+            if content.get("architecture") in ("linear", "polynomial"):
+                content["settings"] = {"kind": content["architecture"]}
+                content["architecture"] = "pixel_map"
+                content.pop("released_npm", None)
+            elif "released_npm" in content:
+                content["settings"] = {"released_npm": content.pop("released_npm")}
+        return content
 
 
 @dataclass(frozen=True)
@@ -85,7 +102,7 @@ class Model:
     ----------
     card : Card
         What it takes and gives.
-    estimator : DRCRNet or PixelMap
+    estimator : torch.nn.Module or PixelMap
         The network, in evaluation mode and float32 on the CPU, or the per-pixel map.
     path : Path or None
         The file it came from.
@@ -94,7 +111,7 @@ class Model:
     """
 
     card: Card
-    estimator: DRCRNet | PixelMap
+    estimator: Any
     path: Path | None = None
     sha256: str = field(default="")
 
@@ -119,31 +136,40 @@ class Model:
         return self.card.normalisation
 
     @property
+    def architecture(self) -> Architecture:
+        """What its kind of network can do."""
+        return find_architecture(self.card.architecture)
+
+    @cached_property
+    def settings(self) -> NetworkSettings:
+        """Sizes and options of the network."""
+        architecture = self.architecture
+        return architecture.infer(self.path or Path(self.name), self.card.settings, architecture.parameters(self.estimator))
+
+    @property
     def bands(self) -> int:
         """Bands of its cubes."""
-        return self.estimator.bands
+        return len(self.card.wavelengths)
 
     @property
     def channels(self) -> int | None:
-        """Feature channels of the network; None for a per-pixel map."""
-        return None if isinstance(self.estimator, PixelMap) else self.estimator.channels
+        """Feature channels of the network; None where it has no such setting."""
+        return getattr(self.settings, "channels", None)
 
     @property
     def blocks(self) -> int | None:
-        """Blocks of the network; None for a per-pixel map."""
-        return None if isinstance(self.estimator, PixelMap) else len(self.estimator.blocks)
+        """Blocks of the network; None where it has no such setting."""
+        return getattr(self.settings, "blocks", None)
 
     @property
     def reduction(self) -> int | None:
-        """Reduction of the network's gates; None for a per-pixel map."""
-        return None if isinstance(self.estimator, PixelMap) else self.estimator.reduction
+        """Reduction of the network's gates; None where it has no such setting."""
+        return getattr(self.settings, "reduction", None)
 
     @property
     def parameters(self) -> int:
         """How many numbers it learned."""
-        if isinstance(self.estimator, PixelMap):
-            return self.estimator.matrix.size
-        return sum(parameter.numel() for parameter in self.estimator.parameters())
+        return self.architecture.count(self.estimator)
 
 
 def shipped_models() -> list[str]:
@@ -157,6 +183,29 @@ def shipped_models() -> list[str]:
     folder = resources.files("napari_drcr.models") / "shipped"
     names = sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".safetensors"))
     return sorted(names, key=lambda name: name != DEFAULT_MODEL)
+
+
+def read_card(name_or_path: str | Path) -> Card:
+    """The card of a model, without its parameters; torch is not needed.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A shipped model or a ``.safetensors`` file of ours.
+
+    Returns
+    -------
+    Card
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or the file has no card.
+    """
+    path = _resolve(name_or_path)
+    with naming(path):
+        first_bytes(path)
+    return _read_safetensors(path)[0]
 
 
 def load_model(name_or_path: str | Path | Model = DEFAULT_MODEL) -> Model:
@@ -195,15 +244,9 @@ def _load(path: Path, _modified: int, _size: int) -> Model:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if start[8:9] == b"{" and (path.suffix == ".safetensors" or int.from_bytes(start[:8], "little") < path.stat().st_size):
-        card, tensors = _read_safetensors(path)
-        return Model(card, _build(path, card, tensors), path, sha256)
-    network = build_network(path, read_released(path), released_npm=True)
-    if network.bands != len(WAVELENGTHS):
-        raise InputError(
-            f"{path.name} estimates {network.bands} bands and does not say at which nm; only 31 are known to be 400-700 nm."
-        )
-    card = Card(name=path.stem, encoding="as given", normalisation="maximum", released_npm=True)
-    return Model(card, network, path, sha256)
+        card, state = _read_safetensors(path)
+        return _build(path, card, state, sha256)
+    return _load_foreign(path, sha256)
 
 
 def _resolve(name_or_path: str | Path) -> Path:
@@ -244,29 +287,34 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, np.ndarray[Any, Any]]
         raise InputError(f"{path.name} has a card that cannot be read: {place}: {first['msg']}.") from error
 
 
-def _build(path: Path, card: Card, tensors: dict[str, np.ndarray[Any, Any]]) -> DRCRNet | PixelMap:
-    if card.architecture == "drcr":
-        import torch
-
-        state = {name: torch.from_numpy(value) for name, value in tensors.items()}
-        network = build_network(path, state, released_npm=card.released_npm)
-        if network.bands != len(card.wavelengths):
-            raise InputError(
-                f"{path.name} has {network.bands} bands but names {len(card.wavelengths)} wavelengths on its card."
+def _load_foreign(path: Path, sha256: str) -> Model:
+    state = read_checkpoint(path)
+    for architecture in architectures():
+        layout = architecture.foreign
+        if layout is not None and layout.recognises(list(state)):
+            renamed = architecture.rename(path, state)
+            card = Card(
+                name=path.stem,
+                architecture=architecture.id,
+                settings=dict(layout.hints),
+                encoding=layout.encoding,
+                normalisation=layout.normalisation,
             )
-        return network
-    expected = (len(FEATURES[card.architecture](np.zeros((1, 3), np.float32))[0]), len(card.wavelengths))
-    matrix = tensors.get("matrix")
-    if matrix is None or matrix.shape != expected:
-        found = "none" if matrix is None else "x".join(map(str, matrix.shape)) or "a single number"
-        raise InputError(
-            f"{path.name}: the {card.architecture} map needs a matrix of {expected[0]}x{expected[1]}, found {found}."
-        )
-    with np.errstate(over="ignore"):
-        matrix = matrix.astype(np.float32)
-    if not np.isfinite(matrix).all():
-        raise InputError(f"{path.name}: matrix holds values that are not finite; take another checkpoint.")
-    return PixelMap(card.architecture, matrix)
+            return _build(path, card, renamed, sha256)
+    known = "; ".join(
+        f"a {architecture.title} has {', '.join(architecture.foreign.marks)}"
+        for architecture in architectures()
+        if architecture.foreign is not None
+    )
+    raise InputError(f"{path.name} holds another network: {some(list(state))}; {known}.")
+
+
+def _build(path: Path, card: Card, state: dict[str, Any], sha256: str = "") -> Model:
+    """The model that a card and parameters make."""
+    architecture = find_architecture(card.architecture)
+    settings = architecture.infer(path, card.settings, state)
+    card = card.model_copy(update={"settings": settings.model_dump(exclude={"architecture"})})
+    return Model(card, architecture.load(path, settings, len(card.wavelengths), state), path, sha256)
 
 
 def save_model(path: str | Path, model: Model, *, half: bool = True) -> None:
@@ -291,12 +339,10 @@ def save_model(path: str | Path, model: Model, *, half: bool = True) -> None:
     path = Path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"a model is written as .safetensors, not {path.suffix or 'without a suffix'} ({path.name}).")
-    if isinstance(model.estimator, PixelMap):
-        tensors = {"matrix": model.estimator.matrix}
-    else:
-        values = {name: value.cpu().numpy() for name, value in model.estimator.state_dict().items()}
-        with np.errstate(over="ignore"):
-            tensors = {name: np.ascontiguousarray(value, np.float16 if half else np.float32) for name, value in values.items()}
+    half = half and not model.architecture.per_pixel
+    values = model.architecture.parameters(model.estimator)
+    with np.errstate(over="ignore"):
+        tensors = {name: np.ascontiguousarray(value, np.float16 if half else np.float32) for name, value in values.items()}
     if spoilt := [name for name, value in tensors.items() if not np.isfinite(value).all()]:
         raise InputError(
             f"{path.name} is not written: {spoilt[0]} holds values that are not finite{' in half precision' * half}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from itertools import chain
 from typing import TypeVar
 
@@ -58,14 +59,14 @@ def overlapped(
         def compute_next(item: Item, reading: Future[Read]) -> Future[Done]:
             try:
                 # Without names for what was read and made, which would keep them while the next item is computed.
-                return writer.submit(write, item, compute(item, reading.result()))
+                return writer.submit(copy_context().run, write, item, compute(item, reading.result()))
             except FAILURES as error:
                 failed: Future[Done] = Future()
                 failed.set_exception(error.with_traceback(None))
                 return failed
 
         try:
-            readings = _one_behind(reader.submit(read, item) for item in items)
+            readings = _one_behind(reader.submit(copy_context().run, read, item) for item in items)
             for writing in _one_behind(map(compute_next, items, readings)):
                 try:
                     yield writing.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Collection
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -127,15 +128,17 @@ def precisions(device: str) -> list[str]:
     return ["bf16", "fp32"] if native else ["fp32"]
 
 
-def choose_precision(precision: str, device: str) -> str:
+def choose_precision(precision: str, device: str, *, safe: Collection[str] = PRECISIONS) -> str:
     """The precision to use.
 
     Parameters
     ----------
     precision : {"auto", "fp32", "bf16", "fp16"}
-        "auto" takes the first of `precisions`.
+        "auto" takes the first of `precisions` that is safe.
     device : str
         A key of `devices()`.
+    safe : collection of str
+        Precisions that the network was shown to bear; fp32 always is.
 
     Returns
     -------
@@ -148,7 +151,7 @@ def choose_precision(precision: str, device: str) -> str:
     """
     there = precisions(device)
     if precision == "auto":
-        return there[0]
+        return next(one for one in there if one in safe or one == "fp32")
     if precision not in there:
-        raise InputError(f"precision {precision!r} is not to be had on {device}; there is {', '.join(there)} (or auto).")
+        raise InputError(f"precision {precision!r} is not available on {device}; choose {', '.join(there)} or auto.")
     return precision

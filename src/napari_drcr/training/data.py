@@ -15,6 +15,7 @@ from napari_drcr.camera import Camera, find_camera
 from napari_drcr.cubes.colorimetry import illuminant
 from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
+from napari_drcr.models.architecture import find_architecture
 from napari_drcr.training.scenes import Float16Array, Scene
 from napari_drcr.training.sections import EXPOSURE, CameraConfig, TrainingConfig
 
@@ -231,17 +232,20 @@ class Photographs(Dataset[tuple[Tensor, Tensor]]):
     Parameters
     ----------
     scenes : list of Scene
-        Cut to multiples of 4 pixels.
+        Cut to what the network's sides must be multiples of.
     camera : Camera
         With its standard settings; for scenes without an image of their own.
     lights : tuple of str
         See `DataConfig.lights`; each scene is lit by one of them, spread evenly over the list.
+    multiple : int
+        What the sides are cut to multiples of.
     """
 
-    def __init__(self, scenes: list[Scene], camera: Camera, lights: tuple[str, ...] = ()) -> None:
+    def __init__(self, scenes: list[Scene], camera: Camera, lights: tuple[str, ...] = (), multiple: int = 1) -> None:
         self.scenes = scenes
         self.camera = camera
         self.lights = lights
+        self.multiple = multiple
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -249,7 +253,7 @@ class Photographs(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Scene `index`, see the class."""
         scene = self.scenes[index]
-        height, width = (side // 4 * 4 for side in scene.values().shape[1:])
+        height, width = (side // self.multiple * self.multiple for side in scene.values().shape[1:])
         cube = scene.values()[:, :height, :width].astype(np.float32)
         if scene.cached_rgb is not None:
             return torch.from_numpy(scene.rgb()[:, :height, :width].astype(np.float32)), torch.from_numpy(cube)
@@ -291,4 +295,6 @@ def make_loaders(
         persistent_workers=workers > 0,
         multiprocessing_context="spawn" if workers else None,
     )
-    return patches, DataLoader(Photographs(validation, find_camera(config.camera.name), config.data.lights), batch_size=1)
+    multiple = find_architecture(config.network.architecture).multiple
+    photographs = Photographs(validation, find_camera(config.camera.name), config.data.lights, multiple)
+    return patches, DataLoader(photographs, batch_size=1)

@@ -9,8 +9,9 @@ import lightning as pl
 import torch
 from torch import Tensor
 
+from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
-from napari_drcr.models.drcr.network import DRCRNet
+from napari_drcr.models.architecture import find_architecture
 from napari_drcr.models.store import load_model
 from napari_drcr.training.sections import TrainingConfig
 
@@ -54,7 +55,7 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 
 
 class TrainingModule(pl.LightningModule):
-    """DRCR Net and how it learns.
+    """A network and how it learns.
 
     Parameters
     ----------
@@ -65,12 +66,11 @@ class TrainingModule(pl.LightningModule):
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
         self.config = config
-        network = DRCRNet(**config.network.model_dump())
+        self.architecture = find_architecture(config.network.architecture)
+        network = self.architecture.build(config.network, len(WAVELENGTHS))
         if config.learning.start_from is not None:
-            start = load_model(config.learning.start_from).estimator
-            assert isinstance(start, DRCRNet)  # make_config has seen to it
-            network.load_state_dict(start.state_dict())
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.load_state_dict(load_model(config.learning.start_from).estimator.state_dict())
+        self.network = network.to(memory_format=torch.channels_last)
         self.scores: list[float] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:

@@ -45,10 +45,10 @@ def placement(config: TrainingConfig, device: str, precision: str) -> dict[str, 
         raise InputError(f"devices is {config.devices}, but there are {there} GPUs here.")
     if kind == "mps":
         raise InputError("several devices are GPUs of NVIDIA or AMD, or processes on the CPU; choose device: cpu.")
-    # DDP waits for the gradient of every weight, also of those that the released layout holds for nothing.
-    needed = "ddp_find_unused_parameters_true" if config.network.released_npm else "ddp"
+    # DDP waits for the gradient of every weight.
+    needed = "ddp_find_unused_parameters_true" if config.network.has_unused_parameters else "ddp"
     if config.strategy == "ddp" != needed:
-        raise InputError("strategy 'ddp' fails on network.released_npm, which holds weights that are never used; take 'auto'.")
+        raise InputError("strategy 'ddp' fails on this network, which holds weights that are never used; choose 'auto'.")
     return {
         "accelerator": kind,
         "precision": LIGHTNING_PRECISION[precision],
@@ -81,5 +81,5 @@ def training_precision(wanted: str, device: str) -> str:
     if wanted == "auto":
         return "bf16" if "bf16" in there else "fp32"
     if wanted not in there:
-        raise InputError(f"learning.precision {wanted!r} is not to be had on {device}; there is {', '.join(there)}.")
+        raise InputError(f"learning.precision {wanted!r} is not available on {device}; choose {', '.join(there)} or auto.")
     return wanted

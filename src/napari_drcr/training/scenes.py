@@ -15,7 +15,7 @@ import platformdirs
 
 from napari_drcr.cubes.cube import WAVELENGTHS, Quantity, resample
 from napari_drcr.errors import InputError, notify
-from napari_drcr.inference.preparation import prepare_rgb
+from napari_drcr.inference.preparation import ImageSettings, prepare_rgb
 from napari_drcr.io import cube_files, read_cube
 from napari_drcr.models.store import Card
 from napari_drcr.system.files import atomic_paths, naming
@@ -244,5 +244,5 @@ def half_precision_rgb(path: Path, config: DataConfig) -> Float16Array:
     card = Card(name="the model to be", encoding=config.card_encoding, normalisation=config.normalisation)
     with naming(path):
         pixels, profile = read_stored_rgb(path)
-        prepared = prepare_rgb(pixels, card, encoding=config.encoding, profile=profile, source=path.name)
+        prepared = prepare_rgb(pixels, card, ImageSettings(config.encoding, profile), source=path.name)
     return prepared.values.astype(np.float16)

@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 
 import platformdirs
-import psutil
 import torch
 from torch import Tensor
 
 from napari_drcr.errors import InputError
+from napari_drcr.system.memory import free_memory
 
 IN_MEMORY = 5 * 2**29
 """Bytes up to which a feature map may stay in memory: 2.5 GiB, as 12 megapixels need with 100 channels in half precision."""
@@ -51,7 +51,7 @@ class FeatureMap:
         shape = (1, height + 2, width, channels)
         size = like.element_size() * channels * (height + 2) * width
         if in_memory is None:
-            in_memory = min(IN_MEMORY, int(SHARE * psutil.virtual_memory().available))
+            in_memory = min(IN_MEMORY, int(SHARE * (free_memory() or 0)))
         self._file: mmap.mmap | None = None
         if like.device.type == "cpu" and size > in_memory:
             self._file = _nameless_file(size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import napari
@@ -11,7 +10,7 @@ from napari.layers import Image, Shapes
 from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_drcr.errors import InputError, Notice
+from napari_drcr.errors import InputError, ignore_notice, notices_to
 from napari_drcr.inference.preparation import measure_white
 from napari_drcr.inference.white import Box
 from napari_drcr.widgets.viewer.canvas import Click, ClickListener
@@ -170,8 +169,7 @@ class WhitePatch(QWidget):
         around = above, before, min(bottom + SIDE, height), min(right + SIDE, width)
         try:
             # What is assumed about the image is told when it is reconstructed.
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Notice)
+            with notices_to(ignore_notice):
                 gains = measure_white(
                     rgb_from_layer(layer, shown_slice(self._viewer, layer), around),
                     (top - above, left - before, bottom - above, right - before),

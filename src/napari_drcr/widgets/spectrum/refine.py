@@ -10,6 +10,7 @@ import numpy.typing as npt
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QWidget
 
+from napari_drcr.system.steps import mapped
 from napari_drcr.widgets.spectrum.reader import Place
 from napari_drcr.widgets.viewer.background import Background
 from napari_drcr.widgets.viewer.controls import StepsBar
@@ -215,15 +216,12 @@ def _refine(jobs: Sequence[Job]) -> Generator[tuple[int, int, Refined | None], N
 def _refine_layer(job: Job, exact: bool) -> Generator[tuple[int, int, Refined | None], None, None]:
     values, total = [], len(job.boxes)
     for done, box in enumerate(job.boxes, start=1):
-        steps = job.made.refine(box, exact=exact)
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                values.append(end.value)
-                break
+
+        def overall(step: tuple[int, int], done: int = done) -> tuple[int, int, None]:
             # A box of one step is itself one of several; others, and the extra pass, have steps of their own.
-            yield (*step, None) if step[1] > 1 else (done, total, None)
+            return (*step, None) if step[1] > 1 else (done, total, None)
+
+        values.append((yield from mapped(job.made.refine(box, exact=exact), overall)))
     yield total, total, Refined(job, values, exact)
 
 

@@ -12,9 +12,10 @@ from qtpy.QtWidgets import QComboBox, QCompleter, QFileDialog, QWidget
 from napari_drcr.camera import CAMERAS
 from napari_drcr.cubes.colorimetry import illuminant_names
 from napari_drcr.errors import shown
-from napari_drcr.models.pixel_map import FEATURES
-from napari_drcr.models.store import shipped_models
+from napari_drcr.models.architecture import architectures, find_architecture
+from napari_drcr.models.store import read_card, shipped_models
 from napari_drcr.widgets.train.editors import Editor, NamesEditor, fit
+from napari_drcr.widgets.train.fields import NETWORK
 from napari_drcr.widgets.viewer.background import Background
 from napari_drcr.widgets.viewer.controls import HardwareChoice, offer
 
@@ -160,16 +161,44 @@ class _LastName(QCompleter):
         return f"{before}, {index.data()}" if before else str(index.data())
 
 
+class NetworkChoice(Editor):
+    """One of the networks that can be trained, by its title."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.box = QComboBox()
+        fit(self.box)
+        self._layout.addWidget(self.box)
+        for architecture in architectures():
+            if architecture.trainable:
+                self.box.addItem(architecture.title, architecture.id)
+                self.box.setItemData(self.box.count() - 1, architecture.paper, Qt.ItemDataRole.ToolTipRole)
+        self.box.currentIndexChanged.connect(lambda _: self.edited.emit())
+
+    @property
+    def value(self) -> str:
+        """Id of its architecture."""
+        return str(self.box.currentData())
+
+    def set_value(self, value: Any) -> None:
+        """Choose a network."""
+        row = self.box.findData(value)
+        if row < 0:
+            raise ValueError(f"{value!r} is no network that can be trained")
+        self.box.setCurrentIndex(row)
+
+
 def _cameras() -> Editor:
     return FileChoice(CAMERAS, "Choose CSV", "Responses (*.csv)")
 
 
 def _starts() -> Editor:
-    networks = [name for name in shipped_models() if name not in FEATURES]
+    networks = [name for name in shipped_models() if find_architecture(read_card(name).architecture).trainable]
     return FileChoice([None, *networks], "Choose file", "Models (*.safetensors *.pth);;All files (*)")
 
 
 CHOOSERS: dict[str, Callable[[], Editor]] = {
+    NETWORK: NetworkChoice,
     "camera.name": _cameras,
     "learning.start_from": _starts,
     "device": DeviceEditor,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import warnings
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
-from threading import Lock, get_ident
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from functools import cache, partial
 from typing import Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, Signal
 from superqt.utils import WorkerBase
 
-from napari_drcr.errors import Cancelled, InputError, Notice
+from napari_drcr.errors import Cancelled, InputError, notices_to
 
 logger = logging.getLogger(__name__)
+THREADS = 16
+"""More than there are docks and their controls, each of which has one run at a time: none waits for another."""
 
 
 class Background(QObject):
@@ -149,8 +149,19 @@ class _News(QObject):
     ended = Signal(object)
 
 
+@cache
+def _threads() -> QThreadPool:
+    """The docks' own pool: it does not share the few threads of the application's, so long runs hold up no short ones."""
+    pool = QThreadPool()
+    pool.setMaxThreadCount(THREADS)
+    application = QCoreApplication.instance()
+    assert application is not None
+    application.aboutToQuit.connect(pool.waitForDone)
+    return pool
+
+
 class _Worker(WorkerBase[Any]):
-    """One run in superqt's pool of threads, which it waits for when napari quits.
+    """One run, which napari waits for when it quits.
 
     superqt's own way of running takes a RuntimeError, such as torch raises, for the sign of a deleted worker, and swaps the warnings
     of the whole process: where two of its runs overlap, one leaves its swap behind for good.
@@ -169,10 +180,16 @@ class _Worker(WorkerBase[Any]):
         self._function = function
         self._done, self._progress, self._told, self._failed = done, progress, told, failed
 
+    def start(self) -> None:
+        """Begin as soon as one of the docks' threads is free."""
+        WorkerBase._worker_set.add(self)
+        self._finished.connect(WorkerBase._set_discard)
+        _threads().start(self)
+
     def run(self) -> None:
         """Called by Qt, in a thread."""
         try:
-            with _notices_to(partial(self._post, self._told)):
+            with notices_to(lambda notice: self._post(self._told, str(notice))):
                 self._post(self._done, self.work())
         except Exception as error:
             self._post(self._failed, error)
@@ -198,37 +215,3 @@ class _Worker(WorkerBase[Any]):
         # Where napari was closed in the middle of a run, Qt has deleted what the signals belong to, and nobody is left to hear.
         with suppress(RuntimeError):
             self.news.posted.emit(self, callback, values)
-
-
-_hearers: dict[int, Callable[[str], object]] = {}
-"""Who hears the notices of a thread, by its number."""
-_hearers_lock = Lock()
-_unheard = warnings.catch_warnings()
-
-
-@contextmanager
-def _notices_to(told: Callable[[str], object]) -> Iterator[None]:
-    """Hand the notices of this thread to a function; runs in several threads share one swap of the process's warnings."""
-    global _unheard
-    with _hearers_lock:
-        if not _hearers:
-            _unheard = warnings.catch_warnings()
-            _unheard.__enter__()
-            warnings.simplefilter("always", Notice)
-            warnings.showwarning = partial(_hear, warnings.showwarning)
-        _hearers[get_ident()] = told
-    try:
-        yield
-    finally:
-        with _hearers_lock:
-            del _hearers[get_ident()]
-            if not _hearers:
-                _unheard.__exit__(None, None, None)
-
-
-def _hear(show: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any, **how: Any) -> None:
-    hearer = _hearers.get(get_ident())
-    if hearer is not None and issubclass(category, Notice):
-        hearer(str(message))
-    else:
-        show(message, category, *where, **how)
