@@ -188,7 +188,7 @@ def test_the_form_offers_it_with_its_settings(qtbot: QtBot) -> None:
     form.set_content({"network": {"channels": 16}})
     assert set(form.rows) == before
     assert form.config.network.summary() == "16 channels, 5 blocks"
-    form.let_go()
+    form.detach()
 
 
 def test_the_dock_reconstructs_with_it(make_napari_viewer: Any, qtbot: QtBot, model: Model, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_cancelled_run_stops_after_its_step_and_only_finishes(listener: Listen
 def test_who_lets_go_hears_nothing_any_more(listener: Listener, qtbot: QtBot) -> None:
     go = Event()
     listener.run(when, go)
-    listener.background.let_go()
+    listener.background.detach()
     assert not listener.background.running
     go.set()
     listener.run(lambda: "next")

@@ -34,7 +34,7 @@ def form(qtbot: QtBot) -> Iterator[ConfigForm]:
     form = ConfigForm()
     qtbot.addWidget(form)
     yield form
-    form.let_go()
+    form.detach()
 
 
 def wait_for_check(form: ConfigForm, qtbot: QtBot) -> None:
@@ -108,7 +108,7 @@ def test_the_form_is_there_at_once(qtbot: QtBot) -> None:
         form = ConfigForm()
         seconds.append(time.thread_time() - begin)
         qtbot.addWidget(form)
-        form.let_go()
+        form.detach()
     assert min(seconds) < 0.2
 
 
@@ -467,8 +467,8 @@ def test_the_wheel_scrolls_and_changes_nothing(form: ConfigForm, qtbot: QtBot) -
     assert form.config == before
 
 
-def test_a_form_that_is_let_go_checks_no_more(form: ConfigForm, qtbot: QtBot) -> None:
+def test_a_detached_form_checks_no_more(form: ConfigForm, qtbot: QtBot) -> None:
     form.set_content({"name": "?"})
-    form.let_go()
+    form.detach()
     with qtbot.assertNotEmitted(form.checked, wait=600):
         pass

@@ -227,5 +227,5 @@ def test_unfit_choices_are_refused_before_a_file_is_asked_for(scene: Scene, monk
 def test_closed_it_leaves_no_callback(scene: Scene) -> None:
     events = [getattr(scene.viewer.layers.events, name) for name in ("inserted", "removed", "reordered", "renamed")]
     with_panel = [len(event.callbacks) for event in events]
-    scene.panel.let_go()
+    scene.panel.detach()
     assert [len(event.callbacks) for event in events] == [count - 1 for count in with_panel]

@@ -240,8 +240,8 @@ def test_closed_it_leaves_no_callback_and_adds_nothing(scene: Scene, qtbot: QtBo
     events = [getattr(viewer.layers.events, name) for name in ("inserted", "removed", "reordered", "renamed")]
     with_panel = [len(event.callbacks) for event in events]
     scene.panel.run()
-    scene.panel.let_go()
-    scene.panel.let_go()
+    scene.panel.detach()
+    scene.panel.detach()
     assert [len(event.callbacks) for event in events] == [count - 1 for count in with_panel]
     scene.panel.run()
     qtbot.waitUntil(lambda: not scene.panel.running, timeout=30_000)

@@ -57,7 +57,7 @@ def make_panel(make_napari_viewer: Callable[..., napari.Viewer], home: Path) -> 
 
     yield make
     for panel in panels:
-        panel.let_go()
+        panel.detach()
 
 
 def wait_for_state(panel: RunsPanel, state: str, qtbot: QtBot) -> None:
@@ -223,7 +223,7 @@ def test_closing_leaves_no_timer_and_the_run_running(
     assert not any(timer.isActive() for timer in panel.findChildren(QTimer))
     panel.show()
     assert any(timer.isActive() for timer in panel.findChildren(QTimer))
-    panel.let_go()
+    panel.detach()
     assert not any(timer.isActive() for timer in panel.findChildren(QTimer))
     again = make_panel()
     again.choose(folder)

@@ -171,7 +171,7 @@ def test_watching_another_layer_leaves_nothing_at_the_first(qtbot: QtBot) -> Non
     watch.watch(second)
     assert callbacks(first) == before
     second.remove([0])
-    watch.let_go()
+    watch.detach()
     watch.watch(None)
     assert callbacks(second) == before
     qtbot.wait(150)

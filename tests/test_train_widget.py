@@ -84,7 +84,7 @@ def dock(qtbot: QtBot) -> Iterator[Train]:
     dock.show()
     dock.form.set_content(TINY)
     yield dock
-    dock.let_go()
+    dock.detach()
 
 
 def open_dock(viewer: napari.Viewer) -> Train:
@@ -297,7 +297,7 @@ def test_cubes_that_are_open_become_a_folder_of_their_own(qtbot: QtBot) -> None:
     np.testing.assert_array_equal(read_cube(written / "young leaf.nc"), viewer.layers[0].data)
     assert len(held_back(dock)) == 1
     assert dock.data.hindrance == ""
-    dock.let_go()
+    dock.detach()
 
 
 def test_time_and_memory_are_estimated(dock: Train, folder: Path, qtbot: QtBot) -> None:

@@ -192,13 +192,14 @@ def _iter_prepare(
     if settings.white_level is None and pixels.dtype == np.uint16:
         _ask_for_white_level(int(pixels.max()), name)
     if (share := clipped.mean()) > MUCH_CLIPPED:
-        notify(f"{name}: {share:.1%} of the pixels are clipped at {level:g}; the spectra there are not to be trusted.")
+        notify(f"{share:.1%} of the pixels are clipped at {level:g}; the spectra there are not to be trusted.", name)
     taken_as, foreign = _examine_colours(encoding, settings.profile, name)
     decodes = encoding == "srgb" and model.encoding == "linear"
     if encoding == "srgb" and not decodes:
         notify(
-            f"{name}: {model.name} expects linear camera values, but this is taken as an sRGB photograph, on which it is wrong; "
-            "choose a model for photographs, or encoding linear if the values are linear."
+            f"{model.name} expects linear camera values, but this is taken as an sRGB photograph, on which it is wrong; "
+            "choose a model for photographs, or encoding linear if the values are linear.",
+            name,
         )
     gains = None
     if white is not None:
@@ -361,8 +362,9 @@ def _ask_for_white_level(brightest: int, source: str) -> None:
     for bits, level in WHITE_LEVELS.items():
         if 0 < brightest <= level:
             notify(
-                f"{source}: the brightest of its 16-bit values is {brightest}, so it seems to hold {bits} bits; "
-                f"if it does, give {level} as its white level."
+                f"the brightest of its 16-bit values is {brightest}, so it seems to hold {bits} bits; "
+                f"if it does, give {level} as its white level.",
+                source,
             )
             return
 
@@ -377,7 +379,7 @@ def _examine_colours(encoding: str, profile: bytes | None, source: str) -> tuple
     if profile is None:
         return "none", None
     name = profile_name(profile)
-    notify(f"{source}: its colour profile ({name}) is not applied, since its values are said to be linear.")
+    notify(f"its colour profile ({name}) is not applied, since its values are said to be linear.", source)
     return f"{name}, not applied", None
 
 

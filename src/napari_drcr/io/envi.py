@@ -79,7 +79,7 @@ def read_envi(path: Path, lazy: bool = False) -> xr.DataArray:
         if widths.size == len(values):
             attrs["fwhm"] = widths[order].tolist()
         else:
-            notify(f"{path.name}: its {widths.size} widths ('fwhm') do not fit {len(values)} bands and are left out.")
+            notify(f"its {widths.size} widths ('fwhm') do not fit {len(values)} bands and are left out.", path.name)
     known: dict[str, Any] = {
         key: _scalar(header[key]) for key in ("quantity", "scale", "illuminant", "attributes") if key in header
     }

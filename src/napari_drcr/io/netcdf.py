@@ -185,7 +185,7 @@ def _unit(vector: xr.Variable) -> str:
 
 def _wavelengths(path: Path, name: str, vector: xr.Variable) -> npt.NDArray[np.float64] | None:
     if vector.attrs.get("standard_name") not in STANDARD_NAMES and name.lower() not in WAVELENGTH_NAMES:
-        notify(f"{path.name}: '{name}' is taken for the wavelengths, since its unit is {_unit(vector)}.")
+        notify(f"'{name}' is taken for the wavelengths, since its unit is {_unit(vector)}.", path.name)
     with one_sentence():
         values = vector.values
     try:
@@ -199,7 +199,7 @@ def _image_axes(path: Path, name: str, variable: xr.Variable, spectral: str) -> 
     if first.lower() in COLUMN_NAMES or second.lower() in ROW_NAMES:
         return second, first
     if first.lower() not in ROW_NAMES and second.lower() not in COLUMN_NAMES:
-        notify(f"{path.name}: the axes '{first}' and '{second}' of '{name}' are taken as y and x.")
+        notify(f"the axes '{first}' and '{second}' of '{name}' are taken as y and x.", path.name)
     return first, second
 
 

@@ -93,7 +93,7 @@ def read_tiff(path: Path, lazy: bool = False) -> xr.DataArray:
         wavelengths, _ = wavelengths_in_unit(path, given, str(description.get("wavelength_units", "")))
     elif labelled is not None and len(labelled) == len(stored):
         wavelengths = labelled
-        notify(f"{path.name}: its wavelengths, {labelled[0]:g} to {labelled[-1]:g} nm, are taken from its labels.")
+        notify(f"its wavelengths, {labelled[0]:g} to {labelled[-1]:g} nm, are taken from its labels.", path.name)
     stored, wavelengths, _ = sort_bands(path, stored, wavelengths)
     return make_cube(read_values(stored, lazy), wavelengths, name=path.stem, **labels)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import pickletools
 import re
-import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -66,8 +65,7 @@ def load_plain(path: Path) -> Any:
     """
     import torch
 
-    with naming(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks about unusual pickles help nobody here
+    with naming(path):
         _examine(path)
         try:
             return torch.load(path, map_location="cpu", weights_only=True)

@@ -66,7 +66,7 @@ class FeatureMap:
         """Whether it is kept in a file."""
         return self._file is not None
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Tell the system that what is in memory of a file may leave it; loses nothing."""
         if self._file is not None and hasattr(self._file, "madvise"):
             self._file.madvise(mmap.MADV_DONTNEED)

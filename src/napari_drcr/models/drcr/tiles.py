@@ -180,7 +180,7 @@ class _Work:
                 piece = self._network.head(to_network(self._rgb[..., seen.y, seen.x], self._network))[..., *tile.inside(seen)]
                 self._features.rows[:, :, tile.top + 1 : tile.bottom + 1, tile.x] = piece
                 self._sums.append(piece.sum(dim=(0, 2, 3), dtype=torch.float32))
-            self._features.let_go()
+            self._features.release()
             yield
 
     def gates_of(self, block: nn.Module) -> tuple[Tensor, Tensor]:
@@ -203,7 +203,7 @@ class _Work:
                 written = carry_on(min(start + self._rows, self._height))
                 if written is not None:
                     self._sums.append(written.sum(dim=(0, 2, 3), dtype=torch.float32))
-            self._features.let_go()
+            self._features.release()
             yield
 
     def tail(self, cube: Tensor) -> Iterator[None]:
@@ -217,7 +217,7 @@ class _Work:
                 features = self._features.rows[:, :, seen.top + 1 : seen.bottom + 1]
                 values = self._network.tail(features)[0, :, strip.top - seen.top :][:, : max(height - start, 0), :width]
             arrivals.expect(values, cube[:, start : start + values.shape[1]])
-            self._features.let_go()
+            self._features.release()
             yield
         arrivals.wait()
 

@@ -26,7 +26,7 @@ from napari_drcr.training.yaml_file import read_yaml
 PATIENCE = 1.0
 """Seconds that a lock may be held by somebody who only looks whether it is free."""
 HANDOVER = 20.0
-"""Seconds in which a process that has told its end lets go of its lock, be the machine ever so busy."""
+"""Seconds in which a process that has reported its end releases its lock, however busy the machine."""
 POLL = 0.5
 """Seconds between two looks of a waiting run."""
 FIND_DEVICE = "from napari_drcr.system.devices import choose_device; print(choose_device())"

@@ -177,17 +177,17 @@ class ErrorMap(Dock):
             self.panel.button.setEnabled(False)
             self._say("Cancelling\N{HORIZONTAL ELLIPSIS}")
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Cancel the work, give the colours of the maps free, and leave no callback behind."""
         self._later.stop()
-        self._runs.let_go()
-        self.choice.let_go()
-        self.plausibility.let_go()
-        self.figure.let_go()
-        self._watch.let_go()
-        self._pairs.let_go()
-        self.maps.let_go()
-        super().let_go()
+        self._runs.detach()
+        self.choice.detach()
+        self.plausibility.detach()
+        self.figure.detach()
+        self._watch.detach()
+        self._pairs.detach()
+        self.maps.detach()
+        super().detach()
 
     def _toggle(self) -> None:
         if self.running:

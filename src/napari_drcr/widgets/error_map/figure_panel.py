@@ -151,10 +151,10 @@ class FigurePanel(QWidget):
         self._say(f"Writing {path.name}\N{HORIZONTAL ELLIPSIS}")
         self._update()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind; a figure that is being written is finished."""
-        self._background.let_go()
-        self.image.let_go()
+        self._background.detach()
+        self.image.detach()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Look again which truth and estimates there are."""

@@ -196,7 +196,7 @@ class ErrorLayers(QObject):
         self._linked = maps
         self.show_bar()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Let every map have colours and limits of its own, and write nothing on the canvas any more."""
         self.unlink()
         self._name_gray(None)

@@ -140,7 +140,7 @@ class Pairs:
             if facts["estimate"] in cubes and facts["truth"] in cubes:
                 self.of(cubes[facts["estimate"]], cubes[facts["truth"]])
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Forget all pairs, and leave no callback at any layer."""
         self._pairs = {}
         self._follow()

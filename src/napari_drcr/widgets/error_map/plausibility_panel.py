@@ -134,10 +134,10 @@ class PlausibilityPanel(QWidget):
         offer(self.camera, [*(offered | {path.name: path}).items(), (CHOOSE_FILE, CHOOSE_FILE)])
         self.camera.value = path
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind; the map stays."""
-        self._background.let_go()
-        self.image.let_go()
+        self._background.detach()
+        self.image.detach()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Look again which estimate there is."""

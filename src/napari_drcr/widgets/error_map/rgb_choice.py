@@ -75,7 +75,7 @@ class RGBChoice(QObject):
         """Why there is no image to choose; empty if there is one."""
         return "" if self.box.choices else no_image(self._viewer.layers, OPEN_ITS_IMAGE)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind."""
         while self._emitters:
             self._emitters.pop().disconnect(self.refresh)

@@ -114,10 +114,10 @@ class ErrorRuns(QObject):
         self._stop.set()
         self._background.cancel()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """End the work, and tell nothing any more."""
         self.cancel()
-        self._background.let_go()
+        self._background.detach()
 
     def _take(self, pair: Pair, news: News) -> None:
         for waiting, last in ((self._to_map, Summary), (self._to_score, list)):

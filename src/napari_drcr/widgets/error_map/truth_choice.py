@@ -144,9 +144,9 @@ class PairChoice(QWidget):
         """Whether a file is being read."""
         return self._background.running
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Add no file that is still being read."""
-        self._background.let_go()
+        self._background.detach()
 
     def _set(self, estimate: Image | None, truth: Image | None) -> None:
         for chooser, layer in ((self.estimate, estimate), (self.truth, truth)):

@@ -196,12 +196,12 @@ class Reconstruct(Dock):
         """Whether a run has begun and not yet ended."""
         return self._background.running
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Cancel a run, and leave no callback behind."""
-        self._background.let_go()
+        self._background.detach()
         self._hardware.stop()
-        self.white_patch.let_go()
-        super().let_go()
+        self.white_patch.detach()
+        super().detach()
 
     def _toggle(self) -> None:
         if self.running:

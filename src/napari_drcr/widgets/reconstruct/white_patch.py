@@ -131,7 +131,7 @@ class WhitePatch(QWidget):
         if outline is not None and outline in self._viewer.layers:
             outline.visible = False
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind; of the outline, what stays is hidden."""
         self.button.setChecked(False)
         self._viewer.layers.events.removed.disconnect(self._forget_outline)

@@ -189,17 +189,17 @@ class Spectrum(Dock):
         self._remove_button.clicked.connect(lambda: self._remove(self.table.selected.place if self.table.selected else None))
         self._clear_button.clicked.connect(self.places.picks.clear)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind; the layers stay."""
         self._clicks.stop()
-        self._preview.let_go()
-        self.places.let_go()
-        self.references.let_go()
-        self._reader.let_go()
-        self.similar.let_go()
-        self.refine.let_go()
-        self.save_menu.let_go()
-        super().let_go()
+        self._preview.detach()
+        self.places.detach()
+        self.references.detach()
+        self._reader.detach()
+        self.similar.detach()
+        self.refine.detach()
+        self.save_menu.detach()
+        super().detach()
 
     def pick(self, layer: Image, y: int, x: int) -> None:
         """Pick a pixel, unless it is picked already.

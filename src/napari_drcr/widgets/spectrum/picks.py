@@ -210,7 +210,7 @@ class Picks(QObject):
         if self._layer is not None:
             self._layer.selected_data = set() if index is None else {index}
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind, and tell nothing any more; the layer stays in the viewer."""
         self._release()
         self._fitting.stop()

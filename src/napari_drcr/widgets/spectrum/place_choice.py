@@ -145,12 +145,12 @@ class PlaceChoice(QWidget):
         shapes = [(layer.name, layer) for layer in region_layers(self._viewer)]
         offer(self.shapes, [("none", None), *shapes])
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """End drawing, and leave no callback at any layer; the layers stay."""
         self.end_drawing()
-        self.tools.let_go()
-        self.picks.let_go()
-        self._watch.let_go()
+        self.tools.detach()
+        self.picks.detach()
+        self._watch.detach()
 
     @property
     def _drawing(self) -> bool:

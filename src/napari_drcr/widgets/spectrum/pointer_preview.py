@@ -94,10 +94,10 @@ class PointerPreview(QObject):
         self._layers = layers
         self._reader.use(layers)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind."""
         self._pointer.stop()
-        self._reader.let_go()
+        self._reader.detach()
 
     def _move(self, position: tuple[float, ...] | None) -> None:
         host = self._cubes.host

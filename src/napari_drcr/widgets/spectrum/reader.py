@@ -166,10 +166,10 @@ class SpectrumReader(QObject):
         self._known.clear()
         self._wanted.clear()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Stop, and leave no callback at any layer."""
         self._timer.stop()
-        self._background.let_go()
+        self._background.detach()
         self.use([])
 
     def _forget_layer(self, event: Any) -> None:

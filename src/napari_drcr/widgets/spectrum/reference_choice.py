@@ -141,10 +141,10 @@ class ReferenceChoice(QWidget):
         self._curve = None if spectrum is None else (name, spectrum)
         self._rank()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Stop what is running."""
-        self._reading.let_go()
-        self._ranking.let_go()
+        self._reading.detach()
+        self._ranking.detach()
 
     def _pick_file(self, _row: int) -> None:
         if self.chooser.value == CHOOSE_FILE:

@@ -110,9 +110,9 @@ class Refine(QPushButton):
         if not self.running:
             self.said = ""
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Cancel, and write nothing any more."""
-        self._background.let_go()
+        self._background.detach()
 
     def _toggle(self) -> None:
         (self.cancel if self.running else self.run)()

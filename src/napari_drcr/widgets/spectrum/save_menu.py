@@ -82,9 +82,9 @@ class SaveMenu(QPushButton):
         self._plot.copy()
         self._said("The plot is on the clipboard.")
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Say nothing any more."""
-        self._saving.let_go()
+        self._saving.detach()
 
     def _save(self, write: Callable[[str | Path, Any], None], path: str | Path, what: Any) -> None:
         self._saving.run(write, path, what, done=lambda _: self._said(f"Saved {Path(path).name}."))

@@ -74,9 +74,9 @@ class SimilarPixels(QPushButton):
         _, _, cube, spectrum = curve
         self._background.run(spectral_angle_map, cube, spectrum, done=partial(self._add, curve))
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Add nothing any more."""
-        self._background.let_go()
+        self._background.detach()
 
     def _offer(self) -> None:
         menu = self.menu()

@@ -82,9 +82,9 @@ class BatchPreview(QObject):
         self._folder = folder
         self._update_button()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Show nothing any more, and hold no layer."""
-        self._background.let_go()
+        self._background.detach()
         self._layers.clear()
 
     def _update_button(self) -> None:

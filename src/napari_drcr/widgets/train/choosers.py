@@ -101,7 +101,7 @@ class DeviceEditor(Editor):
         self._value = value
         self._show()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Wait for the hardware no longer."""
         self._hardware.stop()
 
@@ -137,9 +137,9 @@ class LightsEditor(NamesEditor):
             self._background.run(illuminant_names, done=self._complete)
         return super().eventFilter(watched, event)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Complete nothing any more."""
-        self._background.let_go()
+        self._background.detach()
 
     def _complete(self, names: list[str]) -> None:
         self.line.setCompleter(_LastName(names, self.line))

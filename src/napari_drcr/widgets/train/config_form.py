@@ -205,12 +205,12 @@ class ConfigForm(QWidget):
         """
         write_config(Path(path), self.config)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Check nothing any more."""
         self._timer.stop()
-        self._background.let_go()
+        self._background.detach()
         for row in self.rows.values():
-            row.editor.let_go()
+            row.editor.detach()
 
     def _values(self) -> dict[str, Any]:
         """By path, but the defaults, and a network that is another model's."""
@@ -269,7 +269,7 @@ class ConfigForm(QWidget):
         form = self.folds["network"].form
         for path in [path for path, row in self.rows.items() if row.field.section == "network" and path != NETWORK]:
             row = self.rows.pop(path)
-            row.editor.let_go()
+            row.editor.detach()
             form.removeRow(row)
         for path, field in config_fields(chosen).items():
             if path not in self.rows:

@@ -223,14 +223,14 @@ class DataPanel(QWidget):
         """Make a batch, in a thread, and show it in place of the last one; each time another."""
         self.batch.make(self._form.content)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Look at nothing any more, and hold no layer."""
         self._timer.stop()
         self._late.stop()
-        self._looking.let_go()
-        self._working.let_go()
-        self.batch.let_go()
-        self.open_cubes.let_go()
+        self._looking.detach()
+        self._working.detach()
+        self.batch.detach()
+        self.open_cubes.detach()
 
     def _scenes(self) -> list[SceneEntry]:
         return [] if self._found is None else [scene for scene in self._found.scenes if not scene.left_out]

@@ -65,13 +65,13 @@ class Train(Dock):
         self._turn()
         self.follow_layers(self.data.open_cubes.refresh)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Stop timers and threads; runs go on."""
-        self.data.let_go()
-        self.form.let_go()
-        self.launch.let_go()
-        self.runs.let_go()
-        super().let_go()
+        self.data.detach()
+        self.form.detach()
+        self.launch.detach()
+        self.runs.detach()
+        super().detach()
 
     def _turn(self, _page: int = 0) -> None:
         self.launch.setVisible(self.tabs.currentWidget() is not self._runs_page)

@@ -69,7 +69,7 @@ class Editor(QWidget):
         """
         raise NotImplementedError
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Wait for nothing any more."""
 
 

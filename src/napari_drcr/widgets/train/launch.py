@@ -135,11 +135,11 @@ class Launch(QWidget):
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason) and not (self._told and not self._form.errors))
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """End the measuring; a run that was started goes on."""
         self._enough.set()
-        self._probing.let_go()
-        self._starting.let_go()
+        self._probing.detach()
+        self._starting.detach()
 
     def _reason(self) -> str:
         wrong = list(self._form.errors.items())

@@ -83,7 +83,7 @@ class OpenCubes(Fold):
         self.note(str(self.list.count() or "none"))
         self._update_button()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Hold no layer any more."""
         self.list.clear()
 

@@ -164,9 +164,9 @@ class Chart(QWidget):
         self._colours = theme_colours(theme)
         self._change()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Draw nothing any more."""
-        self._background.let_go()
+        self._background.detach()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Draw it anew in the new size."""

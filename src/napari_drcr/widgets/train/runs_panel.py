@@ -157,13 +157,13 @@ class RunsPanel(QWidget):
         """Look at the runs now; one that is being looked at is looked at again."""
         self._looking.run(look, self._folder, self._reader, done=self._take)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no timer and no callback behind; runs go on."""
         self._timer.stop()
-        self._looking.let_go()
-        self._working.let_go()
-        self.curves.let_go()
-        self.preview.let_go()
+        self._looking.detach()
+        self._working.detach()
+        self.curves.detach()
+        self.preview.detach()
         self._viewer.events.theme.disconnect(self._change_theme)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802

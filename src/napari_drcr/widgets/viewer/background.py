@@ -106,7 +106,7 @@ class Background(QObject):
             self._waiting = None
             self._worker.quit()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Cancel, and hand over nothing any more, not even that."""
         self.cancel()
         self._worker = None

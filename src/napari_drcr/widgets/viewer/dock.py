@@ -81,7 +81,7 @@ class Dock(ScrollArea, metaclass=_OneInAWindow):
         for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
             self.follow(emitter, callback)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind; what else a dock holds in the viewer, it gives up here."""
         while self._connections:
             emitter, callback = self._connections.pop()
@@ -99,11 +99,11 @@ class Dock(ScrollArea, metaclass=_OneInAWindow):
         self.content.setVisible(seen)
 
     def event(self, event: QEvent) -> bool:
-        """Follow napari when it puts the dock into a frame, and let go and be deleted when it takes it out to close it."""
+        """Follow napari when it puts the dock into a frame, and detach and be deleted when it takes it out to close it."""
         if event.type() == QEvent.Type.ParentChange:
             former, self._frame = self._frame, self.parent()
             if self._frame is None:
-                self.let_go()
+                self.detach()
                 # Left to Python, it would be deleted by whichever thread collects garbage next, and Qt crashes if that is not its own.
                 self.deleteLater()
             elif isinstance(self._frame, QDockWidget) and self._frame is not former:

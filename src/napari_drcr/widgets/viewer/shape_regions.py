@@ -169,14 +169,14 @@ class RegionWatch(QObject):
         layer : napari.layers.Shapes or None
             None for none.
         """
-        self.let_go()
+        self.detach()
         self._layer = layer
         if layer is not None:
             layer.events.data.connect(self._data_changed)
             for name in ("features", "edge_color", *PLACED_BY):
                 getattr(layer.events, name).connect(self._wait)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind, and tell nothing any more."""
         self._timer.stop()
         layer, self._layer = self._layer, None

@@ -68,7 +68,7 @@ class ToolWatch(QObject):
         viewer.layers.selection.events.active.connect(self._follow)
         self._follow()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind."""
         self._viewer.layers.selection.events.active.disconnect(self._follow)
         self._watch(None)
