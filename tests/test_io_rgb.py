@@ -356,6 +356,13 @@ def test_each_row_of_a_png_must_be_there(tmp_path: Path, dtype: str, channels: i
             read_rgb(path)
 
 
+def test_what_lies_behind_a_png_stream_is_no_row(tmp_path: Path) -> None:
+    path, packed = tmp_path / "image.png", zlib.compress(b"\0" + bytes(24))
+    path.write_bytes(pack_png((5, 8), (8, 2, 0, 0, 0), b"", (b"IDAT", packed + bytes(1000))))
+    with pytest.raises(InputError, match=r"rows take 125 bytes, 25 are there"):
+        read_rgb(path)
+
+
 def test_each_row_of_a_palette_must_be_there(tmp_path: Path) -> None:
     path, palette = tmp_path / "image.png", (b"PLTE", bytes(range(256)) * 3)
     path.write_bytes(encode_png(picture(channels=1), palette, colours=3))

@@ -273,6 +273,20 @@ def test_pages_that_share_their_values_are_no_cube(tmp_path: Path) -> None:
         read_cube(path)
 
 
+def test_pages_in_a_circle_are_no_cube(tmp_path: Path) -> None:
+    path = tmp_path / "cube.tif"
+    tifffile.imwrite(path, np.ones((31, 8, 8), np.float32), photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(path) as file:
+        last, form = file.pages[30].offset, file.tiff
+        end = last + form.tagnosize + len(file.pages[29].tags) * form.tagsize
+    content = bytearray(path.read_bytes())
+    assert content[end : end + 4] == bytes(4)
+    content[end : end + 4] = last.to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="more than 4096 pages"):
+        read_cube(path)
+
+
 def test_a_tile_larger_than_its_image_is_not_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "cube.tif"
     tifffile.imwrite(path, np.ones((31, 32, 40), np.float32), photometric="minisblack", compression="zlib", tile=(16, 16))

@@ -41,12 +41,14 @@ def check_png_rows(path: Path) -> None:
         file.seek(8)
         while held == 0 or held < needed:
             length, kind = struct.unpack(">I4s", file.read(8))
+            if length > size - file.tell():
+                raise ValueError(f"a chunk of {length} bytes goes on beyond its end")
             if kind == b"IHDR":
                 needed = _png_bytes(*struct.unpack(">2I5B", file.read(13)))
             elif kind == b"IDAT":
-                for start in range(0, min(length, size), _PIECE):
+                for start in range(0, length, _PIECE):
                     packed = file.read(min(_PIECE, length - start))
-                    while packed and held < needed:
+                    while packed and held < needed and not inflater.eof:
                         held += len(inflater.decompress(packed, _PIECE))
                         packed = inflater.unconsumed_tail
             elif held or kind == b"IEND":

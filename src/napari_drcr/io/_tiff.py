@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,37 @@ from napari_drcr.errors import InputError
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffFrame, TiffPage
 
+MOST_PAGES = 4096
 LARGEST_RATIO = 1000
 """What is packed is hardly ever more times smaller than its values."""
 ALWAYS_ALLOWED = 2**28  # bytes
+
+
+def check_pages(file: TiffFile) -> None:
+    """Refuse a TIFF whose pages are too many to look at each: a short file can say that it has millions, in one another.
+
+    Parameters
+    ----------
+    file : tifffile.TiffFile
+        The file; only where its pages lie is read.
+
+    Raises
+    ------
+    InputError
+        If there are more than `MOST_PAGES`.
+    """
+    handle, form, place = file.filehandle, file.tiff, file.pages.first.offset
+    for _ in range(MOST_PAGES):
+        try:
+            handle.seek(place)
+            (tags,) = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))
+            handle.seek(place + form.tagnosize + tags * form.tagsize)
+            (place,) = struct.unpack(form.offsetformat, handle.read(form.offsetsize))
+        except struct.error:  # beyond the end, where tifffile stops as well
+            return
+        if place == 0:
+            return
+    raise InputError(f"this TIFF says that it has more than {MOST_PAGES} pages; save the bands alone, or it is damaged.")
 
 
 def check_stored(file: TiffFile, promised: int, pages: Iterable[TiffPage | TiffFrame | None]) -> None:

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngImageFile
 from napari_drcr.errors import InputError, notify
 from napari_drcr.io._reading import TIFF, one_sentence
 from napari_drcr.io._rows import check_png_rows, lengthen_jpeg
-from napari_drcr.io._tiff import check_stored
+from napari_drcr.io._tiff import check_pages, check_stored
 from napari_drcr.io.profiles import convert_stored, examine_profile
 from napari_drcr.system.files import first_bytes
 
@@ -250,6 +250,7 @@ def _read_tiff(path: Path) -> npt.NDArray[Any]:
         file = tifffile.TiffFile(path)
     with file:
         with one_sentence():
+            check_pages(file)
             page = file.pages.first
             images = (other for other in file.pages if isinstance(other, tifffile.TiffPage) and not other.is_reduced)
             # Not counted to the end: a damaged file can promise pages without number.

@@ -25,7 +25,7 @@ from napari_drcr.io._reading import (
     sort_bands,
     wavelengths_in_unit,
 )
-from napari_drcr.io._tiff import check_stored
+from napari_drcr.io._tiff import check_pages, check_stored
 from napari_drcr.io._writing import write_values
 from napari_drcr.system.files import atomic_path
 
@@ -117,6 +117,7 @@ def _stored_values(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, fil
 
 def _band_series(file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
     """The pages that are the bands, known by the first page and the number of alike pages."""
+    check_pages(file)
     page, series = file.pages.first, file.series[0]
     lengths = dict(zip(series.get_axes(False), series.get_shape(False), strict=True))
     further = [length for axis, length in lengths.items() if axis not in "YX" and length > 1]
