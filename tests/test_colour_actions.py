@@ -70,6 +70,18 @@ def test_a_cube_is_rendered_as_srgb_over_itself(viewer: napari.Viewer, qtbot: Qt
     assert notifications() == []
 
 
+def test_a_rendering_lies_below_points_and_shapes(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    cube = add(viewer, TRUTH)
+    points, shapes = viewer.add_points([(5, 5)]), viewer.add_shapes(ndim=2)
+    viewer.layers.selection.active = cube
+    render_srgb_layer()
+    wait_for_layer(viewer, qtbot, 4)
+    assert viewer.layers[0] is cube
+    assert viewer.layers[1].rgb
+    assert [*viewer.layers[2:]] == [points, shapes]
+    assert viewer.layers.selection.active is viewer.layers[1]
+
+
 def test_radiance_is_not_lit_again(viewer: napari.Viewer, qtbot: QtBot) -> None:
     cube = make_cube(TRUTH.values, TRUTH["wavelength"], quantity="radiance", illuminant="A")
     add(viewer, cube)

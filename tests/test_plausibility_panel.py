@@ -112,9 +112,11 @@ def test_again_with_another_camera_replaces_the_map(scene: Scene, qtbot: QtBot) 
     project(scene, qtbot)
     (residuals,) = scene.maps
     residuals.name, before = "renamed", residuals.data
+    residuals.visible = False
     scene.panel.camera.value = "ntire2022"
     assert "Camera ntire2022, exposure matched." in project(scene, qtbot)
     assert scene.maps == [residuals]
+    assert residuals.visible
     assert residuals.name == "renamed"
     assert not np.array_equal(residuals.data, before, equal_nan=True)
     assert residuals.metadata["napari_drcr"]["assumption"] == "camera ntire2022, exposure matched"

@@ -57,7 +57,9 @@ def test_a_click_takes_the_box_around_it(viewer: napari.Viewer, qtbot: QtBot, pl
     assert widget.layer.value is layer
     assert viewer.layers.selection.active is layer
     run(widget, qtbot)
-    made = viewer.layers["photo (linear estimate)"]
+    made, above = viewer.layers[-2:]
+    assert made.name == "photo (linear estimate)"
+    assert above is outline
     assert made.metadata["napari_drcr"]["white"] == [16, 26, 25, 35]
     np.testing.assert_allclose(made.data, reconstruct(rgb, "linear", white=(16, 26, 25, 35)), atol=1e-6)
     assert patch.box == (16, 26, 25, 35)
