@@ -2,9 +2,9 @@
 
 usage: python benchmarks/ablation.py CONFIG.yaml DATA OUT [STEPS [SEEDS]]
 
-The network is small, scenes and camera are those of CONFIG (configs/photo-start.yaml); only the parts left out differ. Each variant is a
-run in the folder OUT, and what is there already is taken up: a run that was interrupted goes on, one that is finished is only read.
-The table is written to OUT/ablation.md.
+The network is small, scenes and camera are those of CONFIG (configs/photo-start.yaml); the variants differ only in the parts left out. Each
+is a run in the folder OUT. Existing runs are reused: an interrupted one is resumed, a finished one is only read. The table is written to
+OUT/ablation.md.
 """
 
 from __future__ import annotations

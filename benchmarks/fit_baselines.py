@@ -1,8 +1,8 @@
-"""Fit the per-pixel maps `linear` and `polynomial` that a network must beat, and write them with their cards.
+"""Fit the per-pixel maps `linear` and `polynomial`, the baselines for a network, and write them with their cards.
 
 usage: python benchmarks/fit_baselines.py CONFIG.yaml DATA OUT
 
-CONFIG and DATA are those of the network: same scenes, same camera, same lights, same held-back scenes.
+CONFIG and DATA are those of the network: same scenes, same camera, same lights, same held-out scenes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FLOOR = 0.01
 
 
 def main(config_path: str, data: str, out: str) -> None:
-    """Fit on the training scenes, score on the others."""
+    """Fit on the training scenes, score on the held-out ones."""
     config = read_config(config_path, data__folder=data)
     camera = find_camera(config.camera.name)
     training, validation = cache_scenes(config.data)

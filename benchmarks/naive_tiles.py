@@ -1,10 +1,10 @@
-"""What naive tiles would cost: tiles that overlap, each run through the whole network by itself, and blended.
+"""The cost of naive tiles: overlapping tiles, each run through the whole network independently, and blended.
 
     python benchmarks/naive_tiles.py DATA [--models photo,FILE]
 
-The scenes are the cubes in DATA/Valid_spectral, photographed by the camera `photo` as the first row of benchmarks/conditions.py. A tile
-knows nothing of what lies beyond its edges, and its gates follow from its own mean in place of the image's. Tiles are blended with a Hann
-window. The exact cube is that of `napari_drcr.inference.passes.Runner`; both are float32 and channels-last, one after the other in one process.
+The scenes are the cubes in DATA/Valid_spectral, photographed by the camera `photo` as in the first row of benchmarks/conditions.py. A tile
+has no context beyond its edges, and its gates follow from its own mean instead of the image's. Tiles are blended with a Hann window. The
+exact cube is that of `napari_drcr.inference.passes.NetworkRunner`; both are float32 and channels-last, one after the other in one process.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ Float32Array = npt.NDArray[np.float32]
 
 
 def starts(length: int, side: int, overlap: int) -> Iterator[int]:
-    """Where tiles begin along an axis; the last one ends where the image does."""
+    """Start positions of tiles along an axis; the last one ends where the image does."""
     for start in range(0, max(length - overlap, 1), side - overlap):
         yield max(min(start, length - side), 0)
 
 
 @torch.inference_mode()
 def naive(network: nn.Module, image: Float32Array, side: int, overlap: int) -> Float32Array:
-    """The cube from overlapping tiles, each by itself.
+    """The cube from overlapping tiles, each computed independently.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def naive(network: nn.Module, image: Float32Array, side: int, overlap: int) -> F
             y, x = slice(top, top + side), slice(left, left + side)
             tile = torch.from_numpy(image[:, y, x])[None].contiguous(memory_format=torch.channels_last)
             cube = network(tile)[0].numpy()
-            # Nowhere 0, so that the edges of the image, which one tile alone sees, have a weight.
+            # Nowhere 0, so that the edges of the image, which are in one tile only, have a weight.
             ramps = [np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2 for length in cube.shape[1:]]
             window = np.outer(*ramps).astype(np.float32)
             if isinstance(total, float):
@@ -142,7 +142,7 @@ def main(
         for model in found:
             print("\n".join(compare(model, pairs)), flush=True)
     print(
-        "\nDeviations are from the exact cube, the mean one over its mean and the largest over its largest value, means over the scenes."
+        "\nDeviations from the exact cube: the mean relative to its mean, the largest relative to its largest value; averaged over the scenes."
     )
 
 

@@ -34,7 +34,7 @@ def test_a_row_a_condition_and_a_column_a_model(tmp_path: Path) -> None:
     linear = nd.load_model("linear")
     nd.save_model(mine, Model(linear.card.model_copy(update={"name": "mine"}), linear.estimator))
     said, _ = run(data, out, "--models", f"polynomial,linear,{mine}", "--card", mine)
-    assert "authors' images: left out" in said
+    assert "authors' images: skipped" in said
     table = (out / "conditions.md").read_text(encoding="utf-8")
     assert table.startswith("| MRAE@0.01 | clipped | `polynomial` | `linear` | `mine` |")
     rows = json.loads((out / "conditions.json").read_text(encoding="utf-8"))["conditions"]

@@ -105,7 +105,7 @@ def test_a_run_outlives_who_started_it_is_stopped_and_goes_on(config: TrainingCo
     kept = load_plain(folder / CHECKPOINT)["global_step"]
     assert read_run(folder).cause == f"stopped at step {kept}"
     assert f"stopped at step {kept}" in read_run(folder).log.read_text(encoding="utf-8")
-    assert f"Stopped at step {kept}. To go on: " in read_run(folder).output.read_text(encoding="utf-8")
+    assert f"Stopped at step {kept}. To continue: " in read_run(folder).output.read_text(encoding="utf-8")
     assert not (folder / "STOP").exists()
     with pytest.raises(nd.InputError, match="is not running"):
         stop(folder)
@@ -293,7 +293,7 @@ def test_a_strangers_run_runs_no_code(config: TrainingConfig, tmp_path: Path) ->
     (folder / "model.safetensors").write_bytes(pickle.dumps(Evil(proof)))
     with pytest.raises(nd.InputError, match="could run code"):
         nd.load_model(folder / "model.safetensors")
-    with pytest.warns(nd.errors.Notice, match="the model of run gift is left out"):
+    with pytest.warns(nd.errors.Notice, match="the model of run gift is skipped"):
         type_command("models")
     (folder / CONFIG).write_text(f"name: !!python/object/apply:os.system ['touch {proof}']\n", encoding="utf-8")
     with pytest.raises(nd.InputError, match="is not a YAML file"):

@@ -1,4 +1,4 @@
-"""The command line: a thin front end of the library, one file per command. Everything heavy is imported by the command that needs it."""
+"""The command line: a thin front end of the library, one file per command. Heavy packages are imported by the commands that need them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from napari_drcr import __version__
-from napari_drcr.cli._common import BAD_INPUT, INTERRUPTED, Notes, tell
+from napari_drcr.cli._common import BAD_INPUT, INTERRUPTED, Notes, print_error
 from napari_drcr.cli.benchmark import benchmark
 from napari_drcr.cli.demo import demo
 from napari_drcr.cli.evaluate import evaluate
@@ -23,7 +23,7 @@ from napari_drcr.system.memory import is_lack_of_memory
 
 app = typer.Typer(
     name="napari-drcr",
-    help="Estimate 31-band spectral cubes (400-700 nm) from RGB images with DRCR Net, and see how far to trust them.",
+    help="Estimate 31-band spectral cubes (400-700 nm) from RGB images with DRCR Net, and assess how far to trust them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,12 +40,12 @@ def main() -> NoReturn:
         with notices_to(notes):
             app()
     except FAILURES as error:
-        tell(error)
+        print_error(error)
         sys.exit(BAD_INPUT)
     except RuntimeError as error:
         if not is_lack_of_memory(error):
             raise
-        tell(MemoryError())
+        print_error(MemoryError())
         sys.exit(BAD_INPUT)
     except (Cancelled, KeyboardInterrupt):
         print("Stopped.", file=sys.stderr)
@@ -56,7 +56,7 @@ def main() -> NoReturn:
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
     if version:
         print(f"napari-drcr {__version__}")
         raise typer.Exit

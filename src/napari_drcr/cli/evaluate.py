@@ -26,9 +26,11 @@ def evaluate(
     rgb: Annotated[Path, typer.Option(help="Folder of RGB images.")],
     truth: Annotated[Path, typer.Option(help="Folder of true cubes; scene.mat belongs to scene.jpg.")],
     model: ModelOption = "photo",
-    protocol: Annotated[str, typer.Option(help="full, or ntire2022 (no border of 128 pixels, clipped to [0, 1]).")] = "full",
-    floor: Annotated[float | None, typer.Option(help="Of MRAE: 0.01 by default, none for ntire2022; 0 for none.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
+    protocol: Annotated[
+        str, typer.Option(help="full, or ntire2022 (without border of 128 pixels, clipped to [0, 1]).")
+    ] = "full",
+    floor: Annotated[float | None, typer.Option(help="Floor of MRAE: 0.01 by default, none for ntire2022; 0 for none.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the table to this file.")] = None,
     device: DeviceOption = "auto",
     devices: DevicesOption = None,
     precision: PrecisionOption = "auto",

@@ -1,4 +1,4 @@
-"""`napari-drcr models`: what is shipped, what was trained here, and their cards."""
+"""`napari-drcr models`: shipped models, those trained here, and their cards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_drcr.errors import InputError, notify
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="Print the whole card of this model or file.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Print the full card of this model or file.")] = None,
 ) -> None:
     """List the shipped models and the best of each training run, or print one card."""
     from napari_drcr.models.store import load_model, shipped_models
@@ -33,7 +33,7 @@ def models(
         try:
             model = load_model(source)
         except InputError as error:
-            notify(f"the model of run {printable(title)} is left out: {error}")
+            notify(f"the model of run {printable(title)} is skipped: {error}")
             continue
         figures = "\n".join(f"{score} {figure:g}" for score, figure in model.card.scores.items())
         rows.append(

@@ -15,10 +15,10 @@ from napari_drcr.cli._common import (
     ModelOption,
     PrecisionOption,
     find_targets,
+    print_error,
     progress_bar,
     refuse_failures,
     shared,
-    tell,
 )
 from napari_drcr.errors import InputError
 
@@ -31,27 +31,27 @@ if TYPE_CHECKING:
 def reconstruct(
     images: Annotated[list[Path], typer.Argument(help="RGB images: PNG, JPEG, TIFF, BMP; 8 or 16 bit.", metavar="IMAGE...")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A .mat, .hdr, .nc or .tif file, or a folder for one .mat an image.")
+        Path, typer.Option("--output", "-o", help="A .mat, .hdr, .nc or .tif file, or a folder for one .mat file per image.")
     ],
     model: ModelOption = "photo",
     device: DeviceOption = "auto",
     devices: DevicesOption = None,
     precision: PrecisionOption = "auto",
     encoding: EncodingOption = "srgb",
-    white_level: Annotated[float | None, typer.Option(help="The value that means white; 255, 65535 or 1 by default.")] = None,
+    white_level: Annotated[float | None, typer.Option(help="Value of white; 255, 65535 or 1 by default.")] = None,
     divisor: Annotated[
-        float | None, typer.Option(help="Divide the image by this instead of what the model's card says.")
+        float | None, typer.Option(help="Divide the image by this value instead of the one that the model's card specifies.")
     ] = None,
     white: Annotated[
         str | None,
         typer.Option(
-            help="A box of something white in the image, in pixels, the last two excluded; takes out a colour cast and the exposure.",
+            help="Box of something white in the image, in pixels, the last two excluded; corrects colour cast and exposure.",
             metavar="TOP,LEFT,BOTTOM,RIGHT",
         ),
     ] = None,
     ensemble: EnsembleOption = False,
     tile: Annotated[
-        int | None, typer.Option(help="Side in pixels of the pieces computed at a time; the result is the same.")
+        int | None, typer.Option(help="Side in pixels of the pieces computed at a time; does not change the result.")
     ] = None,
 ) -> None:
     """Estimate a cube from each RGB image."""
@@ -73,7 +73,7 @@ def reconstruct(
 
     def write(image: Path, cube: xr.DataArray) -> None:
         write_cube(targets[image], cube)
-        print(f"{targets[image]}  ({_account(cube)})", flush=True)
+        print(f"{targets[image]}  ({_summary(cube)})", flush=True)
 
     with shared(devices, device, len(images)) as share:
         mine = share.part(images)
@@ -88,14 +88,14 @@ def reconstruct(
             for image, failure in zip(mine, overlapped(mine, read, compute, write), strict=True):
                 failures.append(failure)
                 if failure is not None and len(images) > 1:
-                    tell(failure, image)
+                    print_error(failure, image)
         refuse_failures(images, share.gather(failures))
     if share.rank == 0:
         print("Estimates from three channels, not measurements.")
 
 
-def _account(cube: xr.DataArray) -> str:
-    """How a cube came about, for its line on stdout."""
+def _summary(cube: xr.DataArray) -> str:
+    """How a cube was made, for its line on stdout."""
     made = cube.attrs
     colours = f"colours {made['input_profile']}, {made['clipped_share']:.1%} clipped"
     if made["white"] is not None:
@@ -109,4 +109,4 @@ def _numbers(text: str) -> list[int]:
     try:
         return [int(number) for number in text.split(",")]
     except ValueError:
-        raise InputError(f"--white takes whole numbers, TOP,LEFT,BOTTOM,RIGHT such as 10,20,19,29, not {text!r}.") from None
+        raise InputError(f"--white takes integers TOP,LEFT,BOTTOM,RIGHT, such as 10,20,19,29, not {text!r}.") from None
