@@ -113,7 +113,7 @@ def steps(config: TrainingConfig, device: str, precision: str) -> Iterator[tuple
 
 def ours(config: TrainingConfig, training: list[Scene]) -> Iterator[Any]:
     """The loader of a run."""
-    return iter(make_loaders(config, training, [], lambda: (0, 0))[0])
+    return iter(make_loaders(config, training, [], lambda: (0, 0), device="cpu")[0])
 
 
 def main(data: str, scratch: str, patch: str = "64", batch: str = "8", seconds: str = "3") -> None:

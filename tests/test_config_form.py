@@ -75,6 +75,7 @@ def random_content(seed: int) -> dict[str, Any]:
             "rgb": rgb,
             "encoding": "linear" if rgb == "files" else "srgb",
             "patch": 16 * draw.randrange(1, 20),
+            "workers": draw.choice([None, 0, 3]),
         },
         "camera": {
             "name": draw.choice(["photo", "ntire2020-clean"]),
@@ -341,6 +342,13 @@ def test_optional_values_can_be_left_out_and_set_again(form: ConfigForm, qtbot: 
     assert form.config.learning.clip is None
     type_into(clip, "2", qtbot)
     assert form.config.learning.clip == 2
+    workers = field(form, "data.workers").line
+    assert (workers.text(), workers.placeholderText()) == ("", "not set")
+    type_into(workers, "3", qtbot)
+    assert form.content["data"] == {"workers": 3}
+    assert isinstance(form.content["data"]["workers"], int)
+    workers.clear()
+    assert form.config.data.workers is None
     type_into(exposure.editors[0].line, "0.5", qtbot)
     type_into(exposure.editors[1].line, "3", qtbot)
     assert form.config.camera.exposure == (0.5, 3)

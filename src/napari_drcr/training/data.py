@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,14 @@ from napari_drcr.cubes.colorimetry import illuminant
 from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
 from napari_drcr.models.architecture import find_architecture
+from napari_drcr.system.devices import usable_cores
 from napari_drcr.training.scenes import Float16Array, Scene
 from napari_drcr.training.sections import EXPOSURE, CameraConfig, TrainingConfig
 
 ONE_THREAD = 32768
 """Values that torch converts without help from other threads."""
+MOST_WORKERS = 4
+"""Processes that prepare samples for a GPU where the configuration does not say; each takes some hundred MB."""
 
 Float32Array = npt.NDArray[np.float32]
 Samples = DataLoader[tuple[Tensor, Tensor]]
@@ -265,8 +269,57 @@ class Photographs(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(np.ascontiguousarray(rgb)), torch.from_numpy(cube)
 
 
+def workers_for(config: TrainingConfig, device: str) -> int:
+    """How many processes prepare samples.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Of the run.
+    device : str
+        Where it trains.
+
+    Returns
+    -------
+    int
+        `DataConfig.workers`. Where that is None, none for the CPU, which is busy anyway; for a GPU up to `MOST_WORKERS`, one core
+        being left to each training process.
+    """
+    if config.data.workers is not None:
+        return config.data.workers
+    return 0 if device == "cpu" else max(min(MOST_WORKERS, usable_cores() // config.devices - 1), 0)
+
+
+def loading(workers: int, device: str) -> dict[str, Any]:
+    """How a DataLoader brings samples to a device.
+
+    Parameters
+    ----------
+    workers : int
+        Processes that prepare them; 0 prepares them in the training process.
+    device : str
+        Where they go to. For CUDA they wait in pinned memory, from where they are copied while the GPU computes.
+
+    Returns
+    -------
+    dict
+        Keyword arguments.
+    """
+    return {
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+        "multiprocessing_context": "spawn" if workers else None,
+        "pin_memory": device.startswith("cuda"),
+    }
+
+
 def make_loaders(
-    config: TrainingConfig, training: Sequence[Scene], validation: list[Scene], reached: Callable[[], tuple[int, int]]
+    config: TrainingConfig,
+    training: Sequence[Scene],
+    validation: list[Scene],
+    reached: Callable[[], tuple[int, int]],
+    *,
+    device: str,
 ) -> tuple[Samples, Samples]:
     """What feeds a run.
 
@@ -278,6 +331,8 @@ def make_loaders(
         What it learns from, and what is held back.
     reached : callable
         See `StepSampler`.
+    device : str
+        Where it trains, a key of `napari_drcr.system.devices.devices`.
 
     Returns
     -------
@@ -286,15 +341,12 @@ def make_loaders(
     """
     # Lightning counts epochs; ours end where a validation is due.
     steps_per_epoch = min(config.learning.validate_every, config.learning.steps)
-    workers = config.data.workers
     patches = DataLoader(
         Patches(training, config),
         batch_size=config.learning.batch // config.processes,
         sampler=StepSampler(steps_per_epoch, config.learning.batch, config.processes, reached),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        multiprocessing_context="spawn" if workers else None,
+        **loading(workers_for(config, device), device),
     )
     multiple = find_architecture(config.network.architecture).multiple
     photographs = Photographs(validation, find_camera(config.camera.name), config.data.lights, multiple)
-    return patches, DataLoader(photographs, batch_size=1)
+    return patches, DataLoader(photographs, batch_size=1, **loading(0, device))

@@ -73,8 +73,9 @@ class DataConfig(_Section):
     """Side of a training patch in pixels, a multiple of 16: patches lie on the JPEG grid."""
     stride: int = Field(default=JPEG_GRID, ge=16, multiple_of=JPEG_GRID)
     """Pixels between two possible places of a patch, a multiple of 16."""
-    workers: int = Field(default=0, ge=0)
-    """Processes that prepare samples; 0 prepares them in the training process."""
+    workers: Annotated[int, Field(ge=0)] | None = None
+    """Processes that prepare samples; 0 prepares them in the training process. Where not set, the device decides: none for the
+    CPU, up to 4 for a GPU."""
 
     @field_validator("encoding", "normalisation")
     @classmethod

@@ -15,9 +15,11 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 from torch.utils.hooks import RemovableHandle
 
 from napari_drcr.system.files import atomic_path
+from napari_drcr.training.callbacks.recorder import Recorder
 from napari_drcr.training.jobs.folder import CHECKPOINT, STOP
 from napari_drcr.training.jobs.session import Stopped, stop_if_asked
 from napari_drcr.training.module import TrainingModule
+from napari_drcr.training.sections import LearningConfig
 
 INTERVAL = 60.0
 """Seconds between two checkpoints at most, if steps are shorter than that."""
@@ -52,12 +54,15 @@ class Keeper(Checkpoint):
     ----------
     folder : Path
         The run folder.
-    validate_every, steps : int
-        See `napari_drcr.training.sections.LearningConfig`.
+    learning : LearningConfig
+        Of the run.
+    recorder : Recorder
+        Fetches the losses that a checkpoint must not forget; comes before this among the callbacks.
     """
 
-    def __init__(self, folder: Path, validate_every: int, steps: int) -> None:
-        self.folder, self.validate_every, self.steps = folder, validate_every, steps
+    def __init__(self, folder: Path, learning: LearningConfig, recorder: Recorder) -> None:
+        self.folder, self.recorder = folder, recorder
+        self.validate_every, self.steps = learning.validate_every, learning.steps
         self.kept_step = 0
         self.kept_at = time.monotonic()
         self.hooks: list[RemovableHandle] = []
@@ -73,10 +78,13 @@ class Keeper(Checkpoint):
             # Lightning looks for the end of training after its validation, and would leave out the last one if it came early.
             trainer.should_stop = step == self.steps
             return
-        stop = self._stop(trainer)
-        due = self._validates(step + 1) or time.monotonic() - self.kept_at > INTERVAL
-        # Saving is the work of all processes of a run together.
-        if trainer.strategy.reduce_boolean_decision(stop or due, all=False):
+        stop, due = False, self._validates(step + 1)
+        # Several processes agree on stopping and saving, which they do together, when they wait for each other's losses anyway.
+        if trainer.world_size == 1 or self.recorder.fetched_step == step:
+            stop = self._stop(trainer)
+            late = time.monotonic() - self.kept_at > INTERVAL
+            due = trainer.strategy.reduce_boolean_decision(stop or due or late, all=False)
+        if due:
             self._keep(trainer)
         if stop:
             raise Stopped(self.kept_step)
@@ -111,5 +119,6 @@ class Keeper(Checkpoint):
         return trainer.strategy.reduce_boolean_decision(asked, all=False)
 
     def _keep(self, trainer: pl.Trainer) -> None:
+        self.recorder.fetch(trainer)
         trainer.save_checkpoint(self.folder / CHECKPOINT)
         self.kept_step, self.kept_at = trainer.global_step, time.monotonic()

@@ -20,15 +20,13 @@ from napari_drcr.training.jobs.folder import LOSSES, update_status
 from napari_drcr.training.jobs.records import LOSS_COLUMNS, Float16Array, Preview, read_losses, write_preview
 from napari_drcr.training.sections import TrainingConfig
 
-INTERVAL = 1.0
-"""Seconds between two reports at least."""
 PATCH = 64
 """Side of the held-back patch in pixels."""
 LARGEST = float(np.finfo(np.float16).max)
 
 
 class Reporter(Callback):
-    """Writes status, losses and preview, each at most every second, or once a validation.
+    """Writes status and losses whenever the recorder has fetched some, about every second, and a preview once a validation.
 
     Parameters
     ----------
@@ -41,14 +39,13 @@ class Reporter(Callback):
     scene : str
         Name of the first held-back scene.
     recorder : Recorder
-        Knows loss and best score; comes before this among the callbacks.
+        Knows losses and best score; comes before this among the callbacks.
     """
 
     def __init__(self, config: TrainingConfig, folder: Path, device: str, scene: str, recorder: Recorder) -> None:
         self.config, self.folder, self.device, self.scene, self.recorder = config, folder, device, scene, recorder
-        self.rows: list[tuple[int, float, float]] = []
         self.preview: Preview | None = None
-        self.reported = self.started = time.monotonic()
+        self.started = time.monotonic()
         self.first_step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -62,9 +59,8 @@ class Reporter(Callback):
         self._report(trainer, state="running", device=self.device)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Note the loss, and tell about it now and then."""
-        self.rows.append((trainer.global_step, self.recorder.loss, float(trainer.optimizers[0].param_groups[0]["lr"])))
-        if time.monotonic() - self.reported > INTERVAL:
+        """Tell about the losses that have been fetched."""
+        if self.recorder.rows:
             self._report(trainer)
 
     def on_validation_batch_end(
@@ -90,20 +86,22 @@ class Reporter(Callback):
         self._report(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Tell what is left to tell, where there is still room for it."""
+        """Tell what is left to tell, where that is still possible."""
+        with suppress(InputError, RuntimeError):
+            if trainer.world_size == 1:  # or this one would wait for the others
+                self.recorder.fetch(trainer)
         with suppress(OSError, InputError):
             self._report(trainer)
 
     def _report(self, trainer: pl.Trainer, **changes: Any) -> None:
+        rows, self.recorder.rows = self.recorder.rows, []
         if not trainer.is_global_zero:
             return
-        now = self.reported = time.monotonic()
-        step, learning = trainer.global_step, self.config.learning
-        if self.rows:
-            changes["loss"] = self.rows[-1][1]
+        now, step, learning = time.monotonic(), trainer.global_step, self.config.learning
+        if rows:
+            changes["loss"] = rows[-1][1]
             with (self.folder / LOSSES).open("a", encoding="utf-8", newline="\n") as file:
-                file.write(_lines(self.rows))
-            self.rows = []
+                file.write(_lines(rows))
         done = step - self.first_step
         update_status(
             self.folder,
