@@ -28,12 +28,12 @@ from napari_drcr.training.jobs.records import LossCurve, read_losses, read_metri
 from napari_drcr.training.sections import TrainingConfig
 
 
-def make_scenes(folder: Path) -> None:
-    """Two training scenes and one validation scene."""
+def make_scenes(folder: Path, side: int = 32) -> None:
+    """Two square training scenes and one validation scene."""
     for split, seeds in (("Train_spectral", (1, 2)), ("Valid_spectral", (3,))):
         (folder / split).mkdir(parents=True)
         for seed in seeds:
-            nd.write_cube(folder / split / f"scene_{seed}.mat", synthetic_scene(32, 32, seed=seed))
+            nd.write_cube(folder / split / f"scene_{seed}.mat", synthetic_scene(side, side, seed=seed))
 
 
 def tiny(scenes: Path, steps: int) -> TrainingConfig:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from statistics import median
 from textwrap import fill
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from napari_drcr.benchmark.child import Way
+
+Float32Array = npt.NDArray[np.float32]
 
 MATTERS = 1.1
 """A setting is suggested where it makes a pass faster by more than this."""
@@ -31,6 +37,26 @@ class Deviation:
 
     largest: float
     mean: float
+
+    @classmethod
+    def between(cls, cube: Iterable[Float32Array], reference: Iterable[Float32Array]) -> Deviation:
+        """Compare two cubes band by band.
+
+        Parameters
+        ----------
+        cube, reference : iterable of ndarray
+            As many bands of one shape.
+
+        Returns
+        -------
+        Deviation
+        """
+        largest = total = peak = level = 0.0
+        for mine, other in zip(cube, reference, strict=True):
+            difference, size = np.abs(mine - other), np.abs(other)
+            largest, peak = max(largest, float(difference.max())), max(peak, float(size.max()))
+            total, level = total + float(difference.sum(dtype=float)), level + float(size.sum(dtype=float))
+        return cls(largest / peak if peak else 0.0, total / level if level else 0.0)
 
 
 @dataclass(frozen=True)

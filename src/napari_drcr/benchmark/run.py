@@ -34,7 +34,13 @@ Progress = Callable[[int, int, str], object]
 
 
 def run(
-    model: str, *, device: str = "auto", size: tuple[int, int] = (482, 512), rounds: int = 3, progress: Progress | None = None
+    model: str,
+    *,
+    device: str = "auto",
+    size: tuple[int, int] = (482, 512),
+    rounds: int = 3,
+    settings: bool = True,
+    progress: Progress | None = None,
 ) -> Report:
     """Measure every way to run a network, side by side.
 
@@ -48,6 +54,8 @@ def run(
         Height and width of the image in pixels.
     rounds : int
         Timed passes of each way.
+    settings : bool
+        Also try pieces and numbers of threads, refine a pixel, start afresh, and measure the CPU beside a GPU.
     progress : callable, optional
         Called with (steps done, steps in all, what comes next). What it raises ends all processes.
 
@@ -75,15 +83,16 @@ def run(
         multiple = found.architecture.multiple
         whole = peak_memory(found.estimator, *(length + -length % multiple for length in size))
         bench = _Bench(model, folder, multiply_adds(found, *size), progress)
-        bench.start(_ways(device, execution_of(found, "cpu", "fp32").title), whole, stack)
+        bench.start(_ways(device, execution_of(found, "cpu", "fp32").title, beside=settings), whole, stack)
         bench.go_round(rounds)
         bench.measure_rates()
-        chosen = bench.fastest(device)
+        fastest = bench.fastest(device)
+        chosen = fastest if settings else None
         tiles = bench.try_settings(chosen, "tile", bench.sides(chosen, size), rounds)
         threads = bench.try_settings(chosen, "threads", bench.thread_numbers(chosen), rounds)
         refining = bench.refine(chosen)
         reference = bench.compare(device)
-        started = bench.start_up(device, rounds)
+        started = bench.start_up(device, rounds if settings else 0)
         return Report(
             model=found.name,
             trained=model != FULL_SIZE,
@@ -101,10 +110,10 @@ def run(
             rates=bench.rates,
             rows=bench.rows(),
             reference=reference,
-            tile=bench.tile(chosen),
+            tile=bench.tile(fastest),
             tiles=tiles,
             thread_times=threads,
-            chosen=chosen.way.precision if chosen else None,
+            chosen=fastest.way.precision if fastest else None,
             refining=refining,
             start_up=started,
         )
@@ -115,10 +124,10 @@ def _prepare(model: Any, size: tuple[int, int]) -> Any:
         return prepare_rgb(make_image(*size), model).values
 
 
-def _ways(device: str, own: str) -> list[Way]:
+def _ways(device: str, own: str, *, beside: bool) -> list[Way]:
     ways = [Way("plain", device, "fp32", "plain"), Way("fair", device, "fp32", "fair")]
     ways += [Way("own", device, precision, f"{own} {precision}") for precision in precisions(device)]
-    if device != "cpu":
+    if beside and device != "cpu":
         (fastest, *_) = precisions("cpu")
         ways.append(Way("own", "cpu", fastest, f"{own} {fastest}, CPU"))
     return ways
@@ -295,7 +304,7 @@ class _Bench:
         for entry in cubes:
             self._step("comparing")
             if entry is not reference:
-                entry.deviation = _deviation(Path(str(entry.cube)), Path(str(reference.cube)))
+                entry.deviation = Deviation.between(*(np.load(str(one.cube), mmap_mode="r") for one in (entry, reference)))
         return reference.way.title
 
     def start_up(self, device: str, rounds: int) -> dict[str, float]:
@@ -343,12 +352,3 @@ class _Bench:
 
 def _place(way: Way) -> str:
     return f"{way.device} {way.precision}"
-
-
-def _deviation(cube: Path, reference: Path) -> Deviation:
-    largest = total = peak = level = 0.0
-    for mine, other in zip(np.load(cube, mmap_mode="r"), np.load(reference, mmap_mode="r"), strict=True):
-        difference, size = np.abs(mine - other), np.abs(other)
-        largest, peak = max(largest, float(difference.max())), max(peak, float(size.max()))
-        total, level = total + float(difference.sum(dtype=float)), level + float(size.sum(dtype=float))
-    return Deviation(largest / peak if peak else 0.0, total / level if level else 0.0)
