@@ -31,7 +31,7 @@ demo: .venv/installed ## reconstruct the bundled sample into the folder demo
 	$(BIN)/napari-drcr demo --output demo
 
 test: screen .venv/installed-for-tests ## run the tests, on a virtual screen on Linux
-	$(XVFB) $(BIN)/python -m pytest
+	$(XVFB) $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: .venv/installed-for-tests ## check style, types and layering
 	$(BIN)/ruff check
