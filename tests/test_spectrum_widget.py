@@ -531,6 +531,10 @@ def test_spectra_are_saved_as_a_table_and_the_plot_as_a_picture(viewer: napari.V
 
 
 def test_picks_are_saved_and_reopened(viewer: napari.Viewer, qtbot: QtBot, tmp_path: Path) -> None:
+    # napari can crash in software OpenGL when a Points layer is removed and a single image remains to be drawn.
+    viewer.add_image(
+        np.zeros((HEIGHT, WIDTH)), scale=PLACED["scale"][1:], translate=PLACED["translate"][1:], units=("um", "um")
+    )
     truth = add_truth(viewer, **PLACED)
     widget = open_spectrum(viewer)
     widget.pick(truth, 7, 8)

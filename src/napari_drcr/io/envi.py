@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from napari_drcr.io._reading import (
 )
 from napari_drcr.io._writing import write_values
 from napari_drcr.system.files import atomic_paths
+
+# Once and for good, not around each call: filters hold for all threads. Field names are read in capitals or not.
+warnings.filterwarnings("ignore", "Parameters with non-lowercase names", UserWarning, r"spectral\.")
 
 FLOAT32 = 4
 """ENVI's number for the data type."""
