@@ -2,9 +2,9 @@
 
 usage: python benchmarks/ablation.py CONFIG.yaml DATA OUT [STEPS [SEEDS]]
 
-The network is small, scenes and camera are those of CONFIG (configs/photo-start.yaml); only the parts left out differ. Each variant is a
-run in the folder OUT, and what is there already is taken up: a run that was interrupted goes on, one that is finished is only read.
-The table is written to OUT/ablation.md.
+The network is small, scenes and camera are those of CONFIG (configs/photo-start.yaml); the variants differ only in the parts left out. Each
+is a run in the folder OUT. Existing runs are reused: an interrupted one is resumed, a finished one is only read. The table is written to
+OUT/ablation.md.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from itertools import product
 from pathlib import Path
 from statistics import fmean
 
-from napari_drcr.files import atomic_path
-from napari_drcr.metrics import metric_name
+from napari_drcr.analysis.metrics import metric_name
+from napari_drcr.models.store import load_model
+from napari_drcr.system.files import atomic_path
 from napari_drcr.training.config import read_config
-from napari_drcr.training.records import read_metrics
+from napari_drcr.training.jobs.records import read_metrics
 from napari_drcr.training.run import resume_run, start_run
-from napari_drcr.weights import load_model
 
 NETWORK = {"channels": 32, "blocks": 4}
 VARIANTS = {

@@ -1,17 +1,17 @@
-"""Other ways to run a network on this CPU, timed in turn in one run, beside the plain whole image.
+"""Alternative ways to run a network on this CPU, timed in turn in one run, compared with the plain whole image.
 
-    pip install onnx onnxscript onnxruntime openvino nncf     # into the project's environment; torch.compile needs g++ as well
+    pip install onnx onnxscript onnxruntime openvino nncf     # in the project's environment; torch.compile also needs g++
     python benchmarks/alternatives.py DATA                    # the model photo at 482 x 512
     python benchmarks/alternatives.py DATA --full-size --size 256x256 --ways "strips fp32;OpenVINO fp32"
 
-DATA holds true cubes in Train_spectral, with whose photographs the int8 networks are calibrated, and in Valid_spectral: the first of these
-scenes, photographed, is the image that is timed, and on all of them each way is scored. A way has a process of its own, which is kept
-and told to run one image after another, so that a noisy minute hits all of them; the plain whole image is always among them. A
-way that lacks a package is left out. --full-size takes random weights: good for timing, nothing to score.
+DATA holds true cubes in Train_spectral, whose photographs calibrate the int8 networks, and in Valid_spectral: a photograph of the first of
+these scenes is timed, and each way is scored on all of them. Each way runs in a separate, persistent process that gets one image after
+another, so that other load affects all of them alike; the plain whole image is always included. A way whose packages are missing is
+skipped. --full-size uses random weights: suitable for timing, without scores.
 
-The columns: the median time of a pass, and how much faster that is than the plain whole image; the peak of the memory in a process's first
-pass, above what it held before (Linux only); the time to convert, quantise, compile and load; the deviation from the plain whole
-image on the timed image, its mean relative to the mean value, and its largest; and the score.
+The columns: the median time of a pass, and the speed-up over the plain whole image; the peak memory of a process in its first pass, above
+the level before (Linux only); the time to convert, quantise, compile and load; the deviation from the plain whole image on the timed
+image, its mean relative to the mean value, and its maximum; and the score.
 """
 
 from __future__ import annotations
@@ -41,35 +41,37 @@ import torch
 import typer
 import xarray as xr
 
-import napari_drcr.strips
-from napari_drcr.cube import align, make_cube
-from napari_drcr.devices import processor_name
+import napari_drcr.models.drcr.strips
+from napari_drcr.analysis.metrics import metric_name, mrae
+from napari_drcr.benchmark.subject import full_size as make_full_size
+from napari_drcr.camera.simulation import simulate
+from napari_drcr.cubes.cube import align, make_cube
 from napari_drcr.errors import InputError, Notice
+from napari_drcr.inference.passes import NetworkRunner
+from napari_drcr.inference.preparation import ImageSettings, open_rgb, prepare_rgb
 from napari_drcr.io import find_cubes, read_cube
-from napari_drcr.metrics import metric_name, mrae
-from napari_drcr.network import SLOPE, DRCRNet
-from napari_drcr.passes import Runner
-from napari_drcr.preparation import open_rgb, prepare_rgb
-from napari_drcr.simulation import simulate
-from napari_drcr.weights import Card, Model, load_model
+from napari_drcr.models.drcr.network import SLOPE
+from napari_drcr.models.store import Model, load_model
+from napari_drcr.system.devices import processor_name
+from napari_drcr.system.steps import run_to_end
 
 Image = npt.NDArray[np.float32]
 Engine = Callable[[Image], Image]
-"""From what the network takes, (3, y, x) with y and x multiples of 4, to the cube (bands, y, x)."""
+"""From the input of the network, (3, y, x) with y and x multiples of 4, to the cube (bands, y, x)."""
 
 FLOOR = 0.01
 MULTIPLE = 4
 CALIBRATION = 10
-"""Scenes that an int8 network is calibrated with."""
+"""Scenes for calibrating an int8 network."""
 PAUSE = 0.3
-"""Seconds before each pass: threads of the last one may spin for a while before they sleep."""
+"""Seconds before each pass: threads of the previous one may spin for a while before they sleep."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a way is built for: the network in float32, the timed image, and images to calibrate with."""
+    """Input for building a way: a model with a network, the timed image, and calibration images."""
 
-    network: DRCRNet
+    model: Model
     image: Image
     examples: list[Image]
 
@@ -81,8 +83,8 @@ def whole(
     *,
     compiled: bool = False,
 ) -> Engine:
-    """The whole image at once, in torch as it is or through torch.compile."""
-    placed = task.network.to(dtype=kind, memory_format=layout)  # type: ignore[call-overload]
+    """The whole image at once, in eager torch or through torch.compile."""
+    placed = task.model.estimator.to(dtype=kind, memory_format=layout)
     forward = torch.compile(placed, dynamic=False) if compiled else placed
 
     @torch.no_grad()
@@ -99,24 +101,14 @@ def strips(task: Task, precision: str = "fp32", arithmetic: str = "none", *, fus
     """As `reconstruct` runs it; float32 convolutions in other `arithmetic`, or `fused` with the LeakyReLU after them."""
     torch.backends.mkldnn.conv.fp32_precision = arithmetic  # type: ignore[attr-defined]
     if fused:
-        # What oneDNN can do and torch keeps to itself.
+        # A private operator of torch for oneDNN's fused activation.
         convolve = partial(torch.ops.mkldnn._convolution_pointwise, attr="leaky_relu", scalars=[SLOPE], algorithm="")
-        vars(napari_drcr.strips)["F"] = SimpleNamespace(
+        vars(napari_drcr.models.drcr.strips)["F"] = SimpleNamespace(
             conv2d=lambda x, weight, bias, padding: convolve(x, weight, bias, padding, [1, 1], [1, 1], 1),
             leaky_relu_=lambda x, _slope: x,
         )
-    runner = Runner(task.network, "cpu", precision)
-
-    def run(image: Image) -> Image:
-        steps = runner.estimate(image)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as stop:
-                cube: Image = stop.value
-                return cube
-
-    return run
+    runner = NetworkRunner(task.model, "cpu", precision)
+    return lambda image: run_to_end(runner.estimate(image))
 
 
 def to_onnx(task: Task, path: Path) -> Path:
@@ -125,20 +117,20 @@ def to_onnx(task: Task, path: Path) -> Path:
     shapes = ({2: MULTIPLE * y, 3: MULTIPLE * x},)
     image = torch.from_numpy(task.image)[None]
     torch.onnx.export(
-        task.network, (image,), path, dynamic_shapes=shapes, input_names=["rgb"], external_data=False, verbose=False
+        task.model.estimator, (image,), path, dynamic_shapes=shapes, input_names=["rgb"], external_data=False, verbose=False
     )
     return path
 
 
 def onnx_runtime(task: Task, *, int8: bool = False) -> Engine:
-    """ONNX Runtime; in int8 with scales of its own for every channel."""
+    """ONNX Runtime; in int8 with one scale per channel."""
     import onnxruntime
     from onnxruntime.quantization import quantize_static
 
     with TemporaryDirectory() as folder:
         path = to_onnx(task, Path(folder, "network.onnx"))
         if int8:
-            # All that is asked of a reader of calibration data.
+            # The only method that a calibration data reader needs.
             reader = SimpleNamespace(get_next=partial(next, ({"rgb": example[None]} for example in task.examples), None))
             quantize_static(path, quantised := Path(folder, "int8.onnx"), reader, per_channel=True)
             path = quantised
@@ -150,7 +142,7 @@ def openvino(task: Task, precision: str = "f32", *, int8: bool = False) -> Engin
     """OpenVINO, compiled for the size of each image; `precision` is its hint."""
     import openvino
 
-    folder = TemporaryDirectory()  # whose file OpenVINO may read until it has compiled
+    folder = TemporaryDirectory()  # kept, since OpenVINO may read its file until it has compiled
     model = openvino.Core().read_model(to_onnx(task, Path(folder.name, "network.onnx")))
     if int8:
         import nncf
@@ -170,7 +162,7 @@ def openvino(task: Task, precision: str = "f32", *, int8: bool = False) -> Engin
 
 @dataclass(frozen=True)
 class Way:
-    """A row of the table: how it is built, the packages and programs that needs, and the environment of its process."""
+    """A row of the table: how to build it, the packages and programs it needs, and the environment of its process."""
 
     build: Callable[[Task], Engine]
     needs: tuple[str, ...] = ()
@@ -205,12 +197,11 @@ WAYS = {
 
 
 def serve(orders: Connection, way: str, source: str | None, image: Image, examples: list[Image]) -> None:
-    """A way's process: build it, then run it on every image that comes."""
+    """The process of a way: build it, then run it on every image received."""
     warnings.simplefilter("ignore")
-    network = chosen_model(source).estimator
-    assert isinstance(network, DRCRNet)
+    model = chosen_model(source)
     begun = time.perf_counter()
-    engine = WAYS[way].build(Task(network, image, examples))
+    engine = WAYS[way].build(Task(model, image, examples))
     orders.send(time.perf_counter() - begun)
     while True:
         try:
@@ -225,7 +216,7 @@ def serve(orders: Connection, way: str, source: str | None, image: Image, exampl
 
 
 def memory(entry: str, *, forget_peak: bool = False) -> float:
-    """An entry of /proc/self/status in MB; NaN where there is none."""
+    """An entry of /proc/self/status in MB; NaN on systems without it."""
     if not (status := Path("/proc/self/status")).exists():
         return float("nan")
     if forget_peak:
@@ -235,7 +226,7 @@ def memory(entry: str, *, forget_peak: bool = False) -> float:
 
 
 class Worker:
-    """A way in a process of its own, and what it took."""
+    """A way in a separate process, and its measurements."""
 
     def __init__(self, way: str, source: str | None, image: Image, examples: list[Image]) -> None:
         context = get_context("spawn")
@@ -249,7 +240,7 @@ class Worker:
         self.seconds: list[float] = []
 
     def run(self, image: Image) -> tuple[Image, float, float]:
-        """Cube, seconds, and peak memory in MB above what was held before."""
+        """Cube, seconds, and peak memory in MB above the level before."""
         time.sleep(PAUSE)
         self.orders.send(image)
         answer: tuple[Image, float, float] = self.orders.recv()
@@ -260,30 +251,29 @@ def chosen_model(source: str | None) -> Model:
     """The model of that name or file; for None the full-size network with random weights."""
     if source is not None:
         return load_model(source)
-    torch.manual_seed(0)
-    return Model(Card(name="full size, random weights"), DRCRNet().eval().requires_grad_(False))
+    return make_full_size()
 
 
 def photographs(folder: Path, model: Model, count: int | None = None) -> list[tuple[xr.DataArray, Image]]:
-    """Scenes and what the model takes of their photographs."""
+    """Scenes, and the model's input from their photographs."""
     found = []
     with TemporaryDirectory() as scratch:
         for scene in find_cubes(folder)[:count]:
             cube = read_cube(scene)
             simulate(cube, file := Path(scratch, f"{scene.stem}.jpg"), "photo")
             pixels, profile, _ = open_rgb(file)
-            found.append((cube, prepare_rgb(pixels, model, profile=profile).values))
+            found.append((cube, prepare_rgb(pixels, model, ImageSettings(profile=profile)).values))
     return found
 
 
 def padded(image: Image) -> Image:
-    """As `reconstruct` fills an image up."""
+    """Pad an image as `reconstruct` does."""
     height, width = image.shape[1:]
     return np.pad(image, ((0, 0), (0, -height % MULTIPLE), (0, -width % MULTIPLE)), mode="reflect")
 
 
 def score(worker: Worker, model: Model, truth: xr.DataArray, image: Image) -> float:
-    """The MRAE of a scene, as `napari-drcr evaluate` finds it."""
+    """The MRAE of a scene, as computed by `napari-drcr evaluate`."""
     values = worker.run(padded(image))[0][:, : image.shape[1], : image.shape[2]]
     return mrae(*align(truth, make_cube(values, model.wavelengths, quantity=model.card.quantity)), FLOOR)
 
@@ -291,11 +281,11 @@ def score(worker: Worker, model: Model, truth: xr.DataArray, image: Image) -> fl
 def main(
     data: Annotated[Path, typer.Argument(help="Folder with true cubes in Train_spectral and Valid_spectral.")],
     model: Annotated[str, typer.Option(help="A shipped network or a file.")] = "photo",
-    full_size: Annotated[bool, typer.Option("--full-size", help="Instead 100 channels, 10 blocks, random weights.")] = False,
+    full_size: Annotated[bool, typer.Option("--full-size", help="100 channels, 10 blocks, random weights instead.")] = False,
     size: Annotated[str, typer.Option(help="Rows x columns of the timed image.")] = "482x512",
-    rounds: Annotated[int, typer.Option(min=1, help="Timed passes of each way.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed passes per way.")] = 5,
     scores: Annotated[bool, typer.Option(help="Whether to score each way on all scenes.")] = True,
-    ways: Annotated[str, typer.Option(help="Some of the rows, separated by semicolons.")] = ";".join(WAYS),
+    ways: Annotated[str, typer.Option(help="Rows to measure, separated by semicolons.")] = ";".join(WAYS),
 ) -> None:
     """Time ways to run the network, and tabulate them."""
     warnings.simplefilter("ignore", Notice)
@@ -304,12 +294,12 @@ def main(
         raise InputError(f"there is no way {min(unknown)!r}; there is {'; '.join(WAYS)}.")
     source = None if full_size else model
     loaded = chosen_model(source)
-    if not isinstance(loaded.estimator, DRCRNet):
+    if loaded.architecture.per_pixel:
         raise InputError(f"{loaded.name} is a per-pixel map; give a network.")
     names = [name for name in WAYS if name in wanted]
     for name in [*names]:
         if lacking := [need for need in WAYS[name].needs if find_spec(need) is None and shutil.which(need) is None]:
-            print(f"{name} is left out: {' and '.join(lacking)} must be installed first.")
+            print(f"{name} is skipped: install {' and '.join(lacking)} first.")
             names.remove(name)
     rows, columns = map(int, size.split("x"))
     crop = np.s_[:, :rows, :columns]

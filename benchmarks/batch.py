@@ -1,11 +1,11 @@
-"""Images a minute of a batch: one after the other, overlapped, and spread over two processes.
+"""Time per image of a batch: sequential, overlapped, and distributed over two processes.
 
 usage: python benchmarks/batch.py IMAGES OUT [MODEL [ROUNDS]]
 
-IMAGES is a folder of RGB images, for instance of `napari-drcr simulate`; the cubes go as .mat files into the folder OUT and are left there. The first
-two rows are functions called in this process, with the model in memory: the plain loop of `reconstruct` and `write_cube`, and the overlap of
-`napari_drcr.batch` as the command line has it. The others are whole commands, from the start of Python to the end. All take turns in every round; the
-table has their medians, and the ratio of each to the plain way of its kind in the same round, its median as well.
+IMAGES is a folder of RGB images, for instance from `napari-drcr simulate`; the cubes are written to the folder OUT as .mat files and kept. The first
+two rows are functions called in this process, with the model in memory: a plain loop of `reconstruct` and `write_cube`, and the overlap of
+`napari_drcr.system.batch` as used by the command line. The others are whole commands, including the start of Python. All take turns in every round; the
+table lists their medians, and the median ratio of each to the plain variant of its kind in the same round.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from statistics import median
 
 import xarray as xr
 
-from napari_drcr.batch import overlapped
-from napari_drcr.devices import choose_device, devices
+from napari_drcr.inference.preparation import PreparedImage, read_prepared
+from napari_drcr.inference.reconstruction import Estimator, reconstruct
 from napari_drcr.io import find_images, write_cube
-from napari_drcr.preparation import PreparedImage, read_prepared
-from napari_drcr.reconstruction import iter_estimate, reconstruct, run_through
-from napari_drcr.weights import Model, load_model
+from napari_drcr.models.store import Model, load_model
+from napari_drcr.system.batch import overlapped
+from napari_drcr.system.devices import choose_device, devices
+from napari_drcr.system.steps import run_to_end
 
 
 def plain(images: list[Path], out: Path, model: Model) -> None:
@@ -34,10 +35,11 @@ def plain(images: list[Path], out: Path, model: Model) -> None:
 
 
 def overlap(images: list[Path], out: Path, model: Model) -> None:
-    """Read ahead, write behind."""
+    """Overlap reading, computing and writing."""
+    estimator = Estimator(model)
 
     def compute(image: Path, prepared: PreparedImage) -> xr.DataArray:
-        return run_through(iter_estimate(prepared, model))
+        return run_to_end(estimator.iter_estimate(prepared))
 
     def write(image: Path, cube: xr.DataArray) -> None:
         write_cube(out / f"{image.stem}.mat", cube)
@@ -58,7 +60,7 @@ def main(folder: str, out: str, model: str = "photo", rounds: str = "5") -> None
     images, target, loaded = sorted(find_images(folder).values()), Path(out), load_model(model)
     target.mkdir(parents=True, exist_ok=True)
     ways: dict[str, Callable[[], None]] = {
-        "one after the other": lambda: plain(images, target, loaded),
+        "sequential": lambda: plain(images, target, loaded),
         "overlapped": lambda: overlap(images, target, loaded),
         "the command": lambda: command(images, target, model),
         "the command, --devices 2": lambda: command(images, target, model, "--devices", "2"),
@@ -71,9 +73,9 @@ def main(folder: str, out: str, model: str = "photo", rounds: str = "5") -> None
             way()
             seconds[name].append(time.perf_counter() - begun)
     print(f"{len(images)} images, {model}, {devices()[choose_device()]}, {rounds} rounds\n")
-    print("| | s an image | ratio |\n| --- | --- | --- |")
+    print("| | s per image | ratio |\n| --- | --- | --- |")
     for name, found in seconds.items():
-        base = seconds["the command" if name.startswith("the command") else "one after the other"]
+        base = seconds["the command" if name.startswith("the command") else "sequential"]
         ratio = median(one / other for one, other in zip(found, base, strict=True))
         print(f"| {name} | {median(found) / len(images):.2f} | {ratio:.2f} |")
 

@@ -1,13 +1,13 @@
-"""How soon the dock Reconstruct answers, in a real viewer, beside the plain way to do the same.
+"""Response time of the dock Reconstruct, in a real viewer, compared with a plain baseline.
 
     python benchmarks/clicks.py [CANCEL_SIZE]      # needs a screen, for instance xvfb-run -a
 
 With the model `photo`; medians over the repetitions:
 
-* the first click of a session, on the bundled sample, until its cube is a layer: imports and loading the model included, napari and the dock
-  open. Each in a napari of its own. Beside it, a Python that imports torch and nothing else;
-* further clicks, on an image of 482 x 512; beside them, the network called with the whole image, as the released code does;
-* from a click on *Cancel* until the run has ended, at many moments of a run over an image of CANCEL_SIZE (3072x4096): the longest.
+* the first click of a session, on the bundled sample, until its cube is a layer: including imports and loading the model, with napari and the
+  dock open. Each in a new napari process. Baseline: a Python process that only imports torch;
+* further clicks, on an image of 482 x 512. Baseline: the network called on the whole image, as in the released code;
+* from a click on *Cancel* until the run has ended, at many moments of a run on an image of CANCEL_SIZE (3072x4096): the maximum.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(size: str = "3072x4096") -> None:
         found = subprocess.run([sys.executable, __file__, "first"], check=True, capture_output=True, text=True)
         sessions.append(float(found.stdout.split()[-1]))
         imports.append(timed(lambda: subprocess.run([sys.executable, "-c", "import torch"], check=True)))
-    report("first click to layer", sessions, median(imports), "a Python that imports torch")
+    report("first click to layer", sessions, median(imports), "a Python process that imports torch")
 
     dock, viewer = open_dock()
     add_photo(viewer, *SIZE)
@@ -53,7 +53,7 @@ def main(size: str = "3072x4096") -> None:
     dock.choose_active_layer()
     waits = {moment: cancel_after(dock, moment) for moment in MOMENTS}
     print("cancelled after: " + ", ".join(f"{moment:g} s: {1000 * wait:.0f} ms" for moment, wait in waits.items()))
-    print(f"{f'cancel, {size}':28s} {1000 * max(waits.values()):7.1f} ms at the longest")
+    print(f"{f'cancel, {size}':28s} {1000 * max(waits.values()):7.1f} ms at most")
     viewer.close()
 
 
@@ -68,8 +68,8 @@ def open_dock(*, sample: bool = False) -> tuple[Any, Any]:
     """The dock Reconstruct in a new viewer."""
     import napari
 
-    from napari_drcr.widgets.dock import show_dock
     from napari_drcr.widgets.reconstruct import Reconstruct
+    from napari_drcr.widgets.viewer.dock import show_dock
 
     viewer = napari.Viewer(show=False, show_welcome_screen=False)
     viewer.window.show()
@@ -79,7 +79,7 @@ def open_dock(*, sample: bool = False) -> tuple[Any, Any]:
 
 
 def add_photo(viewer: Any, height: int, width: int) -> None:
-    """A photo-like image: blocks of colours and noise."""
+    """A photo-like image: coloured blocks with noise."""
     random = np.random.default_rng(0)
     blocks = random.integers(20, 230, (-(-height // 32), -(-width // 32), 3), dtype=np.uint8).repeat(32, 0).repeat(32, 1)
     noise = random.integers(0, 20, (height, width, 3), dtype=np.uint8)
@@ -103,7 +103,7 @@ def click(dock: Any) -> float:
 
 
 def cancel_after(dock: Any, seconds: float) -> float:
-    """Seconds from a click on *Cancel* until the run has ended, so long after its start."""
+    """Seconds from a click on *Cancel*, that many `seconds` after the start of a run, until the run has ended."""
     dock.button.click()
     pause(round(1000 * seconds))
     start = time.perf_counter()
@@ -116,7 +116,7 @@ def plain_pass() -> float:
     """Seconds of the network over a whole image, in float32 and the default memory format."""
     import torch
 
-    from napari_drcr.weights import load_model
+    from napari_drcr.models.store import load_model
 
     network: Any = load_model("photo").estimator
     rgb = torch.rand(1, 3, SIZE[0] + -SIZE[0] % 4, SIZE[1] + -SIZE[1] % 4)
@@ -126,6 +126,6 @@ def plain_pass() -> float:
 
 if __name__ == "__main__":
     with TemporaryDirectory() as folder:
-        # Neither this window in the user's settings, nor these in what is measured.
+        # Keep the user's settings out of the measurement, and this window out of the user's settings.
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
         first() if sys.argv[1:] == ["first"] else main(*sys.argv[1:])

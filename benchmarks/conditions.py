@@ -1,8 +1,8 @@
-"""Score models under many conditions: compression, noise, exposures, foreign cameras; or lamps, for models of the challenge's camera.
+"""Score models under many conditions: compression, noise, exposures, foreign cameras; or lamps, for models of the NTIRE 2022 camera.
 
-The validation scenes are the cubes in DATA/Valid_spectral. For every condition they are photographed as `napari-drcr simulate` does,
-and every model is scored as by `napari-drcr evaluate`. OUT gets the images, conditions.md and conditions.json; images that are there
-already are not made again. Add a line to the tables below for a further condition.
+The validation scenes are the cubes in DATA/Valid_spectral. For every condition they are photographed as by `napari-drcr simulate`,
+and every model is scored as by `napari-drcr evaluate`. Images, conditions.md and conditions.json are written to OUT; existing images are
+reused. Add a line to the tables below for a further condition.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_drcr.analysis.evaluation import Evaluation, evaluate
+from napari_drcr.analysis.metrics import metric_name
 from napari_drcr.camera import Camera, find_camera
+from napari_drcr.camera.simulation import simulate
 from napari_drcr.errors import InputError, Notice
-from napari_drcr.evaluation import Evaluation, evaluate
-from napari_drcr.files import atomic_path
 from napari_drcr.io import find_cubes, read_rgb
-from napari_drcr.metrics import metric_name
-from napari_drcr.simulation import simulate
-from napari_drcr.weights import Model, load_model, rewrite_card
+from napari_drcr.models.store import Model, load_model, rewrite_card
+from napari_drcr.system.files import atomic_path
 
 FOREIGN = Path(__file__).parent / "cameras"
 SCENES = "Valid_spectral"
@@ -36,20 +36,20 @@ FIGURES = ("mrae", "rmse", "sam", "psnr", "flip_correlation")
 
 @dataclass(frozen=True)
 class Condition:
-    """How the images of one row come about.
+    """How the images of one row are made.
 
     Parameters
     ----------
     name : str
-        Of the row.
+        Name of the row.
     camera : str or Path
         See `napari_drcr.camera.find_camera`.
     settings : mapping
-        Of the camera, where they are not its own.
+        Settings of the camera that differ from its own.
     light : str or None
-        Put onto the scenes first.
+        Light applied to the scenes first.
     images : str or None
-        Instead of all this, the images in this folder of DATA.
+        Folder of DATA with images to use instead of simulated ones.
     ensemble : bool
         Whether networks average over flips and turns.
     """
@@ -76,7 +76,7 @@ class Table:
     conditions : tuple of Condition
         The rows.
     protocol, encoding : str
-        As for `napari_drcr.evaluation.evaluate`.
+        As for `napari_drcr.analysis.evaluation.evaluate`.
     """
 
     conditions: tuple[Condition, ...]
@@ -113,7 +113,7 @@ TABLES = {
 
 
 def photographed(condition: Condition, data: Path, out: Path) -> tuple[Path, Path]:
-    """Make the images of a condition, as far as they are not there.
+    """Make the missing images of a condition.
 
     Parameters
     ----------
@@ -125,14 +125,14 @@ def photographed(condition: Condition, data: Path, out: Path) -> tuple[Path, Pat
     Returns
     -------
     tuple of (Path, Path)
-        The folder of images and that of the true cubes: the scenes as they are, where neither light nor exposure changes them.
+        The folders of images and of true cubes: the scenes themselves, unless light or exposure changes them.
     """
     scenes = data / SCENES
     if condition.images is not None:
         return data / condition.images, scenes
     camera = condition.made_by
     changed = condition.light is not None or (camera.keeps_scale and camera.exposure != 1)
-    # Whatever decides what an image looks like stands in the folder's name, so that an old one is never taken for another.
+    # The folder's name depends on everything that affects the images, so that outdated ones are never reused.
     mark = hashlib.sha256(repr((camera, condition.light, scenes.resolve())).encode()).hexdigest()[:8]
     folder = out / f"{condition.name.lower().replace(',', '').replace(' ', '-')}-{mark}"
     images, cubes = folder / "rgb", folder / "cubes" if changed else scenes
@@ -140,14 +140,14 @@ def photographed(condition: Condition, data: Path, out: Path) -> tuple[Path, Pat
         made.mkdir(parents=True, exist_ok=True)
     for scene in find_cubes(scenes):
         name = scene.name.removesuffix("_ms") if scene.is_dir() else scene.stem
-        # The image is written last: where it is, its cube is as well.
+        # The image is written last: if it exists, so does its cube.
         if not (image := images / f"{name}{camera.suffix}").exists():
             simulate(scene, image, camera, light=condition.light, truth=cubes / f"{name}.mat" if changed else None)
     return images, cubes
 
 
 def clipped_share(result: Evaluation, images: Path) -> float:
-    """Mean share of the pixels of the scored images that have a channel at its upper end."""
+    """Mean share of pixels with a channel at 255, over the scored images."""
     scored = {score.name for score in result.scores}
     return fmean(float((read_rgb(path) == 255).any(-1).mean()) for path in images.iterdir() if path.stem in scored)
 
@@ -166,14 +166,14 @@ def markdown(rows: Mapping[str, Mapping[str, Evaluation]], clipped: Mapping[str,
             "",
             *table("RMSE; SAM (°)", lambda mean: f"{mean.rmse:.4f}; {mean.sam:.1f}"),
             "",
-            "Clipped is the mean share of pixels with a channel at 255. What was brighter is lost to every model, and counts in full.",
+            "Clipped is the mean share of pixels with a channel at 255. Values beyond are lost for every model, but count in full.",
             "",
         ]
     )
 
 
 def record(rows: Mapping[str, Mapping[str, Evaluation]], clipped: Mapping[str, float], models: Mapping[str, Model]) -> str:
-    """All scores as JSON, scene by scene, with what they were made with."""
+    """All scores as JSON, by scene, with floor and model hashes."""
     found = {
         row: {
             "clipped": clipped[row],
@@ -196,7 +196,7 @@ def main(
     conditions: Annotated[str, typer.Option(help="photo, or ntire2022 for models of that camera's linear images.")] = "photo",
     card: Annotated[
         list[Path] | None,
-        typer.Option(help="Write the scores into the card of this file, which is one of the models, in place of those there."),
+        typer.Option(help="Replace the scores on the card of this file, which is one of the models."),
     ] = None,
 ) -> None:
     """Score models under many conditions, and tabulate the scores."""
@@ -219,23 +219,23 @@ def main(
     clipped: dict[str, float] = {}
     for condition in table.conditions:
         if condition.images is not None and not (data / condition.images).is_dir():
-            print(f"{condition.name}: left out, there is no folder {data / condition.images}.")
+            print(f"{condition.name}: skipped, there is no folder {data / condition.images}.")
             continue
         images, cubes = photographed(condition, data, out)
         rows[condition.name] = {}
         for name, model in loaded.items():
-            # Per-pixel maps would say that flips cannot disagree.
+            # Per-pixel maps would issue a notice that flips cannot disagree.
             ensemble = condition.ensemble and model.channels is not None
             result = evaluate(
                 images, cubes, model, protocol=table.protocol, floor=FLOOR, encoding=table.encoding, ensemble=ensemble
             )
             if result.skipped:
                 scene, reason = next(iter(result.skipped.items()))
-                raise InputError(f"{condition.name}: scene {scene} cannot be scored, so the mean would be of others: {reason}")
+                raise InputError(f"{condition.name}: scene {scene} cannot be scored, so the mean would be incomplete: {reason}")
             rows[condition.name][name] = result
             print(f"{condition.name}, {name}: {metric_name('mrae', FLOOR)} {result.mean.mrae:.4f}", flush=True)
         clipped[condition.name] = clipped_share(result, images)
-        # After every row, so that a run that is stopped leaves what it found.
+        # After every row, so that an interrupted run keeps its results.
         for suffix, text in ((".md", markdown(rows, clipped, list(loaded))), (".json", record(rows, clipped, loaded))):
             with atomic_path(out / f"conditions{suffix}") as temporary:
                 temporary.write_text(text, encoding="utf-8")

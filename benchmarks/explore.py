@@ -1,13 +1,13 @@
-"""How fast the docks Spectrum and Error map answer, in a real viewer, beside the plain way to do the same.
+"""Response time of the docks Spectrum and Error map, in a real viewer, compared with plain baselines.
 
     python benchmarks/explore.py            # needs a screen, for instance xvfb-run -a -s "-screen 0 1280x800x24"
 
 Two cubes of 31 x 482 x 512, a truth and an estimate, with ten picked pixels. Medians over the repetitions:
 
-* from a mouse click on the canvas until the plot has painted the new curve, and each move of the pointer until its preview is painted;
-  beside them, the time that matplotlib takes to draw the same figure whole;
-* from a click on *Map errors* until each of its two layers is there, and the longest time for which the window did not answer meanwhile;
-  beside them, the relative error in plain numpy.
+* from a mouse click on the canvas until the plot has painted the new curve, and from each move of the pointer until its preview is painted.
+  Baseline: matplotlib drawing the whole figure;
+* from a click on *Map errors* until each of its two layers is added, and the longest time that the window was blocked meanwhile. Baseline:
+  the relative error in plain numpy.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def main() -> None:
     import napari
     from qtpy.QtCore import Qt
 
-    from napari_drcr.widgets.dock import show_dock
     from napari_drcr.widgets.error_map import ErrorMap
     from napari_drcr.widgets.spectrum import Spectrum
+    from napari_drcr.widgets.viewer.dock import show_dock
 
     viewer = napari.Viewer(show=False, show_welcome_screen=False)
     window = viewer.window._qt_window
@@ -63,15 +63,15 @@ def main() -> None:
     pause(500)
     plain = median(timed(lambda: relative_error(truth.data, estimate.data)) for _ in range(REPETITIONS))
     runs = [time_map(viewer, errors) for _ in range(REPETITIONS)]
-    for number, what in enumerate(("click to map of each band", "click to mean map as well", "longest unanswered time")):
+    for number, what in enumerate(("click to map of each band", "click to mean map as well", "longest time blocked")):
         report(what, [run[number] for run in runs], plain, "relative error in numpy")
     viewer.close()
 
 
 def add_cubes(viewer: Any) -> tuple[Any, Any]:
     """A truth, and an estimate of it, as layers."""
-    from napari_drcr.cube import WAVELENGTHS, make_cube
-    from napari_drcr.widgets.layers import cube_to_layer_data
+    from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
+    from napari_drcr.widgets.viewer.layers import cube_to_layer_data
 
     random = np.random.default_rng(0)
     values = random.uniform(0.02, 1, SHAPE).astype(np.float32)
@@ -83,18 +83,18 @@ def add_cubes(viewer: Any) -> tuple[Any, Any]:
 
 
 def relative_error(truth: Any, estimate: Any) -> Any:
-    """What the error map shows, without floor, layers, mean or scale."""
+    """The values of the error map, without floor, layers, mean or scale."""
     return np.abs(estimate - truth) / truth
 
 
 def time_click(viewer: Any, spectrum: Any, layer: Any, number: int) -> float:
-    """Seconds from a click until its curve is painted; the pick is taken away again."""
+    """Seconds from a click until its curve is painted; the pick is removed again."""
     from qtpy.QtCore import Qt
     from qtpy.QtTest import QTest
 
     where = on_canvas(viewer, layer, 200 + 3 * number, 250 + 5 * number)
     shown = len(spectrum.drawing.curves)
-    painted = Heard(spectrum.plot.painted, lambda: len(spectrum.drawing.curves) > shown)
+    painted = Recorded(spectrum.plot.painted, lambda: len(spectrum.drawing.curves) > shown)
     start = time.perf_counter()
     QTest.mouseClick(viewer.window._qt_viewer.canvas.native, Qt.MouseButton.LeftButton, pos=where)
     wait_until(painted)
@@ -114,7 +114,7 @@ def time_move(viewer: Any, spectrum: Any, layer: Any, number: int) -> float:
 
     canvas = viewer.window._qt_viewer.canvas.native
     where = QPointF(on_canvas(viewer, layer, 30 + 2 * number, 40 + 2 * number))
-    painted = Heard(spectrum.plot.painted)
+    painted = Recorded(spectrum.plot.painted)
     none = Qt.MouseButton.NoButton
     event = QMouseEvent(
         QEvent.Type.MouseMove, where, QPointF(canvas.mapToGlobal(where)), none, none, Qt.KeyboardModifier.NoModifier
@@ -126,47 +126,47 @@ def time_move(viewer: Any, spectrum: Any, layer: Any, number: int) -> float:
 
 
 def time_map(viewer: Any, errors: Any) -> tuple[float, float, float]:
-    """Seconds from a click on the button until the first and the second layer are there, and the longest gap between turns of Qt."""
+    """Seconds from a click on the button until the first and the second layer are added, and the longest gap in Qt's event loop."""
     from qtpy.QtCore import QTimer
 
     maps = [layer for layer in viewer.layers if "map" in layer.metadata.get("napari_drcr", {})]
     for layer in maps:
         viewer.layers.remove(layer)
     pause(300)
-    beats = [time.perf_counter()]
-    heart = QTimer(interval=1)
-    heart.timeout.connect(lambda: beats.append(time.perf_counter()))
-    heart.start()
-    added = Heard(viewer.layers.events.inserted)
+    ticks = [time.perf_counter()]
+    timer = QTimer(interval=1)
+    timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
+    timer.start()
+    added = Recorded(viewer.layers.events.inserted)
     start = time.perf_counter()
     errors.panel.button.click()
     wait_until(lambda: len(added.times) >= 2)
     wait_until(lambda: not errors.running)
     pause(100)
-    heart.stop()
+    timer.stop()
     first, second = (moment - start for moment in added.times[:2])
-    return first, second, max(np.diff(beats))
+    return first, second, max(np.diff(ticks))
 
 
-class Heard:
-    """Whether, and when, a signal was first sent while something was so."""
+class Recorded:
+    """Records when a signal was emitted while a condition held."""
 
     def __init__(self, signal: Any, condition: Callable[[], bool] = lambda: True) -> None:
         self._condition = condition
         self.times: list[float] = []
-        signal.connect(self._hear)
+        signal.connect(self._record)
 
     def __call__(self) -> bool:
-        """True once it was."""
+        """True once it was emitted."""
         return bool(self.times)
 
-    def _hear(self, _event: Any = None) -> None:
+    def _record(self, _event: Any = None) -> None:
         if self._condition():
             self.times.append(time.perf_counter())
 
 
 def on_canvas(viewer: Any, layer: Any, row: int, column: int) -> Any:
-    """Where on the canvas a pixel is."""
+    """Position of a pixel on the canvas."""
     from qtpy.QtCore import QPoint
 
     canvas = viewer.window._qt_viewer.canvas.native
@@ -176,21 +176,21 @@ def on_canvas(viewer: Any, layer: Any, row: int, column: int) -> Any:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Let Qt run, asleep between its events so that threads can work, until something is so."""
+    """Run Qt's event loop until a condition holds, sleeping between events so that threads can work."""
     from qtpy.QtCore import QEventLoop, QTimer
     from qtpy.QtWidgets import QApplication
 
-    alarm = QTimer(interval=2)
-    alarm.start()
+    timer = QTimer(interval=2)
+    timer.start()
     end = time.perf_counter() + seconds
     while not condition():
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
         if time.perf_counter() > end:
-            raise TimeoutError("the viewer did not answer")
+            raise TimeoutError("the viewer did not respond")
 
 
 def pause(milliseconds: int) -> None:
-    """Let Qt run for a while."""
+    """Run Qt's event loop for a while."""
     end = time.perf_counter() + milliseconds / 1000
     wait_until(lambda: time.perf_counter() > end)
 
@@ -211,6 +211,6 @@ def report(what: str, seconds: list[float], baseline: float, plain: str) -> None
 
 if __name__ == "__main__":
     with TemporaryDirectory() as folder:
-        # Neither this window in the user's settings, nor these in what is measured.
+        # Keep the user's settings out of the measurement, and this window out of the user's settings.
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
         main()

@@ -1,8 +1,8 @@
-"""Fit the per-pixel maps `linear` and `polynomial` that a network must beat, and write them with their cards.
+"""Fit the per-pixel maps `linear` and `polynomial`, the baselines for a network, and write them with their cards.
 
 usage: python benchmarks/fit_baselines.py CONFIG.yaml DATA OUT
 
-CONFIG and DATA are those of the network: same scenes, same camera, same lights, same held-back scenes.
+CONFIG and DATA are those of the network: same scenes, same camera, same lights, same held-out scenes.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_drcr.baselines import FEATURES, fit_pixel_map
+from napari_drcr.analysis.metrics import mrae
 from napari_drcr.camera import find_camera
-from napari_drcr.metrics import mrae
+from napari_drcr.models.pixel_map import FEATURES, fit_pixel_map
+from napari_drcr.models.store import Model, save_model
 from napari_drcr.training.config import read_config
 from napari_drcr.training.data import Photographs
 from napari_drcr.training.run import draft_card
 from napari_drcr.training.scenes import Scene, cache_scenes
-from napari_drcr.weights import Model, save_model
 
 PIXELS_PER_SCENE = 20_000
 FLOOR = 0.01
 
 
 def main(config_path: str, data: str, out: str) -> None:
-    """Fit on the training scenes, score on the others."""
+    """Fit on the training scenes, score on the held-out ones."""
     config = read_config(config_path, data__folder=data)
     camera = find_camera(config.camera.name)
     training, validation = cache_scenes(config.data)
@@ -50,8 +50,8 @@ def main(config_path: str, data: str, out: str) -> None:
         name = kind if config.name == "photo" else f"{config.name}-{kind}"
         about = {
             "name": name,
-            "architecture": kind,
-            "released_npm": False,
+            "architecture": "pixel_map",
+            "settings": {"kind": kind},
             "recipe": f"{PIXELS_PER_SCENE} pixels a scene, camera {camera.name}, iteratively re-weighted to the relative error",
             "limits": "One pixel at a time: it knows neither neighbours nor materials. What a network must beat.",
             "scores": {f"validation MRAE@{FLOOR:g}": round(float(np.mean(scores)), 4)},

@@ -1,12 +1,12 @@
-"""Make response tables of cameras that no model was trained on, each as a finished sRGB photo has them.
+"""Make response tables of cameras that no model was trained on, for their finished sRGB photos.
 
 usage: python benchmarks/foreign_cameras.py SPECTRA.npz OUT
 
 SPECTRA.npz holds `camera_names` (n), `cameras` (n, bands, 3), `reflectances_munsell` (chips, bands) and `wavelengths_nm` (bands).
 
-A camera turns its raw values into sRGB by white balance and a 3 x 3 matrix. Both are linear, so together with the sensor they are one
-more table of three curves, in places below 0. The matrix leaves white white and is fitted by least squares to the sRGB of the CIE
-1931 observer, over Munsell chips under D65. What it cannot repair is where the camera sees colours otherwise than the eye.
+A camera converts its raw values to sRGB by white balance and a 3 x 3 matrix. Both are linear, so combined with the sensor they give
+another table of three curves, partly negative. The matrix preserves white and is fitted by least squares to the sRGB of the CIE
+1931 observer, over Munsell chips under D65. It cannot correct for differences between the camera's spectral sensitivities and the eye's.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_drcr.camera.responses import Response, linear_response
-from napari_drcr.colorimetry import daylight, srgb_response
-from napari_drcr.files import atomic_path
+from napari_drcr.cubes.colorimetry import daylight, srgb_response
+from napari_drcr.system.files import atomic_path
 
 FOREIGN = ("Canon EOS 5D Mark II", "Nikon D700", "Sony ILCE-7M3", "Arashi Vision Insta360 X5")
 HEADER = """\
 # {name}: responses of its finished sRGB photos, for `--encoding srgb`, without the light.
 # Made by benchmarks/foreign_cameras.py from the spectral sensitivities in rawtoaces-data (Academy Software Foundation,
-# Apache License 2.0): changed here by a white balance for D65 and a 3 x 3 matrix that leaves white white and fits the
+# Apache License 2.0): changed here by a white balance for D65 and a 3 x 3 matrix that preserves white and fits the
 # CIE 1931 observer over {chips} Munsell chips (University of Eastern Finland) to {error:.4f} in linear sRGB (root mean square).
 wavelength,r,g,b
 """
@@ -41,24 +41,24 @@ def finished(
     Parameters
     ----------
     sensitivities : ndarray, shape (bands, 3)
-        Of the sensor, in any unit.
+        Sensitivities of the sensor, in any unit.
     wavelengths : ndarray, shape (bands,)
         In nm, evenly spaced.
     reflectances : ndarray, shape (n, bands)
-        What the matrix is fitted to.
+        Reflectances for fitting the matrix.
     name : str
-        Of the camera, for messages.
+        Name of the camera, for messages.
 
     Returns
     -------
     tuple of (ndarray of shape (bands, 3), float)
-        Curves that D65 is yet to be multiplied onto; a white under it gives (1, 1, 1). And the root mean square error in linear sRGB.
+        Curves without the light D65, under which white gives (1, 1, 1); and the root mean square error in linear sRGB.
     """
     nm = tuple(wavelengths.tolist())
     curves = tuple((float(r), float(g), float(b)) for r, g, b in sensitivities)
     balanced = linear_response(Response(name, nm, curves), nm, "D65", True)
     raw, wanted = reflectances @ balanced, reflectances @ srgb_response(wavelengths)
-    # Each column of the matrix sums to 1, so its last row is 1 minus the others: what is left to fit is relative to blue.
+    # Each column of the matrix sums to 1, so its last row is 1 minus the others: the fit is relative to blue.
     rows = np.linalg.lstsq(raw[:, :2] - raw[:, 2:], wanted - raw[:, 2:], rcond=None)[0]
     matrix = np.vstack([rows, 1 - rows.sum(axis=0)])
     error = float(np.sqrt(np.mean((raw @ matrix - wanted) ** 2)))
@@ -66,7 +66,7 @@ def finished(
 
 
 def main(spectra: str, out: str) -> None:
-    """Write one CSV file a camera."""
+    """Write one CSV file per camera."""
     with np.load(spectra) as tables:
         nm = tables["wavelengths_nm"].astype(np.float64)
         sensitivities = dict(zip(tables["camera_names"].tolist(), tables["cameras"].astype(np.float64), strict=True))

@@ -1,10 +1,9 @@
-"""How long napari takes for a frame while a run trains in the background, beside the same without a run.
+"""Frame time of napari while a run trains in the background, compared with no run.
 
     python benchmarks/frames.py CONFIG.yaml     # needs a screen, for instance xvfb-run -a
 
-CONFIG is a run as `napari-drcr train` takes it, with its data. A cube of 31 x 482 x 512 is shown band by band: each time from the move of the
-slider until the canvas has drawn it. The run is started as the dock Train starts it, stopped at the end, and left in a temporary
-folder that is removed.
+CONFIG is a configuration for `napari-drcr train`, including its data. A cube of 31 x 482 x 512 is shown band by band: each frame is timed from the
+move of the slider until the canvas has drawn it. The run is started as by the dock Train, and stopped at the end; its folder is temporary.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ def main(config: str, folder: Path) -> None:
     """Measure, and print a table."""
     import napari
 
-    from napari_drcr.cube import WAVELENGTHS, make_cube
+    from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
     from napari_drcr.training import jobs
     from napari_drcr.training.config import read_config
-    from napari_drcr.widgets.layers import cube_to_layer_data
+    from napari_drcr.widgets.viewer.layers import cube_to_layer_data
 
     viewer = napari.Viewer(show=False, show_welcome_screen=False)
     viewer.window.show()
@@ -44,13 +43,13 @@ def main(config: str, folder: Path) -> None:
     jobs.start(run)
     try:
         wait_until(lambda: (jobs.read_run(run).status.step or 0) > 5, 300)
-        beside = frames(viewer, FRAMES)
+        during = frames(viewer, FRAMES)
         print(f"the run was {jobs.read_run(run).state}, at step {jobs.read_run(run).status.step}")
     finally:
         jobs.stop(run)
         wait_until(lambda: not jobs.read_run(run).alive, 120)
     viewer.close()
-    for what, times in (("without a run", alone), ("while a run trains", beside)):
+    for what, times in (("without a run", alone), ("while a run trains", during)):
         middle, late = 1000 * np.quantile(times, [0.5, 0.95])
         print(
             f"{what:20s} median {middle:6.1f} ms, 95th percentile {late:6.1f} ms   {middle / (1000 * np.median(alone)):.2f} x"

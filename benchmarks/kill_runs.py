@@ -1,9 +1,9 @@
-"""Kill a training run at random moments, resume it each time, and compare its curve with that of a run left in peace.
+"""Kill a training run at random moments, resume it each time, and compare its curve with that of an uninterrupted run.
 
     python benchmarks/kill_runs.py --kills 20
 
-After every kill the run folder must be readable; at the end every loss, score and weight must be the other run's, to the bit. The
-network is tiny, the scenes are synthetic, and a checkpoint is written every few milliseconds, so that many kills meet one.
+After every kill the run folder must be readable; at the end every loss, score and weight must be bit-identical to the other run's. The
+network is tiny, the scenes are synthetic, and a checkpoint is written every few milliseconds, so that many kills interrupt one.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from pathlib import Path
 import numpy as np
 
 import napari_drcr as nd
-from napari_drcr.pickles import load_plain
-from napari_drcr.sample import synthetic_scene
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.system.pickles import load_plain
 from napari_drcr.training.config import make_config
-from napari_drcr.training.folder import CHECKPOINT
 from napari_drcr.training.jobs import prepare, read_run
-from napari_drcr.training.records import LossCurve, read_losses, read_metrics, read_preview
+from napari_drcr.training.jobs.folder import CHECKPOINT
+from napari_drcr.training.jobs.records import LossCurve, read_losses, read_metrics, read_preview
 from napari_drcr.training.sections import TrainingConfig
 
 
-def make_scenes(folder: Path) -> None:
-    """Two scenes to learn from and one to validate on."""
+def make_scenes(folder: Path, side: int = 32) -> None:
+    """Two square training scenes and one validation scene."""
     for split, seeds in (("Train_spectral", (1, 2)), ("Valid_spectral", (3,))):
         (folder / split).mkdir(parents=True)
         for seed in seeds:
-            nd.write_cube(folder / split / f"scene_{seed}.mat", synthetic_scene(32, 32, seed=seed))
+            nd.write_cube(folder / split / f"scene_{seed}.mat", synthetic_scene(side, side, seed=seed))
 
 
 def tiny(scenes: Path, steps: int) -> TrainingConfig:
-    """A run that takes milliseconds a step and validates every third."""
+    """A run with steps of milliseconds that validates every third step."""
     learning = {"steps": steps, "batch": 1, "validate_every": 3, "precision": "fp32", "learning_rate": 0.003}
     network = {"channels": 8, "blocks": 1}
     data = {"folder": str(scenes), "patch": 16}
@@ -45,13 +45,13 @@ def tiny(scenes: Path, steps: int) -> TrainingConfig:
 
 
 def train(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Begin or go on with a run in a process of its own."""
+    """Start or resume a run in a separate process."""
     command = [sys.executable, "-m", "napari_drcr", "train", "--resume", str(folder)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def check(folder: Path) -> str:
-    """Read everything in the folder; one line of what was found."""
+    """Read everything in the folder, and summarise it in one line."""
     run = read_run(folder)
     if (folder / CHECKPOINT).is_file():
         load_plain(folder / CHECKPOINT)
@@ -62,7 +62,7 @@ def check(folder: Path) -> str:
 
 
 def curves(folder: Path) -> list[object]:
-    """What must be the same in both runs."""
+    """The data that must be identical in both runs."""
     model = nd.load_model(folder / "model.safetensors")
     rows = [(row["step"], row["loss"], row["mrae"], row["learning_rate"]) for row in read_metrics(folder)]
     return [read_losses(folder).tolist(), rows, model.sha256]
@@ -88,9 +88,9 @@ def main() -> None:
             time.sleep(0.01)
         start = time.monotonic() - began
         if process.wait():
-            raise SystemExit("the run left in peace failed")
+            raise SystemExit("the uninterrupted run failed")
         whole = time.monotonic() - began
-        print(f"left in peace: {whole:.1f} s, {start:.1f} s of them to start", flush=True)
+        print(f"uninterrupted: {whole:.1f} s, including {start:.1f} s to start", flush=True)
         for kill, step in enumerate(sorted(random.integers(arguments.steps, size=arguments.kills))):
             process = train(place / "killed", environment)
             if random.random() < 0.25:
@@ -103,13 +103,13 @@ def main() -> None:
                 time.sleep(random.uniform(0, 0.1))
             process.kill()
             process.wait()
-            print(f"kill {kill + 1}, wanted at step {step}: {check(place / 'killed')}", flush=True)
+            print(f"kill {kill + 1}, intended at step {step}: {check(place / 'killed')}", flush=True)
         if train(place / "killed", environment).wait():
-            raise SystemExit("the killed run did not come to its end")
-        print(f"at last: {check(place / 'killed')}; {time.monotonic() - began:.0f} s in all")
+            raise SystemExit("the killed run could not be finished")
+        print(f"finished: {check(place / 'killed')}; {time.monotonic() - began:.0f} s in total")
         if curves(place / "whole") != curves(place / "killed"):
-            raise SystemExit("the killed run's curves differ from those of the run left in peace")
-        print("every loss, every score and the model are those of the run left in peace, to the bit")
+            raise SystemExit("the killed run's curves differ from those of the uninterrupted run")
+        print("every loss, every score and the model are bit-identical to the uninterrupted run")
 
 
 if __name__ == "__main__":

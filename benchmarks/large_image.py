@@ -1,11 +1,11 @@
-"""A large image through a network of the paper's size: time, memory, and how soon it can be stopped.
+"""A large image through a network of the paper's size: time, memory, and delay of a cancel.
 
     python benchmarks/large_image.py                          # 4096x3072, minutes to hours
     python benchmarks/large_image.py --size 1024x768 --blocks 1
-    python benchmarks/large_image.py --check 482x512          # is the cube that of the whole image at once?
+    python benchmarks/large_image.py --check 482x512          # compare with the whole image at once
 
-The weights are random, always the same. The image is the bundled synthetic photo, continued by reflection. The work runs in a process of
-its own, as `napari_drcr.reconstruct` does it, and the figures are of that.
+The weights are random with a fixed seed. The image is the bundled synthetic photo, extended by reflection. The work runs in a separate process
+as in `napari_drcr.reconstruct`, and the measurements are of that process.
 """
 
 from __future__ import annotations
@@ -20,46 +20,47 @@ import numpy as np
 import typer
 
 from napari_drcr.benchmark.subject import full_size, make_image, parse_size
-from napari_drcr.devices import devices
 from napari_drcr.errors import InputError
-from napari_drcr.memory import peak, reset_peak, resident
-from napari_drcr.reconstruction import iter_reconstruct
+from napari_drcr.inference.reconstruction import iter_reconstruct
+from napari_drcr.system.devices import devices
+from napari_drcr.system.memory import peak, reset_peak, resident
+from napari_drcr.system.steps import run_to_end
 
 
 def measure(size: tuple[int, int], blocks: int, precision: str, tile: int | None) -> dict[str, Any]:
-    """Estimate a cube, and look at the clock after each step."""
+    """Estimate a cube, and time each step."""
     import torch
 
-    from napari_drcr.features import FeatureMap
+    from napari_drcr.models.drcr.features import FeatureMap
 
     on_disk = []
     make = FeatureMap.__init__
 
-    def make_and_look(self: FeatureMap, *given: Any, **named: Any) -> None:
+    def make_and_record(self: FeatureMap, *given: Any, **named: Any) -> None:
         make(self, *given, **named)
         on_disk.append(self.on_disk)
 
-    FeatureMap.__init__ = make_and_look  # type: ignore[method-assign]
-    model, image = full_size(blocks), make_image(*size)
-    # What comes with the first convolution of a process is not the image's.
+    FeatureMap.__init__ = make_and_record  # type: ignore[method-assign]
+    model, image = full_size(blocks=blocks), make_image(*size)
+    # Memory that the first convolution of a process allocates does not count.
     with torch.inference_mode():
-        model.estimator(torch.zeros((1, 3, 8, 8)))  # type: ignore[operator]
+        model.estimator(torch.zeros((1, 3, 8, 8)))
     before = resident()
     reset_peak()
     steps = iter_reconstruct(image, model, device="cpu", precision=precision, tile=tile, encoding="linear")
-    times, halfway = [time.perf_counter()], 0
-    while True:
-        try:
-            done, total = next(steps)
-            times.append(time.perf_counter())
-            if done <= total // 2:  # The cube is not there yet, all else is.
-                halfway = peak() - before
-            if sys.stderr.isatty():
-                print(f"step {done} of {total}, {times[-1] - times[0]:.0f} s ", end="\r", file=sys.stderr, flush=True)
-        except StopIteration as stop:
-            times.append(time.perf_counter())
-            cube = stop.value
-            break
+    times, halfway, total = [time.perf_counter()], 0, 0
+
+    def look(step: tuple[int, int]) -> None:
+        nonlocal halfway, total
+        done, total = step
+        times.append(time.perf_counter())
+        if done <= total // 2:  # Everything but the cube is allocated.
+            halfway = peak() - before
+        if sys.stderr.isatty():
+            print(f"step {done} of {total}, {times[-1] - times[0]:.0f} s ", end="\r", file=sys.stderr, flush=True)
+
+    cube = run_to_end(steps, look)
+    times.append(time.perf_counter())
     most = peak() - before
     return {
         "seconds": times[-1] - times[0],
@@ -77,21 +78,15 @@ def check(size: tuple[int, int], blocks: int, precision: str, tile: int | None) 
     """Compare the cube with that of the whole image at once in float32."""
     import torch
 
-    from napari_drcr.passes import Runner
+    from napari_drcr.inference.passes import NetworkRunner
 
-    model, image = full_size(blocks), make_image(*size)
+    model, image = full_size(blocks=blocks), make_image(*size)
     values = np.moveaxis(image, -1, 0).astype(np.float32, order="C") / np.float32(255)
-    runner = Runner(model.estimator, "cpu", precision, tile)  # type: ignore[arg-type]
-    steps = runner.estimate(values)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            cube = stop.value
-            break
+    runner = NetworkRunner(model, "cpu", precision, tile)
+    cube = run_to_end(runner.estimate(values))
     assert runner.latest is not None
     with torch.inference_mode():
-        whole = model.estimator(torch.from_numpy(runner.latest.image)[None])[0]  # type: ignore[operator]
+        whole = model.estimator(torch.from_numpy(runner.latest.image)[None])[0]
     whole = whole[:, : size[0], : size[1]].numpy()
     difference = np.abs(cube - whole)
     print(
@@ -103,7 +98,7 @@ def check(size: tuple[int, int], blocks: int, precision: str, tile: int | None) 
 
 def main(
     size: Annotated[str, typer.Option(help="Height and width in pixels.", metavar="HxW")] = "4096x3072",
-    blocks: Annotated[int, typer.Option(help="Of the network; 10 in the paper, fewer to see it work.", min=1)] = 10,
+    blocks: Annotated[int, typer.Option(help="Blocks of the network; 10 in the paper, fewer for a quick test.", min=1)] = 10,
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16.")] = "auto",
     tile: Annotated[int | None, typer.Option(help="Side of the pieces.")] = None,
     compared: Annotated[
@@ -111,7 +106,7 @@ def main(
     ] = None,
     here: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Estimate the cube of a large image, and say what it took."""
+    """Estimate the cube of a large image, and print time and memory."""
     if compared is not None:
         check(parse_size(compared), blocks, precision, tile)
         return
@@ -127,15 +122,15 @@ def main(
         f"{height} x {width} pixels ({height * width / 1e6:.1f} megapixels), 100 channels, {blocks} blocks, {devices()['cpu']}."
     )
     if blocks != 10:
-        print(f"The network of the paper has 10 blocks; with {blocks} this is no figure for it.")
+        print(f"The network of the paper has 10 blocks; with {blocks} these figures do not apply to it.")
     print(f"precision {found['precision']}, tile {found['tile']}, {found['steps']} steps")
     print(f"seconds: {found['seconds']:.1f}")
     print(
-        f"memory at most, beyond what was there before: {found['memory'] / 1e9:.2f} GB, {found['memory_without_cube'] / 1e9:.2f} GB "
+        f"peak memory beyond that in use before: {found['memory'] / 1e9:.2f} GB, {found['memory_without_cube'] / 1e9:.2f} GB "
         "without the cube"
     )
-    print(f"the feature map was kept in {'a file' if found['on_disk'] else 'memory'}")
-    print(f"longest time between two steps, so until it stops when told: {found['longest_step']:.2f} s")
+    print(f"feature map in {'a file' if found['on_disk'] else 'memory'}")
+    print(f"longest time between two steps, hence delay of a cancel: {found['longest_step']:.2f} s")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""Samples per second of the loader alone, against what training takes and against one file per patch.
+"""Samples per second of the loader alone, compared with the rate of training and with one file per patch.
 
 usage: python benchmarks/loader.py DATA SCRATCH [PATCH [BATCH [SECONDS]]]
 
-DATA is a folder of scenes (docs/training.md), which needs images for the rows "images of the folder"; SCRATCH a folder on the disk that is
-measured, where the patch files are written (and left). After one pass each loader is read for SECONDS in four rounds, and the best round
-counts, since whatever else runs only slows. The system's page cache is warm for all of them: what differs is the work, not the disk.
+DATA is a folder of scenes (docs/training.md), which needs images for the rows "images of the folder"; SCRATCH a folder on the measured
+disk, where the patch files are written and kept. After one pass each loader is read for SECONDS in four rounds, and the best round counts,
+since other load only slows it down. The system's page cache is warm for all of them: they differ in computation, not in disk access.
 
-The patch files are what the published training codes make before they train: a MATLAB v7.3 file per patch with the variables cube
-and rgb, single precision, and gzip, as hdf5storage (level 7, shuffled) and MATLAB's own save -v7.3 write them by default. A second
-set without compression shows how much of the time that is. They are opened with h5py in a torch DataLoader, turned and mirrored.
-The training step is that of the preset small, in bf16 where this machine has it, on one batch that stays where it is.
+The patch files are as written by the published training code before training: a MATLAB v7.3 file per patch with the variables cube
+and rgb, single precision, and gzip, the default of hdf5storage (level 7, shuffled) and of MATLAB's own save -v7.3. A second set without
+compression shows its share of the time. They are opened with h5py in a torch DataLoader, rotated and mirrored. The training step is that of
+the preset small, in bf16 if this machine supports it, on one batch that stays on the device.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from napari_drcr.devices import choose_device, devices
+from napari_drcr.system.devices import choose_device, devices
 from napari_drcr.training.config import read_config
 from napari_drcr.training.data import Patches, make_loaders
 from napari_drcr.training.module import TrainingModule, relative_loss
@@ -58,13 +58,13 @@ class PatchFiles(Dataset[tuple[Tensor, Tensor]]):
 
 
 def turned(image: np.typing.NDArray[np.float32], turns: int, mirror: bool) -> Tensor:
-    """As training turns its patches."""
+    """Rotate and mirror a patch as in training."""
     image = np.rot90(image, turns, axes=(1, 2))
     return torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1] if mirror else image))
 
 
 def write_patches(folder: Path, patches: Patches, how: dict[str, Any]) -> list[Path]:
-    """The first samples of training as MATLAB files, unless they are there."""
+    """Write the first samples of training as MATLAB files, unless they exist."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{index:05d}.mat" for index in range(FILES)]
     for index, path in enumerate(paths):
@@ -88,7 +88,7 @@ def rate(batches: Iterator[Any], seconds: float) -> float:
 
 
 def endless(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Pass after pass."""
+    """Repeat the loader for ever."""
     for again in cycle([loader]):
         yield from again
 
@@ -113,7 +113,7 @@ def steps(config: TrainingConfig, device: str, precision: str) -> Iterator[tuple
 
 def ours(config: TrainingConfig, training: list[Scene]) -> Iterator[Any]:
     """The loader of a run."""
-    return iter(make_loaders(config, training, [], lambda: (0, 0))[0])
+    return iter(make_loaders(config, training, [], lambda: (0, 0), device="cpu")[0])
 
 
 def main(data: str, scratch: str, patch: str = "64", batch: str = "8", seconds: str = "3") -> None:
@@ -134,7 +134,7 @@ def main(data: str, scratch: str, patch: str = "64", batch: str = "8", seconds: 
         sources[f"a MATLAB file per patch ({words}), 2 workers"] = endless(loader)
     device = choose_device()
     precision = training_precision("auto", device)
-    name = f"what training takes ({devices()[device]}, {precision})"
+    name = f"consumed by training ({devices()[device]}, {precision})"
     sources[name] = steps(read_config("small", **fields), device, precision)
     for title, batches in sources.items():
         for _ in islice(batches, 3 if title == name else FILES // int(batch)):

@@ -1,10 +1,10 @@
-"""What naive tiles would cost: tiles that overlap, each run through the whole network by itself, and blended.
+"""The cost of naive tiles: overlapping tiles, each run through the whole network independently, and blended.
 
     python benchmarks/naive_tiles.py DATA [--models photo,FILE]
 
-The scenes are the cubes in DATA/Valid_spectral, photographed by the camera `photo` as the first row of benchmarks/conditions.py. A tile
-knows nothing of what lies beyond its edges, and its gates follow from its own mean in place of the image's. Tiles are blended with a Hann
-window. The exact cube is that of `napari_drcr.passes.Runner`; both are float32 and channels-last, one after the other in one process.
+The scenes are the cubes in DATA/Valid_spectral, photographed by the camera `photo` as in the first row of benchmarks/conditions.py. A tile
+has no context beyond its edges, and its gates follow from its own mean instead of the image's. Tiles are blended with a Hann window. The
+exact cube is that of `napari_drcr.inference.passes.NetworkRunner`; both are float32 and channels-last, one after the other in one process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -24,18 +24,18 @@ import numpy.typing as npt
 import torch
 import typer
 from conditions import FLOOR, SCENES, TABLES, photographed
+from torch import nn
 
+from napari_drcr.analysis.evaluation import find_pairs
+from napari_drcr.analysis.metrics import metric_name, mrae
 from napari_drcr.benchmark.subject import find_network
-from napari_drcr.cube import align, make_cube
+from napari_drcr.cubes.cube import align, make_cube
 from napari_drcr.errors import InputError, Notice
-from napari_drcr.evaluation import find_pairs
+from napari_drcr.inference.passes import NetworkRunner, pad_to_multiple
+from napari_drcr.inference.preparation import prepare_rgb
 from napari_drcr.io import read_cube, read_rgb
-from napari_drcr.metrics import metric_name, mrae
-from napari_drcr.network import DRCRNet
-from napari_drcr.passes import Runner
-from napari_drcr.preparation import prepare_rgb
-from napari_drcr.tiles import PYRAMID
-from napari_drcr.weights import Model
+from napari_drcr.models.store import Model
+from napari_drcr.system.steps import run_to_end
 
 TILES = ((128, 32), (256, 64))
 """Side and overlap in pixels."""
@@ -43,33 +43,22 @@ TILES = ((128, 32), (256, 64))
 Float32Array = npt.NDArray[np.float32]
 
 
-def exact(runner: Runner, image: Float32Array) -> Float32Array:
-    """The cube of the whole image, in exact strips."""
-    steps = runner.estimate(image)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            cube: Float32Array = stop.value
-            return cube
-
-
 def starts(length: int, side: int, overlap: int) -> Iterator[int]:
-    """Where tiles begin along an axis; the last one ends where the image does."""
+    """Start positions of tiles along an axis; the last one ends where the image does."""
     for start in range(0, max(length - overlap, 1), side - overlap):
         yield max(min(start, length - side), 0)
 
 
 @torch.inference_mode()
-def naive(network: DRCRNet, image: Float32Array, side: int, overlap: int) -> Float32Array:
-    """The cube from overlapping tiles, each by itself.
+def naive(network: nn.Module, image: Float32Array, side: int, overlap: int) -> Float32Array:
+    """The cube from overlapping tiles, each computed independently.
 
     Parameters
     ----------
-    network : DRCRNet
+    network : torch.nn.Module
         Channels-last.
     image : ndarray, shape (3, y, x), float32
-        y and x multiples of 4.
+        y and x as the network needs them.
     side, overlap : int
         In pixels.
 
@@ -78,35 +67,37 @@ def naive(network: DRCRNet, image: Float32Array, side: int, overlap: int) -> Flo
     ndarray, shape (bands, y, x), float32
     """
     _, height, width = image.shape
-    total = np.zeros((network.bands, height, width), dtype=np.float32)
+    total: Float32Array | float = 0.0
     weight = np.zeros((height, width), dtype=np.float32)
     for top in starts(height, side, overlap):
         for left in starts(width, side, overlap):
             y, x = slice(top, top + side), slice(left, left + side)
             tile = torch.from_numpy(image[:, y, x])[None].contiguous(memory_format=torch.channels_last)
             cube = network(tile)[0].numpy()
-            # Nowhere 0, so that the edges of the image, which one tile alone sees, have a weight.
+            # Nowhere 0, so that the edges of the image, which are in one tile only, have a weight.
             ramps = [np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2 for length in cube.shape[1:]]
             window = np.outer(*ramps).astype(np.float32)
+            if isinstance(total, float):
+                total = np.zeros((len(cube), height, width), dtype=np.float32)
             total[:, y, x] += window * cube
             weight[y, x] += window
     return total / weight
 
 
-def compare(model: Model, network: DRCRNet, pairs: list[tuple[Path, Path]]) -> list[str]:
+def compare(model: Model, pairs: list[tuple[Path, Path]]) -> list[str]:
     """Rows of the table for a model: exact, then each size of tiles."""
     titles = ["exact", *(f"tiles of {side}, overlap {overlap}" for side, overlap in TILES)]
     errors: dict[str, list[float]] = {title: [] for title in titles}
     deviations: dict[str, list[tuple[float, float]]] = {title: [] for title in titles}
     seconds = dict.fromkeys(titles, 0.0)
-    runner = Runner(network, "cpu", "fp32")
-    flat = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    runner = NetworkRunner(model, "cpu", "fp32")
+    flat = model.estimator.to(memory_format=torch.channels_last)
     warm = True
     for photo, cube in pairs:
         truth, image = read_cube(cube), prepare_rgb(read_rgb(photo), model).values
         height, width = image.shape[1:]
-        padded = np.pad(image, ((0, 0), (0, -height % PYRAMID), (0, -width % PYRAMID)), mode="reflect")
-        ways = {titles[0]: partial(exact, runner, padded)}
+        padded = pad_to_multiple(image, model.architecture.multiple)
+        ways: dict[str, Callable[[], Float32Array]] = {titles[0]: lambda image=padded: run_to_end(runner.estimate(image))}  # type: ignore[misc]
         for title, (side, overlap) in zip(titles[1:], TILES, strict=True):
             ways[title] = partial(naive, flat, padded, side, overlap)
         if warm:
@@ -148,10 +139,10 @@ def main(
             f"| model | {len(pairs)} scenes, JPEG 90 | mean deviation | largest deviation | {metric_name('mrae', FLOOR)} | time / exact |"
         )
         print("| --- | --- | --- | --- | --- | --- |")
-        for model, network in found:
-            print("\n".join(compare(model, network, pairs)), flush=True)
+        for model in found:
+            print("\n".join(compare(model, pairs)), flush=True)
     print(
-        "\nDeviations are from the exact cube, the mean one over its mean and the largest over its largest value, means over the scenes."
+        "\nDeviations from the exact cube: the mean relative to its mean, the largest relative to its largest value; averaged over the scenes."
     )
 
 

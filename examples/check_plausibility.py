@@ -1,9 +1,9 @@
-"""Does an estimate give its photo back? What that check finds, and what it cannot.
+"""Does an estimate reproduce its photo? What this check detects, and what it cannot.
 
-Without ground truth, a cube can be seen through its camera again and compared with the photo. Three cubes are: the estimate; the same
-with its bands in reverse; and a metamer of it, that is other spectra of which the camera makes the same RGB. Expect a small residual for
-the first, a large one for the second, and for the third, though it is far off, that of the first. Without a photo it takes the synthetic
-scene's. It writes plausibility.png.
+Without ground truth, a cube can be projected through its camera again and compared with the photo. The script does so for three cubes: the
+estimate; the same with its bands reversed; and a metamer, that is different spectra with the same RGB in this camera. Expect a small
+residual for the first, a large one for the second, and for the third, though its error is large, that of the first. The default photo is
+that of the synthetic scene. It writes plausibility.png.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import napari_drcr as nd
+from napari_drcr.analysis.figures import save_figure
+from napari_drcr.analysis.metrics import metric_name
+from napari_drcr.analysis.plausibility import MEANING
 from napari_drcr.camera import find_camera
-from napari_drcr.figures import save_figure
-from napari_drcr.metrics import metric_name
-from napari_drcr.plausibility import MEANING
-from napari_drcr.sample import synthetic_pair
+from napari_drcr.camera.sample import synthetic_pair
 
 FLOOR = 0.01
 
 
 def metamer_of(cube: xr.DataArray) -> xr.DataArray:
-    """Other spectra of the same RGB: what the camera does not see of a wave is added to each, as far as it stays in [0, 1]."""
+    """Other spectra with the same RGB: the component of a wave that the camera does not see is added, as far as they stay in [0, 1]."""
     nm = cube["wavelength"]
     seen = find_camera(cube.attrs["camera"] or "photo").response(nm.values, cube.attrs["quantity"])
     wave = np.sin(nm.values / 15)
     unseen = nm.copy(data=wave - seen @ np.linalg.lstsq(seen, wave)[0])
-    room = cube.where(cube < 0.5, 1 - cube).clip(0) / abs(unseen)
-    return (cube + unseen * room.min("wavelength")).assign_attrs(cube.attrs)
+    margin = cube.where(cube < 0.5, 1 - cube).clip(0) / abs(unseen)
+    return (cube + unseen * margin.min("wavelength")).assign_attrs(cube.attrs)
 
 
 def main() -> None:
-    """Check an estimate, one that contradicts the photo, and one that is wrong and passes."""
+    """Check an estimate, a cube that contradicts the photo, and a wrong cube that passes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photo", nargs="?", help="RGB image; by default the synthetic scene's")
+    parser.add_argument("photo", nargs="?", help="RGB image; by default that of the synthetic scene")
     parser.add_argument("-m", "--model", default="photo", help="photo, polynomial, linear, or a model's file")
     parser.add_argument("-o", "--output", default="examples-output", type=Path, help="folder for the results")
     options = parser.parse_args()
@@ -47,7 +47,7 @@ def main() -> None:
     photo = options.photo or synthetic_pair()[0]
     estimate = nd.reconstruct(photo, options.model)
     metamer = metamer_of(estimate)
-    cubes = {"estimate": estimate, "bands in reverse": estimate.copy(data=estimate.values[::-1]), "metamer": metamer}
+    cubes = {"estimate": estimate, "bands reversed": estimate.copy(data=estimate.values[::-1]), "metamer": metamer}
     change = nd.error_map(estimate, metamer, "rmse")
     y, x = (int(index) for index in np.unravel_index(change.values.argmax(), change.shape))
 
@@ -66,7 +66,7 @@ def main() -> None:
 
     options.output.mkdir(parents=True, exist_ok=True)
     save_figure(options.output / "plausibility.png", figure)
-    print(f"Seen through: {found.assumption}; {found.clipped_share:.2%} of the pixels are clipped and left out.")
+    print(f"Projected through: {found.assumption}; {found.clipped_share:.2%} of the pixels are clipped and excluded.")
     print(f"Wrote plausibility.png to {options.output}")
     print(estimate.attrs["estimate"], MEANING)
 

@@ -1,9 +1,9 @@
 """Spectra of pixels and of a region, estimated and true: as scores, as curves and as a table.
 
-Give a photo and the measured cube of what it shows, in the same pixels; without them it takes the synthetic scene, whose spectra are
-known. It writes spectra.csv, a row a curve, and spectra.png, where the colour says which place, dashed lines are the truth, and the band
-is one standard deviation of the region to both sides. Expect estimates that follow the truth best between 430 and 660 nm, where cameras
-see most; beyond, the model guesses.
+Give a photo and the measured cube of the same scene, in the same pixels; the default is the synthetic scene, whose spectra are known. It
+writes spectra.csv, one row per curve, and spectra.png, where the colour identifies the place, dashed lines are the truth, and the shaded
+band is plus or minus one standard deviation of the region. Expect estimates to follow the truth best between 430 and 660 nm, where cameras
+are most sensitive; beyond, the model guesses.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import matplotlib
 from matplotlib.figure import Figure
 
 import napari_drcr as nd
-from napari_drcr.figures import save_figure
-from napari_drcr.metrics import metric_name
-from napari_drcr.regions import region_spectrum
-from napari_drcr.sample import marked_pixels, synthetic_pair
-from napari_drcr.spectra import compare, spectrum_at, write_spectra_csv
+from napari_drcr.analysis.figures import save_figure
+from napari_drcr.analysis.metrics import metric_name
+from napari_drcr.analysis.regions import region_spectrum
+from napari_drcr.analysis.spectra import compare, spectrum_at, write_spectra_csv
+from napari_drcr.camera.sample import marked_pixels, synthetic_pair
 
 FLOOR = 0.01
 WALL = [(6, 8), (6, 190), (34, 190), (34, 8)]
@@ -29,7 +29,7 @@ WALL = [(6, 8), (6, 190), (34, 190), (34, 8)]
 
 
 def main() -> None:
-    """Compare curve by curve, then draw and write all of them."""
+    """Compare curve by curve, then plot and write all of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", nargs="?", help="RGB image; by default the synthetic scene")
     parser.add_argument("truth", nargs="?", help="its measured cube: .mat, .hdr, .nc, .tif or a CAVE folder")
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", default="examples-output", type=Path, help="folder for the results")
     options = parser.parse_args()
     if options.photo and not options.truth:
-        parser.error("name the measured cube of the photo, too")
+        parser.error("name the measured cube of the photo as well")
 
     if options.photo:
         photo, truth = options.photo, nd.read_cube(options.truth)

@@ -1,8 +1,8 @@
-"""Where models are wrong, band by band and on the whole, on one scale; and the comparison that papers print.
+"""Errors of models, band by band and on average, on one scale; and a comparison figure as in papers.
 
-Give a photo and the measured cube of what it shows, in the same pixels; without them it takes the synthetic scene. It writes
-error_maps.png, a row a model, where circles mark the worst places, and comparison.pdf at the width of two columns. Expect the network to
-win in most places but not in all, and every model to be worst along edges, in shadows, and near 400 and 700 nm.
+Give a photo and the measured cube of the same scene, in the same pixels; the default is the synthetic scene. It writes error_maps.png,
+one row per model, where circles mark the worst pixels, and comparison.pdf at the width of two columns. Expect the network to be best at
+most pixels but not at all of them, and every model to be worst along edges, in shadows, and near 400 and 700 nm.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import napari_drcr as nd
-from napari_drcr.figures import comparison_figure, save_figure
-from napari_drcr.metrics import worst_pixels
-from napari_drcr.sample import synthetic_pair
+from napari_drcr.analysis.figures import comparison_figure, save_figure
+from napari_drcr.analysis.metrics import worst_pixels
+from napari_drcr.camera.sample import synthetic_pair
 
 FLOOR = 0.01
 BANDS = (420.0, 550.0, 680.0)
 APART = 12
-"""Pixels from one of the worst places to the next, lest all of them lie on one spot."""
+"""Minimum distance in pixels between two of the worst pixels."""
 
 
 def main() -> None:
-    """Estimate with each model, map the errors, and draw them."""
+    """Estimate with each model, map the errors, and plot them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", nargs="?", help="RGB image; by default the synthetic scene")
     parser.add_argument("truth", nargs="?", help="its measured cube: .mat, .hdr, .nc, .tif or a CAVE folder")
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", default="examples-output", type=Path, help="folder for the results")
     options = parser.parse_args()
     if options.photo and not options.truth:
-        parser.error("name the measured cube of the photo, too")
+        parser.error("name the measured cube of the photo as well")
 
     if options.photo:
         rgb, truth = nd.read_rgb(options.photo), nd.read_cube(options.truth)
@@ -44,7 +44,7 @@ def main() -> None:
     maps = {name: nd.error_cube(truth, cube, floor=FLOOR, clipped=cube["clipped"]) for name, cube in estimates.items()}
     means = {name: nd.mean_map(errors) for name, errors in maps.items()}
 
-    # One scale for all, that ends where the largest twentieth of the errors begins.
+    # One scale for all, up to the 95th percentile of the errors.
     scale = float(np.nanpercentile(np.stack([*maps.values()]), 95))
     figure = Figure(figsize=(12, 2.3 * len(maps)), dpi=150, layout="compressed")
     for (name, errors), row in zip(maps.items(), figure.subplots(len(maps), 1 + len(BANDS), squeeze=False), strict=True):
@@ -58,7 +58,7 @@ def main() -> None:
         for y, x, error in worst_pixels(means[name], count=3, apart=APART):
             row[-1].plot(x, y, "o", color="none", markeredgecolor="cyan", markersize=9, clip_on=False)
             print(f"  y {y}, x {x}: {error:.2f}")
-        print(f"  left out: {errors.attrs['left_out_share']:.1%} of the entries, below {FLOOR:g} or clipped")
+        print(f"  excluded: {errors.attrs['left_out_share']:.1%} of the entries, below {FLOOR:g} or clipped")
     for axes in figure.axes:
         axes.set(xticks=[], yticks=[], facecolor="0.85")
     figure.colorbar(image, ax=figure.axes, label="relative error", extend="max", pad=0.01, aspect=40)

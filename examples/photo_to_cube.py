@@ -1,8 +1,8 @@
 """From a photo to a spectral cube, in files that other programs read: MATLAB (.mat) and ENVI (.hdr with its .img).
 
-Without a photo it takes the cup of coffee that comes with scikit-image, which napari brings. It prints what the model's card says about
-where to trust it, and how much of the photo was clipped, which no model can make up for. Expect about a quarter of a minute a megapixel
-for `photo` on one processor core, and a second or two for `linear` and `polynomial`.
+The default photo is the cup of coffee included in scikit-image, a dependency of napari. It prints the limits stated on the model's card, and
+the share of clipped pixels, which no model can recover. Expect about 15 seconds per megapixel for `photo` on one processor core, and a
+second or two for `linear` and `polynomial`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import napari_drcr as nd
 
 
 def main() -> None:
-    """Estimate a cube, tell what made it, and write it in two formats."""
+    """Estimate a cube, print its provenance, and write it in two formats."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", nargs="?", help="RGB image; by default a cup of coffee")
     parser.add_argument("-m", "--model", default="photo", help="photo, polynomial, linear, or a model's file")
@@ -37,9 +37,9 @@ def main() -> None:
         f"{facts['source']}: {height} x {width} pixels, {facts['clipped_share']:.2%} clipped, colours: {facts['input_profile']}."
     )
     print(f"Model {card.name}: {card.architecture}, {model.parameters:,} parameters, SHA-256 {model.sha256[:12]}...")
-    print(f"- learned from {card.data}")
+    print(f"- training data: {card.data}")
     print(f"- limits: {card.limits}")
-    print("- on scenes held back:", *(f"  {condition} {score:g}" for condition, score in card.scores.items()), sep="\n")
+    print("- on held-out scenes:", *(f"  {condition} {score:g}" for condition, score in card.scores.items()), sep="\n")
 
     options.output.mkdir(parents=True, exist_ok=True)
     for suffix in (".mat", ".hdr"):

@@ -1,9 +1,9 @@
-"""What a spectrum is most like: the nearest references of a library, and where else in the image it occurs.
+"""The most similar reference spectra of a library, and similar pixels in the image.
 
-The scene is a photo, of which the cube is estimated, or a measured cube; without one it is the photo of the synthetic scene. The library
-is the ColorChecker, or a CSV file or an ENVI library of your own. It writes references.png. Angles do not depend on brightness, so light
-and shadow on one paint are alike. Expect the right patch of the chart even from an estimate, since the colours of the patches are far
-apart: that tells colours, not materials.
+The scene is a photo, of which the cube is estimated, or a measured cube; the default is the photo of the synthetic scene. The library is
+the ColorChecker, or your own CSV file or ENVI library. It writes references.png. Angles do not depend on brightness, so light and shadow
+on one paint are alike. Expect the right patch of the chart even from an estimate, since the colours of the patches are far apart: this
+identifies colours, not materials.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import matplotlib
 from matplotlib.figure import Figure
 
 import napari_drcr as nd
-from napari_drcr.figures import save_figure
+from napari_drcr.analysis.figures import save_figure
+from napari_drcr.analysis.spectra import nearest, scaled, spectral_angle_map, spectrum_at
+from napari_drcr.camera.sample import marked_pixels, synthetic_pair
 from napari_drcr.io import looks_like_cube, read_library
 from napari_drcr.io.library import colorchecker
-from napari_drcr.sample import marked_pixels, synthetic_pair
-from napari_drcr.spectra import nearest, scaled, spectral_angle_map, spectrum_at
 
-CAVEAT = "What has the same RGB has the same estimate: a small angle says that the colours are alike, not the materials."
+CAVEAT = "Pixels with the same RGB get the same estimate: a small angle means similar colours, not similar materials."
 
 
 def main() -> None:
-    """Look up a few pixels, and map the pixels that are like the first of them."""
+    """Look up a few pixels, and map the spectral angle to the first of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scene", nargs="?", help="RGB image or measured cube; by default the photo of the synthetic scene")
     parser.add_argument("--library", help="CSV file or ENVI spectral library; by default the ColorChecker")

@@ -13,7 +13,7 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QWidget
 
 from napari_drcr.errors import InputError, notify
-from napari_drcr.widgets.background import Background
+from napari_drcr.widgets.viewer.background import Background
 
 PATIENCE = 10.0
 
@@ -136,7 +136,7 @@ def test_a_cancelled_run_stops_after_its_step_and_only_finishes(listener: Listen
 def test_who_lets_go_hears_nothing_any_more(listener: Listener, qtbot: QtBot) -> None:
     go = Event()
     listener.run(when, go)
-    listener.background.let_go()
+    listener.background.detach()
     assert not listener.background.running
     go.set()
     listener.run(lambda: "next")
@@ -191,3 +191,18 @@ def test_overlapping_runs_hear_their_own_notices_and_leave_the_warnings_as_they_
     second.set()
     assert wait(other, qtbot)[0] == ("told", "Second.")
     assert (warnings.showwarning, list(warnings.filters)) == before
+
+
+def test_long_runs_hold_up_no_short_one(qtbot: QtBot) -> None:
+    release = Event()
+    slow, also_slow, quick = (Listener() for _ in range(3))
+    for widget in (slow, also_slow, quick):
+        qtbot.addWidget(widget)
+    for widget in (slow, also_slow):
+        widget.run(release.wait, 30)
+    quick.run(lambda: "here")
+    qtbot.waitUntil(lambda: ("done", "here") in quick.heard, timeout=10_000)
+    assert not slow.heard
+    assert not also_slow.heard
+    release.set()
+    qtbot.waitUntil(lambda: ("done", True) in slow.heard and ("done", True) in also_slow.heard, timeout=10_000)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import napari_drcr as nd
-from napari_drcr.baselines import FEATURES, fit_pixel_map
+from napari_drcr.models.pixel_map import FEATURES, fit_pixel_map
 
 
 @pytest.mark.parametrize("kind", FEATURES)

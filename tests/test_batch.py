@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import napari_drcr as nd
-from napari_drcr.batch import overlapped
-from napari_drcr.evaluation import evaluate
-from napari_drcr.sample import synthetic_scene
+from napari_drcr.analysis.evaluation import evaluate
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.system.batch import overlapped
 
 WAIT = 20
 

@@ -16,9 +16,9 @@ import napari_drcr as nd
 from napari_drcr.camera import CAMERAS, find_camera
 from napari_drcr.camera.pipeline import AUTOMATIC_MEAN
 from napari_drcr.camera.responses import Response
-from napari_drcr.colorimetry import daylight, decode_srgb, encode_srgb, srgb_response
-from napari_drcr.cube import WAVELENGTHS
-from napari_drcr.sample import synthetic_scene
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.cubes.colorimetry import daylight, decode_srgb, encode_srgb, srgb_response
+from napari_drcr.cubes.cube import WAVELENGTHS
 
 PHOTO = CAMERAS["photo"].with_settings(jpeg_quality=None)
 CHALLENGES = ["ntire2022", "ntire2020-clean", "ntire2020-real"]

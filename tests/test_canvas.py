@@ -15,8 +15,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from vispy.app.canvas import MouseEvent
 
-from napari_drcr.widgets.canvas import STILL, Click, ClickListener, PointerListener
-from napari_drcr.widgets.navigation import pixel_at
+from napari_drcr.widgets.viewer.canvas import STILL, Click, ClickListener, PointerListener
+from napari_drcr.widgets.viewer.navigation import pixel_at
 from viewer_tools import canvas_of, click, drag, move, on_canvas
 
 PLACED: dict[str, dict[str, Any]] = {

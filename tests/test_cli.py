@@ -13,8 +13,8 @@ from PIL import Image
 
 import napari_drcr as nd
 from napari_drcr.camera import find_camera
+from napari_drcr.camera.sample import synthetic_scene
 from napari_drcr.cli import main
-from napari_drcr.sample import synthetic_scene
 from typed import run_main
 
 pytestmark = pytest.mark.usefixtures("own_folders")
@@ -205,7 +205,7 @@ def test_lights_and_cubes_that_cannot_be_are_refused_in_a_sentence(tmp_path: Pat
     before = scene.read_bytes()
     for words, sentence in (
         (("--light", "candle"), "there is no light 'candle'; there is A, "),
-        (("--camera", "ntire2022", "--exposure", "2"), "camera ntire2022 sets its exposure by itself"),
+        (("--camera", "ntire2022", "--exposure", "2"), "camera ntire2022 sets its exposure automatically"),
         (("--encoding", "gamma"), "encoding must be srgb or linear, not 'gamma'"),
         (("--cubes", tmp_path), "scene.mat is one of the inputs and would be overwritten"),
         (("--cubes", scene), "scene.mat is not a folder"),

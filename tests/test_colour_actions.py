@@ -16,11 +16,11 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtWidgets import QDialogButtonBox
 
-from napari_drcr.cube import make_cube
-from napari_drcr.rendering import render_false_colour, render_srgb
-from napari_drcr.sample import synthetic_pair
+from napari_drcr.camera.sample import synthetic_pair
+from napari_drcr.cubes.cube import make_cube
+from napari_drcr.cubes.rendering import render_false_colour, render_srgb
 from napari_drcr.widgets.colour_actions import FalseColour, false_colour_layer, render_srgb_layer
-from napari_drcr.widgets.layers import cube_to_layer_data, map_to_layer_data
+from napari_drcr.widgets.viewer.layers import cube_to_layer_data, map_to_layer_data
 
 RGB, TRUTH = synthetic_pair(48, 64)
 MakeViewer = Callable[..., napari.Viewer]

@@ -14,11 +14,11 @@ import tifffile
 from PIL import Image, ImageCms
 
 import napari_drcr as nd
-from napari_drcr.colorimetry import decode_srgb, encode_srgb, srgb_response
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.cubes.colorimetry import decode_srgb, encode_srgb, srgb_response
 from napari_drcr.errors import Notice
 from napari_drcr.io import read_rgb
-from napari_drcr.sample import synthetic_scene
-from napari_drcr.widgets.rgb_images import profile_of_layer, rgb_from_layer
+from napari_drcr.widgets.viewer.rgb_images import profile_of_layer, rgb_from_layer
 
 MakeViewer = Callable[..., napari.Viewer]
 

@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 
 import napari_drcr as nd
-from napari_drcr.cube import WAVELENGTHS
-from napari_drcr.sample import synthetic_scene
-from napari_drcr.weights import Card, Model
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.cubes.cube import WAVELENGTHS
+from napari_drcr.models.store import Card, Model
 from typed import run_main
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "conditions.py"
@@ -34,7 +34,7 @@ def test_a_row_a_condition_and_a_column_a_model(tmp_path: Path) -> None:
     linear = nd.load_model("linear")
     nd.save_model(mine, Model(linear.card.model_copy(update={"name": "mine"}), linear.estimator))
     said, _ = run(data, out, "--models", f"polynomial,linear,{mine}", "--card", mine)
-    assert "authors' images: left out" in said
+    assert "authors' images: skipped" in said
     table = (out / "conditions.md").read_text(encoding="utf-8")
     assert table.startswith("| MRAE@0.01 | clipped | `polynomial` | `linear` | `mine` |")
     rows = json.loads((out / "conditions.json").read_text(encoding="utf-8"))["conditions"]

@@ -17,17 +17,16 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QLineEdit, QScrollArea
 
-from napari_drcr.baselines import FEATURES
 from napari_drcr.camera import CAMERAS
 from napari_drcr.errors import InputError
+from napari_drcr.models.store import load_model, save_model
 from napari_drcr.training.config import describe_preset, make_config, network_of, presets, read_config
 from napari_drcr.training.sections import TrainingConfig
-from napari_drcr.weights import load_model, save_model
-from napari_drcr.widgets.controls import find_hardware
 from napari_drcr.widgets.train.config_form import ESSENTIALS, ConfigForm
 from napari_drcr.widgets.train.editors import ChoiceEditor, NamesEditor, NumberEditor, ShareEditor, TupleEditor, WholeEditor
 from napari_drcr.widgets.train.fields import config_fields, config_sections
 from napari_drcr.widgets.train.preset_choice import OWN
+from napari_drcr.widgets.viewer.controls import find_hardware
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def form(qtbot: QtBot) -> Iterator[ConfigForm]:
     form = ConfigForm()
     qtbot.addWidget(form)
     yield form
-    form.let_go()
+    form.detach()
 
 
 def wait_for_check(form: ConfigForm, qtbot: QtBot) -> None:
@@ -76,6 +75,7 @@ def random_content(seed: int) -> dict[str, Any]:
             "rgb": rgb,
             "encoding": "linear" if rgb == "files" else "srgb",
             "patch": 16 * draw.randrange(1, 20),
+            "workers": draw.choice([None, 0, 3]),
         },
         "camera": {
             "name": draw.choice(["photo", "ntire2020-clean"]),
@@ -109,7 +109,7 @@ def test_the_form_is_there_at_once(qtbot: QtBot) -> None:
         form = ConfigForm()
         seconds.append(time.thread_time() - begin)
         qtbot.addWidget(form)
-        form.let_go()
+        form.detach()
     assert min(seconds) < 0.2
 
 
@@ -196,7 +196,7 @@ def test_typing_a_bad_value_marks_its_field_and_fixing_it_unmarks(form: ConfigFo
         ({"learning": {"learning_rate": "fast"}}, "learning.learning_rate", "valid number"),
         ({"learning": {"beta2": 1}}, "learning.beta2", "less than 1"),
         ({"learning": {"start_from": "nobody"}}, "learning.start_from", "There is no model 'nobody'"),
-        ({"learning": {"start_from": "linear"}}, "learning.start_from", "no DRCR Net"),
+        ({"learning": {"start_from": "linear"}}, "learning.start_from", "per-pixel map, which does not learn by steps"),
     ],
 )
 def test_a_bad_value_is_marked_where_it_is(
@@ -342,6 +342,13 @@ def test_optional_values_can_be_left_out_and_set_again(form: ConfigForm, qtbot: 
     assert form.config.learning.clip is None
     type_into(clip, "2", qtbot)
     assert form.config.learning.clip == 2
+    workers = field(form, "data.workers").line
+    assert (workers.text(), workers.placeholderText()) == ("", "not set")
+    type_into(workers, "3", qtbot)
+    assert form.content["data"] == {"workers": 3}
+    assert isinstance(form.content["data"]["workers"], int)
+    workers.clear()
+    assert form.config.data.workers is None
     type_into(exposure.editors[0].line, "0.5", qtbot)
     type_into(exposure.editors[1].line, "3", qtbot)
     assert form.config.camera.exposure == (0.5, 3)
@@ -388,7 +395,7 @@ def test_only_networks_are_offered_to_start_from(form: ConfigForm) -> None:
     box: QComboBox = field(form, "learning.start_from").box
     offered = [box.itemText(row) for row in range(box.count())]
     assert offered[:2] == ["nothing", "photo"]
-    assert not set(offered) & set(FEATURES)
+    assert not {"linear", "polynomial"} & set(offered)
 
 
 def test_starting_from_a_model_shows_its_network_and_disables_it(form: ConfigForm, qtbot: QtBot, tmp_path: Path) -> None:
@@ -468,8 +475,8 @@ def test_the_wheel_scrolls_and_changes_nothing(form: ConfigForm, qtbot: QtBot) -
     assert form.config == before
 
 
-def test_a_form_that_is_let_go_checks_no_more(form: ConfigForm, qtbot: QtBot) -> None:
+def test_a_detached_form_checks_no_more(form: ConfigForm, qtbot: QtBot) -> None:
     form.set_content({"name": "?"})
-    form.let_go()
+    form.detach()
     with qtbot.assertNotEmitted(form.checked, wait=600):
         pass

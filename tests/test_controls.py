@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from pytestqt.qtbot import QtBot
 
-from napari_drcr.widgets.controls import StepsBar
+from napari_drcr.widgets.viewer.controls import StepsBar
 
 pytestmark = pytest.mark.viewer
 
 
 def test_a_bar_of_steps_is_not_painted_with_each_of_them(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("napari_drcr.widgets.controls.time.monotonic", lambda: now)
+    monkeypatch.setattr("napari_drcr.widgets.viewer.controls.time.monotonic", lambda: now)
     bar = StepsBar()
     qtbot.addWidget(bar)
     bar.start()

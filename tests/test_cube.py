@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 import napari_drcr as nd
-from napari_drcr.colorimetry import daylight, illuminant, illuminant_names
-from napari_drcr.cube import WAVELENGTHS, align, check_cube, relight
+from napari_drcr.cubes.colorimetry import daylight, illuminant, illuminant_names
+from napari_drcr.cubes.cube import WAVELENGTHS, align, check_cube, relight
 
 
 def test_a_cube_knows_its_bands_and_what_it_holds() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_drcr.demo import DemoResult, run_demo
+from napari_drcr.analysis.demo import DemoResult, run_demo
+from napari_drcr.analysis.metrics import mrae, psnr, rmse, sam
+from napari_drcr.camera.sample import synthetic_pair
 from napari_drcr.errors import InputError
 from napari_drcr.io import read_cube, read_rgb
-from napari_drcr.metrics import mrae, psnr, rmse, sam
-from napari_drcr.sample import synthetic_pair
 
 FILES = ["comparison.png", "estimate.mat", "sample_rgb.png", "sample_truth.mat"]
 

@@ -11,11 +11,11 @@ from qtpy.QtCore import QEvent
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QApplication, QDockWidget, QMenu
 
-from napari_drcr.widgets.dock import Dock, show_dock
 from napari_drcr.widgets.error_map import ErrorMap
 from napari_drcr.widgets.reconstruct import Reconstruct
 from napari_drcr.widgets.spectrum import Spectrum
 from napari_drcr.widgets.train import Train
+from napari_drcr.widgets.viewer.dock import Dock, show_dock
 
 DOCKS = [Reconstruct, Spectrum, ErrorMap, Train]
 MakeViewer = Callable[..., napari.Viewer]

@@ -13,12 +13,12 @@ from qtpy.QtCore import QPoint, QPointF, QSize, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLineEdit, QPushButton, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
-from napari_drcr.sample import synthetic_scene
-from napari_drcr.widgets.dock import Dock, show_dock
-from napari_drcr.widgets.fitting import BreakingRow
-from napari_drcr.widgets.layers import cube_to_layer_data
+from napari_drcr.camera.sample import synthetic_scene
 from napari_drcr.widgets.reconstruct import Reconstruct
 from napari_drcr.widgets.train import Train
+from napari_drcr.widgets.viewer.dock import Dock, show_dock
+from napari_drcr.widgets.viewer.fitting import BreakingRow
+from napari_drcr.widgets.viewer.layers import cube_to_layer_data
 from viewer_tools import canvas_of, click
 
 pytestmark = pytest.mark.usefixtures("own_folders")

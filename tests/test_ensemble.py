@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import spearmanr
 
 import napari_drcr as nd
+from napari_drcr.analysis.evaluation import FLIP_CORRELATION, evaluate
 from napari_drcr.camera import CAMERAS
-from napari_drcr.ensemble import ORIENTATIONS, turn, turn_back
-from napari_drcr.evaluation import FLIP_CORRELATION, evaluate
-from napari_drcr.sample import synthetic_scene
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.inference.ensemble import ORIENTATIONS, turn, turn_back
 
 SMALL = Path(__file__).parent / "reference" / "official_layout_small.pth"
 

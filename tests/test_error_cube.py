@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import napari_drcr as nd
-from napari_drcr.cube import WAVELENGTHS, make_cube
-from napari_drcr.metrics import error_cube, mean_map
+from napari_drcr.analysis.metrics import error_cube, mean_map
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
 
 TRUTH = np.array([[[0.5, 0.2]], [[0.25, 0.004]]])  # two bands, one row of two pixels
 ESTIMATE = np.array([[[0.4, 0.3]], [[0.25, 0.008]]])

@@ -17,17 +17,17 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 import napari_drcr as nd
-from napari_drcr.cube import WAVELENGTHS, make_cube
-from napari_drcr.metrics import error_cube, mean_map
-from napari_drcr.widgets.dock import show_dock
+from napari_drcr.analysis.metrics import error_cube, mean_map
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
 from napari_drcr.widgets.error_map import ErrorMap
 from napari_drcr.widgets.error_map.layers import GRAY
 from napari_drcr.widgets.error_map.likely_pairs import NO_ESTIMATE, NO_TRUTH, likeliest_pair
 from napari_drcr.widgets.error_map.measure import map_facts, percentile
 from napari_drcr.widgets.error_map.panel import BANDS, MEAN
 from napari_drcr.widgets.error_map.truth_choice import PairChoice
-from napari_drcr.widgets.layers import cube_to_layer_data, map_to_layer_data, show_map
 from napari_drcr.widgets.spectrum import Spectrum
+from napari_drcr.widgets.viewer.dock import show_dock
+from napari_drcr.widgets.viewer.layers import cube_to_layer_data, map_to_layer_data, show_map
 from viewer_tools import on_canvas
 
 MakeViewer = Callable[..., napari.Viewer]

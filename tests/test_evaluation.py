@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import napari_drcr as nd
+from napari_drcr.analysis.evaluation import evaluate, find_pairs
 from napari_drcr.camera import CAMERAS
-from napari_drcr.evaluation import evaluate, find_pairs
-from napari_drcr.sample import synthetic_scene
+from napari_drcr.camera.sample import synthetic_scene
 
 
 @pytest.fixture

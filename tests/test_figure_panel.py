@@ -14,11 +14,11 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_drcr.figures import comparison_figure
-from napari_drcr.sample import synthetic_pair
+from napari_drcr.analysis.figures import comparison_figure
+from napari_drcr.camera.sample import synthetic_pair
 from napari_drcr.widgets.error_map.figure_panel import NO_ESTIMATE, NO_TRUTH, FigurePanel
 from napari_drcr.widgets.error_map.rgb_choice import OPEN_ITS_IMAGE
-from napari_drcr.widgets.layers import cube_to_layer_data
+from napari_drcr.widgets.viewer.layers import cube_to_layer_data
 
 RGB, TRUTH = synthetic_pair(48, 64)
 MakeViewer = Callable[..., napari.Viewer]
@@ -227,5 +227,5 @@ def test_unfit_choices_are_refused_before_a_file_is_asked_for(scene: Scene, monk
 def test_closed_it_leaves_no_callback(scene: Scene) -> None:
     events = [getattr(scene.viewer.layers.events, name) for name in ("inserted", "removed", "reordered", "renamed")]
     with_panel = [len(event.callbacks) for event in events]
-    scene.panel.let_go()
+    scene.panel.detach()
     assert [len(event.callbacks) for event in events] == [count - 1 for count in with_panel]

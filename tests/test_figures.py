@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from napari_drcr.cube import CLIPPED
+from napari_drcr.analysis.figures import comparison_figure, demo_figure, draw_comparison, save_figure
+from napari_drcr.analysis.metrics import mrae, rmse, sam
+from napari_drcr.camera.sample import marked_pixels, synthetic_pair
+from napari_drcr.cubes.cube import CLIPPED
 from napari_drcr.errors import InputError
-from napari_drcr.figures import comparison_figure, demo_figure, draw_comparison, save_figure
-from napari_drcr.metrics import mrae, rmse, sam
-from napari_drcr.sample import marked_pixels, synthetic_pair
 
 CAPTION = "Synthetic scene, not a benchmark."
 RGB, TRUTH = synthetic_pair(60, 80)

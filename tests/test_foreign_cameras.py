@@ -9,8 +9,8 @@ import pytest
 
 import napari_drcr as nd
 from napari_drcr.camera import CAMERAS, find_camera
-from napari_drcr.cube import WAVELENGTHS
-from napari_drcr.sample import synthetic_scene
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.cubes.cube import WAVELENGTHS
 
 TABLES = sorted((Path(__file__).parents[1] / "benchmarks" / "cameras").glob("*.csv"))
 

@@ -105,18 +105,18 @@ def writers(folder: Path) -> dict[str, Callable[[Path], Any]]:
     from matplotlib.figure import Figure
 
     import napari_drcr as nd
-    from napari_drcr.cube import WAVELENGTHS, make_cube
+    from napari_drcr.analysis.figures import save_figure
+    from napari_drcr.analysis.spectra import spectrum_at, write_spectra_csv
+    from napari_drcr.camera.simulation import simulate
+    from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
     from napari_drcr.errors import InputError
-    from napari_drcr.features import FeatureMap
-    from napari_drcr.figures import save_figure
-    from napari_drcr.simulation import simulate
-    from napari_drcr.spectra import spectrum_at, write_spectra_csv
+    from napari_drcr.models.drcr.features import FeatureMap
+    from napari_drcr.models.store import load_model, save_model
+    from napari_drcr.training.callbacks.keeper import AtomicCheckpoints
     from napari_drcr.training.config import make_config, write_config
-    from napari_drcr.training.folder import update_status
-    from napari_drcr.training.keeper import AtomicCheckpoints
-    from napari_drcr.training.records import METRIC_COLUMNS, Preview, write_metrics, write_preview
+    from napari_drcr.training.jobs.folder import update_status
+    from napari_drcr.training.jobs.records import METRIC_COLUMNS, Preview, write_metrics, write_preview
     from napari_drcr.training.scenes import ScenesOnDemand
-    from napari_drcr.weights import load_model, save_model
 
     eager = make_cube(np.random.default_rng(0).random((31, 32, 40), np.float32), WAVELENGTHS, quantity="reflectance")
     nd.write_cube(folder / "source.nc", eager)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_drcr.cube import WAVELENGTHS
+from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError, Notice
 from napari_drcr.io import looks_like_cube, read_cube
 

@@ -11,7 +11,7 @@ import pytest
 import spectral.io.envi as envi
 import tifffile
 
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, Notice
 from napari_drcr.io import looks_like_cube, read_cube, write_cube
 

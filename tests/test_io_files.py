@@ -13,10 +13,10 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from napari_drcr.cube import make_cube
+from napari_drcr.cubes.cube import make_cube
 from napari_drcr.errors import InputError
-from napari_drcr.files import atomic_path
 from napari_drcr.io import cube_files, find_cubes, looks_like_cube, read_cube, write_cube
+from napari_drcr.system.files import atomic_path
 
 
 @pytest.fixture

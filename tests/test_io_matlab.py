@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, Notice
 from napari_drcr.io import _matlab5, read_cube, write_cube
 

@@ -12,7 +12,7 @@ import tifffile
 import xarray as xr
 from PIL import Image
 
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, Notice
 from napari_drcr.io import looks_like_cube, read_cube, write_cube
 

@@ -22,9 +22,10 @@ from typer.testing import CliRunner
 
 import napari_drcr as nd
 from napari_drcr.cli import app
-from napari_drcr.pickles import load_plain
+from napari_drcr.system.pickles import load_plain
 from napari_drcr.training.config import make_config
-from napari_drcr.training.folder import (
+from napari_drcr.training.jobs import delete, list_runs, prepare, read_run, start, stop
+from napari_drcr.training.jobs.folder import (
     CHECKPOINT,
     CONFIG,
     FILES,
@@ -36,11 +37,10 @@ from napari_drcr.training.folder import (
     runs_folder,
     update_status,
 )
-from napari_drcr.training.jobs import delete, list_runs, prepare, read_run, start, stop
-from napari_drcr.training.records import LossCurve, read_losses, read_metrics, read_preview
+from napari_drcr.training.jobs.records import LossCurve, read_losses, read_metrics, read_preview
+from napari_drcr.training.jobs.session import explain, is_held, session
 from napari_drcr.training.run import resume_run, start_run
 from napari_drcr.training.sections import TrainingConfig
-from napari_drcr.training.session import explain, is_held, session
 
 PATIENCE = 100.0  # seconds; two cores may be busy with other things
 pytestmark = [
@@ -105,7 +105,7 @@ def test_a_run_outlives_who_started_it_is_stopped_and_goes_on(config: TrainingCo
     kept = load_plain(folder / CHECKPOINT)["global_step"]
     assert read_run(folder).cause == f"stopped at step {kept}"
     assert f"stopped at step {kept}" in read_run(folder).log.read_text(encoding="utf-8")
-    assert f"Stopped at step {kept}. To go on: " in read_run(folder).output.read_text(encoding="utf-8")
+    assert f"Stopped at step {kept}. To continue: " in read_run(folder).output.read_text(encoding="utf-8")
     assert not (folder / "STOP").exists()
     with pytest.raises(nd.InputError, match="is not running"):
         stop(folder)
@@ -181,7 +181,7 @@ def test_one_run_at_a_time_uses_a_device_and_the_others_wait_their_turn(config: 
 def test_a_run_goes_on_though_its_last_process_has_not_quite_ended(
     config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_drcr.training.session.PATIENCE", 0.1)
+    monkeypatch.setattr("napari_drcr.training.jobs.session.PATIENCE", 0.1)
     folder = tmp_path / "run"
     prepare(config, folder)
     ending = FileLock(folder / LOCK, thread_local=False)
@@ -293,7 +293,7 @@ def test_a_strangers_run_runs_no_code(config: TrainingConfig, tmp_path: Path) ->
     (folder / "model.safetensors").write_bytes(pickle.dumps(Evil(proof)))
     with pytest.raises(nd.InputError, match="could run code"):
         nd.load_model(folder / "model.safetensors")
-    with pytest.warns(nd.errors.Notice, match="the model of run gift is left out"):
+    with pytest.warns(nd.errors.Notice, match="the model of run gift is skipped"):
         type_command("models")
     (folder / CONFIG).write_text(f"name: !!python/object/apply:os.system ['touch {proof}']\n", encoding="utf-8")
     with pytest.raises(nd.InputError, match="is not a YAML file"):
@@ -353,7 +353,7 @@ def test_looking_at_a_run_costs_next_to_nothing(config: TrainingConfig, tmp_path
         read_run(folder)
         took.append(time.perf_counter() - began)
     assert min(took) < 0.005
-    modules = "import napari_drcr.training.jobs, napari_drcr.training.records, sys; print('torch' in sys.modules)"
+    modules = "import napari_drcr.training.jobs, napari_drcr.training.jobs.records, sys; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", modules], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

@@ -8,11 +8,11 @@ import pytest
 import xarray as xr
 from napari.layers import Image, Labels, Layer
 
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError
 from napari_drcr.widgets import check_napari
-from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube
-from napari_drcr.widgets.rgb_images import rgb_from_layer, rgb_layers
+from napari_drcr.widgets.viewer.layers import cube_to_layer_data, layer_to_cube
+from napari_drcr.widgets.viewer.rgb_images import rgb_from_layer, rgb_layers
 
 RGB = np.zeros((6, 8, 3), np.uint8)
 

@@ -27,14 +27,14 @@ from pytestqt.exceptions import capture_exceptions
 from qtpy.QtWidgets import QApplication
 
 from napari_drcr import _readers
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.analysis.spectra import spectrum_at
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.lazy import OpenedFile, RawValues, StoredValues, pieces, to_be_shown
+from napari_drcr.cubes.rendering import render_srgb
 from napari_drcr.errors import InputError, Notice
 from napari_drcr.io import read_cube, write_cube
-from napari_drcr.lazy import OpenedFile, RawValues, StoredValues, pieces, to_be_shown
-from napari_drcr.rendering import render_srgb
-from napari_drcr.spectra import spectrum_at
-from napari_drcr.widgets import layers
-from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube
+from napari_drcr.widgets.viewer import layers
+from napari_drcr.widgets.viewer.layers import cube_to_layer_data, layer_to_cube
 
 NM = np.arange(400, 1200, 2.0)
 MakeViewer = Callable[..., napari.Viewer]

@@ -9,8 +9,8 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, spectral_angl
 from torchmetrics.functional.regression import mean_absolute_percentage_error
 
 import napari_drcr as nd
-from napari_drcr.cube import make_cube
-from napari_drcr.metrics import metric_name
+from napari_drcr.analysis.metrics import metric_name
+from napari_drcr.cubes.cube import make_cube
 
 TRUTH = np.array([[[0.5, 0.2]], [[0.25, 0.004]]])  # two bands, one row of two pixels
 ESTIMATE = np.array([[[0.4, 0.3]], [[0.25, 0.008]]])

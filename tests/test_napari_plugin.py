@@ -17,7 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from napari_drcr._readers import get_reader
 from napari_drcr._samples import photo, synthetic_scene
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
 from napari_drcr.io import read_cube, write_cube
 from napari_drcr.widgets.colour_actions import FalseColour
 

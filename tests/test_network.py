@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_drcr.network import DRCRNet
-from napari_drcr.released import rename_released
-from napari_drcr.weights import load_model
+from napari_drcr.models.drcr.network import DRCRNet
+from napari_drcr.models.drcr.released import rename_released
+from napari_drcr.models.store import load_model
 
 REFERENCE = Path(__file__).parent / "reference"
 TOLERANCE = 2e-5  # of the largest absolute value

@@ -14,11 +14,11 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.canvas import ClickListener
-from napari_drcr.widgets.layers import placement
-from napari_drcr.widgets.marks import PALETTE
-from napari_drcr.widgets.navigation import pixel_at
 from napari_drcr.widgets.spectrum.picks import Pick, Picks
+from napari_drcr.widgets.viewer.canvas import ClickListener
+from napari_drcr.widgets.viewer.layers import placement
+from napari_drcr.widgets.viewer.marks import PALETTE
+from napari_drcr.widgets.viewer.navigation import pixel_at
 from viewer_tools import canvas_of, click, drag, on_canvas, world_of
 
 MICROMETERS = {"scale": (10, 0.5, 0.25), "translate": (400, 30, 40), "units": ("nm", "um", "um")}
@@ -312,7 +312,7 @@ def test_removing_the_layer_removes_the_picks(viewer: napari.Viewer, cube: Image
 
 def test_later_picks_find_the_layer_again(viewer: napari.Viewer, cube: Image, picks: Picks) -> None:
     before, layer = picks.all(), picks.layer
-    picks.let_go()
+    picks.detach()
     later = Picks(viewer)
     assert later.all() == []
     later.use(Picks.find(viewer), cube)
@@ -343,7 +343,7 @@ def test_letting_go_leaves_the_layer_and_no_callback(viewer: napari.Viewer, cube
     picks.use(layer, cube)
     picks.add(cube, 3, 4)
     assert callbacks() != before
-    picks.let_go()
+    picks.detach()
     assert callbacks() == before
     assert layer in viewer.layers
     layer.add((1, 1))

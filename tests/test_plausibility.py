@@ -10,10 +10,10 @@ import pytest
 import xarray as xr
 
 import napari_drcr as nd
+from napari_drcr.analysis.plausibility import MEANING, assess_plausibility
 from napari_drcr.camera import CAMERAS
-from napari_drcr.colorimetry import encode_srgb
-from napari_drcr.plausibility import MEANING, assess_plausibility
-from napari_drcr.sample import synthetic_pair
+from napari_drcr.camera.sample import synthetic_pair
+from napari_drcr.cubes.colorimetry import encode_srgb
 
 RGB, TRUTH = synthetic_pair(48, 64)
 EXACT = CAMERAS["photo"].with_settings(jpeg_quality=None)

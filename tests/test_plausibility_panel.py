@@ -14,15 +14,15 @@ from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QFileDialog, QLabel
 
-from napari_drcr.cube import make_cube
+from napari_drcr.analysis.figures import NO_ERROR
+from napari_drcr.analysis.plausibility import MEANING, assess_plausibility
+from napari_drcr.camera.sample import synthetic_pair
+from napari_drcr.cubes.cube import make_cube
 from napari_drcr.errors import Notice
-from napari_drcr.figures import NO_ERROR
-from napari_drcr.plausibility import MEANING, assess_plausibility
-from napari_drcr.reconstruction import reconstruct
-from napari_drcr.sample import synthetic_pair
+from napari_drcr.inference.reconstruction import reconstruct
 from napari_drcr.widgets.error_map.plausibility_panel import CHOOSE_FILE, PlausibilityPanel
 from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, OPEN_ITS_IMAGE
-from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube
+from napari_drcr.widgets.viewer.layers import cube_to_layer_data, layer_to_cube
 
 RGB, TRUTH = synthetic_pair(48, 64)
 ESTIMATE = reconstruct(RGB, "polynomial")
@@ -242,8 +242,8 @@ def test_closed_it_leaves_no_callback_and_adds_nothing(scene: Scene, qtbot: QtBo
     events = [getattr(viewer.layers.events, name) for name in ("inserted", "removed", "reordered", "renamed")]
     with_panel = [len(event.callbacks) for event in events]
     scene.panel.run()
-    scene.panel.let_go()
-    scene.panel.let_go()
+    scene.panel.detach()
+    scene.panel.detach()
     assert [len(event.callbacks) for event in events] == [count - 1 for count in with_panel]
     scene.panel.run()
     qtbot.waitUntil(lambda: not scene.panel.running, timeout=30_000)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import napari_drcr as nd
-from napari_drcr.sample import synthetic_scene
+from napari_drcr.camera.sample import synthetic_scene
 from napari_drcr.training.config import make_config
 from napari_drcr.training.probe import probe
 from napari_drcr.training.sections import TrainingConfig

@@ -18,12 +18,12 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QFileDialog
 
-from napari_drcr import devices
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import Notice
+from napari_drcr.inference.reconstruction import reconstruct
 from napari_drcr.io import write_cube
-from napari_drcr.reconstruction import reconstruct
-from napari_drcr.widgets.reconstruct import CHOOSE_FILE, OPEN_ONE
+from napari_drcr.system import devices
+from napari_drcr.widgets.reconstruct.reconstruct import CHOOSE_FILE, OPEN_ONE
 from viewer_tools import open_widget, run
 
 NETWORK = Path(__file__).parent / "reference" / "official_layout_small.pth"

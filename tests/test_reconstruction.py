@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 import napari_drcr as nd
-from napari_drcr.cube import resample
-from napari_drcr.devices import choose_device, choose_precision, devices, precisions
+from napari_drcr.cubes.cube import resample
+from napari_drcr.system.devices import choose_device, choose_precision, devices, precisions
 
 SMALL = Path(__file__).parent / "reference" / "official_layout_small.pth"
 
@@ -201,5 +201,5 @@ def test_devices_and_precisions_that_are_not_there_are_named() -> None:
     with pytest.raises(nd.InputError, match=r"no device 'cuda:7' here; there is .*cpu"):
         choose_device("cuda:7")
     assert choose_precision("auto", "cpu") == precisions("cpu")[0] in {"fp32", "bf16"}
-    with pytest.raises(nd.InputError, match="'fp16' is not to be had on cpu"):
+    with pytest.raises(nd.InputError, match="'fp16' is not available on cpu"):
         choose_precision("fp16", "cpu")

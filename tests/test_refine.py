@@ -16,14 +16,14 @@ from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QApplication
 
-from napari_drcr.cube import WAVELENGTHS, make_cube
-from napari_drcr.devices import precisions
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
+from napari_drcr.inference.reconstruction import reconstruct
 from napari_drcr.io import read_cube, write_cube
-from napari_drcr.reconstruction import reconstruct
-from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube
-from napari_drcr.widgets.passes import pass_of_layer
+from napari_drcr.system.devices import precisions
 from napari_drcr.widgets.spectrum import Spectrum
 from napari_drcr.widgets.spectrum.refine import ALREADY, NO_ESTIMATE, NOTHING_PICKED, OUTSIDE
+from napari_drcr.widgets.viewer.layers import cube_to_layer_data, layer_to_cube
+from napari_drcr.widgets.viewer.passes import pass_of_layer
 from viewer_tools import open_widget, run
 
 HALF = pytest.mark.skipif("bf16" not in precisions("cpu"), reason="this processor has no bf16")

@@ -16,7 +16,7 @@ import gc
 import napari
 import numpy as np
 from qtpy.QtTest import QTest
-from napari_drcr.widgets.dock import show_dock
+from napari_drcr.widgets.viewer.dock import show_dock
 from napari_drcr.widgets.error_map import ErrorMap
 from napari_drcr.widgets.reconstruct import Reconstruct
 

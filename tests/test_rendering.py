@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import napari_drcr as nd
-from napari_drcr.cube import WAVELENGTHS
+from napari_drcr.cubes.cube import WAVELENGTHS
 
 
 def test_three_bands_become_red_green_and_blue() -> None:

@@ -19,8 +19,8 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
 import napari_drcr as nd
 from napari_drcr.training import jobs
 from napari_drcr.training.config import make_config
-from napari_drcr.training.folder import read_status, update_status
-from napari_drcr.training.records import Preview, write_metrics, write_preview
+from napari_drcr.training.jobs.folder import read_status, update_status
+from napari_drcr.training.jobs.records import Preview, write_metrics, write_preview
 from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.widgets.train.run_charts import relative_errors
 from napari_drcr.widgets.train.run_log import LogDialog
@@ -57,7 +57,7 @@ def make_panel(make_napari_viewer: Callable[..., napari.Viewer], home: Path) -> 
 
     yield make
     for panel in panels:
-        panel.let_go()
+        panel.detach()
 
 
 def wait_for_state(panel: RunsPanel, state: str, qtbot: QtBot) -> None:
@@ -223,7 +223,7 @@ def test_closing_leaves_no_timer_and_the_run_running(
     assert not any(timer.isActive() for timer in panel.findChildren(QTimer))
     panel.show()
     assert any(timer.isActive() for timer in panel.findChildren(QTimer))
-    panel.let_go()
+    panel.detach()
     assert not any(timer.isActive() for timer in panel.findChildren(QTimer))
     again = make_panel()
     again.choose(folder)

@@ -6,10 +6,10 @@ import colour
 import numpy as np
 import pytest
 
-from napari_drcr.cube import WAVELENGTHS, check_cube
+from napari_drcr.camera.sample import marked_pixels, synthetic_pair, synthetic_scene
+from napari_drcr.cubes.cube import WAVELENGTHS, check_cube
+from napari_drcr.cubes.rendering import render_srgb
 from napari_drcr.errors import InputError
-from napari_drcr.rendering import render_srgb
-from napari_drcr.sample import marked_pixels, synthetic_pair, synthetic_scene
 
 
 def test_the_scene_is_a_reflectance_cube() -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import napari_drcr as nd
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.analysis.metrics import error_cube, mean_curve, scores, worst_pixels
+from napari_drcr.analysis.regions import region_mask
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import Cancelled
-from napari_drcr.metrics import error_cube, mean_curve, scores, worst_pixels
-from napari_drcr.regions import region_mask
 
 Pair = tuple[np.ndarray, np.ndarray]
 

@@ -12,9 +12,9 @@ from napari.layers import Image, Shapes
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 
-from napari_drcr.widgets.layers import placement
-from napari_drcr.widgets.marks import PALETTE
-from napari_drcr.widgets.shape_regions import REGION_PALETTE, RegionWatch, regions_of, tell_apart
+from napari_drcr.widgets.viewer.layers import placement
+from napari_drcr.widgets.viewer.marks import PALETTE
+from napari_drcr.widgets.viewer.shape_regions import REGION_PALETTE, RegionWatch, regions_of, tell_apart
 from viewer_tools import canvas_of, drag, on_canvas
 
 BOX = np.array([(2.0, 3.0), (2.0, 11.0), (8.0, 11.0), (8.0, 3.0)])
@@ -171,7 +171,7 @@ def test_watching_another_layer_leaves_nothing_at_the_first(qtbot: QtBot) -> Non
     watch.watch(second)
     assert callbacks(first) == before
     second.remove([0])
-    watch.let_go()
+    watch.detach()
     watch.watch(None)
     assert callbacks(second) == before
     qtbot.wait(150)

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 import napari_drcr as nd
-from napari_drcr.sample import synthetic_scene
-from napari_drcr.sharing import ALONE, Share, join
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.system.sharing import ALONE, Share, join
 
 COMMAND = (sys.executable, "-m", "napari_drcr")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "napari_drcr")
@@ -80,7 +80,7 @@ def test_what_cannot_be_shared_is_refused_in_a_sentence(monkeypatch: pytest.Monk
     with pytest.raises(nd.InputError, match="'cuda:1', but several are taken from the first on; choose device cuda"):
         join(2, "cuda:1", files=3)
     if not torch.backends.mps.is_available():
-        monkeypatch.setattr("napari_drcr.sharing.choose_device", lambda device: device)
+        monkeypatch.setattr("napari_drcr.system.sharing.choose_device", lambda device: device)
     with pytest.raises(nd.InputError, match="GPUs of NVIDIA or AMD, or processes on the CPU"):
         join(2, "mps", files=3)
     with pytest.raises(nd.InputError, match=r"the number of devices is 99, but there (is|are) \d+ GPUs? here"):

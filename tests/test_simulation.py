@@ -11,8 +11,8 @@ import xarray as xr
 
 import napari_drcr as nd
 from napari_drcr.camera import CAMERAS
-from napari_drcr.sample import synthetic_scene
-from napari_drcr.simulation import as_photographed
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.camera.simulation import as_photographed
 
 
 def test_a_photo_and_its_true_cube(tmp_path: Path) -> None:

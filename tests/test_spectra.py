@@ -13,12 +13,9 @@ import pytest
 import xarray as xr
 
 import napari_drcr as nd
-from napari_drcr import regions, spectra
-from napari_drcr.cube import WAVELENGTHS, align, make_cube
-from napari_drcr.io import read_library
-from napari_drcr.io.library import Library, colorchecker
-from napari_drcr.regions import region_spectrum
-from napari_drcr.spectra import (
+from napari_drcr.analysis import regions, spectra
+from napari_drcr.analysis.regions import region_spectrum
+from napari_drcr.analysis.spectra import (
     compare,
     match_scale,
     nearest,
@@ -27,6 +24,9 @@ from napari_drcr.spectra import (
     spectrum_at,
     write_spectra_csv,
 )
+from napari_drcr.cubes.cube import WAVELENGTHS, align, make_cube
+from napari_drcr.io import read_library
+from napari_drcr.io.library import Library, colorchecker
 
 NM = np.arange(400, 701, 10.0)
 

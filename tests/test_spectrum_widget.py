@@ -20,14 +20,14 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QApplication
 
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.analysis.regions import region_spectrum
+from napari_drcr.analysis.spectra import compare, spectral_angle_map, spectrum_at
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
+from napari_drcr.inference.reconstruction import ESTIMATE
 from napari_drcr.io import read_cube, write_cube
-from napari_drcr.reconstruction import ESTIMATE
-from napari_drcr.regions import region_spectrum
-from napari_drcr.spectra import compare, spectral_angle_map, spectrum_at
-from napari_drcr.widgets.layers import cube_to_layer_data, layer_to_cube, map_to_layer_data, show_map
 from napari_drcr.widgets.plot import Curve
 from napari_drcr.widgets.spectrum.dock import MATCHED, NO_CUBE, NO_PLACE, Spectrum
+from napari_drcr.widgets.viewer.layers import cube_to_layer_data, layer_to_cube, map_to_layer_data, show_map
 from viewer_tools import canvas_of, click, drag, move, on_canvas, world_of
 
 PLACED = {"scale": (10, 0.5, 0.25), "translate": (400, 30, 40), "units": ("nm", "um", "um")}
@@ -531,6 +531,10 @@ def test_spectra_are_saved_as_a_table_and_the_plot_as_a_picture(viewer: napari.V
 
 
 def test_picks_are_saved_and_reopened(viewer: napari.Viewer, qtbot: QtBot, tmp_path: Path) -> None:
+    # napari can crash in software OpenGL when a Points layer is removed and a single image remains to be drawn.
+    viewer.add_image(
+        np.zeros((HEIGHT, WIDTH)), scale=PLACED["scale"][1:], translate=PLACED["translate"][1:], units=("um", "um")
+    )
     truth = add_truth(viewer, **PLACED)
     widget = open_spectrum(viewer)
     widget.pick(truth, 7, 8)

@@ -11,8 +11,8 @@ from PIL import Image
 
 import napari_drcr as nd
 from napari_drcr.camera import find_camera
+from napari_drcr.camera.sample import synthetic_scene
 from napari_drcr.cli import main
-from napari_drcr.sample import synthetic_scene
 from napari_drcr.training.config import make_config
 from napari_drcr.training.data import Patches
 from napari_drcr.training.dataset import export_scenes, propose_split

@@ -16,16 +16,14 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 import napari_drcr as nd
-from napari_drcr.colorimetry import encode_srgb
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.cubes.colorimetry import encode_srgb
 from napari_drcr.io import read_cube
-from napari_drcr.sample import synthetic_scene
 from napari_drcr.training.config import read_config
 from napari_drcr.training.dataset import propose_split
-from napari_drcr.training.folder import runs_folder
 from napari_drcr.training.jobs import list_runs, read_run, stop
+from napari_drcr.training.jobs.folder import runs_folder
 from napari_drcr.training.preview import preview_batch
-from napari_drcr.widgets.dock import show_dock
-from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer
 from napari_drcr.widgets.reconstruct import Reconstruct
 from napari_drcr.widgets.train import Train
 from napari_drcr.widgets.train.batch_layers import CUBE_NAME, RGB_NAME
@@ -33,6 +31,8 @@ from napari_drcr.widgets.train.data_panel import LOOKING, NO_SCENES
 from napari_drcr.widgets.train.launch import CANCEL, ESTIMATE
 from napari_drcr.widgets.train.scene_table import BY_FOLDER, HELD_BACK, NAME, REMARKS, SIZE, UNNAMEABLE
 from napari_drcr.widgets.train.survey_words import NOTHING_HELD_BACK
+from napari_drcr.widgets.viewer.dock import show_dock
+from napari_drcr.widgets.viewer.layers import cube_to_layer_data, is_cube_layer
 
 pytestmark = [
     pytest.mark.usefixtures("own_folders"),
@@ -84,7 +84,7 @@ def dock(qtbot: QtBot) -> Iterator[Train]:
     dock.show()
     dock.form.set_content(TINY)
     yield dock
-    dock.let_go()
+    dock.detach()
 
 
 def open_dock(viewer: napari.Viewer) -> Train:
@@ -297,7 +297,7 @@ def test_cubes_that_are_open_become_a_folder_of_their_own(qtbot: QtBot) -> None:
     np.testing.assert_array_equal(read_cube(written / "young leaf.nc"), viewer.layers[0].data)
     assert len(held_back(dock)) == 1
     assert dock.data.hindrance == ""
-    dock.let_go()
+    dock.detach()
 
 
 def test_time_and_memory_are_estimated(dock: Train, folder: Path, qtbot: QtBot) -> None:

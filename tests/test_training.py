@@ -13,16 +13,16 @@ from PIL import Image
 
 import napari_drcr as nd
 from napari_drcr.camera import find_camera
-from napari_drcr.cube import WAVELENGTHS, relight
-from napari_drcr.sample import synthetic_scene
+from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.cubes.cube import WAVELENGTHS, relight
+from napari_drcr.models.store import save_model
+from napari_drcr.training.callbacks.recorder import Progress
 from napari_drcr.training.config import check_config, describe_preset, make_config, presets, read_config, write_config
 from napari_drcr.training.data import Patches
-from napari_drcr.training.recorder import Progress
-from napari_drcr.training.records import read_losses, read_metrics
+from napari_drcr.training.jobs.records import read_losses, read_metrics
 from napari_drcr.training.run import resume_run, start_run
 from napari_drcr.training.scenes import cache_scenes
 from napari_drcr.training.sections import TrainingConfig
-from napari_drcr.weights import save_model
 
 CASES = Path(__file__).parent / "cases"
 STEPS = 6
@@ -230,7 +230,7 @@ def test_a_run_starts_from_a_model(config: TrainingConfig, tmp_path: Path) -> No
     start_run(config, tmp_path / "again").rename(first)
     with pytest.raises(nd.InputError, match=r"network is .* differs from that of learning\.start_from .*channels=8"):
         make_config(config.model_dump(), **slow, network={"channels": 16})
-    with pytest.raises(nd.InputError, match="start_from is 'linear': linear is no DRCR Net"):
+    with pytest.raises(nd.InputError, match="start_from is 'linear': model linear is a per-pixel map"):
         make_config(content, learning__start_from="linear")
     with pytest.raises(nd.InputError, match="start_from is 'nobody': there is no model"):
         make_config(content, learning__start_from="nobody")

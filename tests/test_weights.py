@@ -17,8 +17,9 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 import napari_drcr as nd
-from napari_drcr.network import DRCRNet
-from napari_drcr.weights import Card, Model, rewrite_card, save_model, shipped_models
+from napari_drcr.models.drcr.architecture import DRCRSettings
+from napari_drcr.models.drcr.network import DRCRNet
+from napari_drcr.models.store import Card, Model, rewrite_card, save_model, shipped_models
 
 REFERENCE = Path(__file__).parent / "reference"
 CASES = Path(__file__).parent / "cases"
@@ -57,7 +58,7 @@ def test_published_layouts_are_one_model(released: dict[str, torch.Tensor], tmp_
     assert same_state(wrapped.estimator, parallel.estimator)
     assert same_state(wrapped.estimator, nd.load_model(bare).estimator)
     assert (wrapped.encoding, wrapped.normalisation) == ("as given", "maximum")
-    assert wrapped.card.released_npm
+    assert wrapped.card.settings["released_npm"]
 
 
 @pytest.mark.parametrize("settings", [{}, {"purification": False}, {"recalibration": False}, {"released_npm": False}])
@@ -68,7 +69,8 @@ def test_our_files_find_every_size_from_the_shapes(settings: dict[str, bool], tm
     read = nd.load_model(tmp_path / "small.safetensors")
     assert same_state(written.estimator, read.estimator)
     assert (read.channels, read.blocks, read.bands) == (16, 2, 7)
-    assert read.card == card
+    assert read.card.model_copy(update={"settings": card.settings}) == card
+    assert read.settings == DRCRSettings(channels=16, blocks=2, **{"released_npm": True, **settings})
 
 
 def test_half_precision_halves_the_file(tmp_path: Path) -> None:
@@ -243,7 +245,7 @@ def test_every_broken_file_gets_its_sentence(released: dict[str, torch.Tensor], 
         ),
         "missing": (torch_file(without), r"lacks 1 of the \d+ parameters .*blocks.1.conv3.bias"),
         "surplus": (torch_file(released | {"extra.weight": torch.zeros(3)}), "does not: extra.weight"),
-        "shape": (torch_file(reshaped), r"blocks.0.conv4.weight has shape \(16, 16, 3, 3\), expected \(16, 32, 3, 3\)"),
+        "shape": (torch_file(reshaped), r"blocks.0.conv4.weight has the shape \(16, 16, 3, 3\), expected \(16, 32, 3, 3\)"),
         "optimizer": (torch_file({"epoch": 3, "optimizer": {}}), "dictionary of epoch, optimizer"),
         "tensor": (torch_file(torch.zeros(3)), "holds Tensor"),
         "number": (torch_file(3), "holds int"),
@@ -265,12 +267,12 @@ ODD = {
     "first is a scalar": (FIRST, torch.tensor(1.0), "lacks the first or the last convolution"),
     "first for gray": (FIRST, torch.zeros(16, 1, 3, 3), "lacks the first or the last convolution"),
     "last is flat": (LAST, torch.zeros(31), "lacks the first or the last convolution"),
-    "no channels": (FIRST, torch.zeros(0, 3, 3, 3), "channels=0"),
-    "no bands": (LAST, torch.zeros(0, 16, 3, 3), "bands=0"),
-    "gate is a scalar": (DOWN, torch.tensor(1.0), r"gate1.down.weight has shape \(\), expected"),
+    "no channels": (FIRST, torch.zeros(0, 3, 3, 3), "channels is 0"),
+    "no bands": (LAST, torch.zeros(0, 16, 3, 3), "estimates 0 bands"),
+    "gate is a scalar": (DOWN, torch.tensor(1.0), r"gate1.down.weight has the shape \(\), expected"),
     "gate has four axes": (DOWN, torch.zeros(2, 16, 1, 1), r"shape \(2, 16, 1, 1\), expected"),
     "gate squeezes to nothing": (DOWN, torch.zeros(0, 16), r"shape \(0, 16\), expected"),
-    "gate widens": (DOWN, torch.zeros(99, 16), "reduction=0"),
+    "gate widens": (DOWN, torch.zeros(99, 16), "reduction is 0"),
     "huge block number": ("backbone.99999999.conv1.conv2d.bias", torch.zeros(16), "3 blocks, numbered .*99999999"),
     "block number left out": ("backbone.3.conv1.conv2d.bias", torch.zeros(16), "count up from 0"),
     "superscript": ("backbone.².conv1.conv2d.bias", torch.zeros(16), "numbered .*²"),
@@ -300,7 +302,7 @@ def test_every_odd_parameter_gets_its_sentence(
 def test_network_without_blocks_is_refused(released: dict[str, torch.Tensor], tmp_path: Path) -> None:
     path = tmp_path / "blockless.pth"
     torch.save({name: value for name, value in released.items() if not name.startswith("backbone")}, path)
-    assert "blocks=0" in refusal(path)
+    assert "blocks is 0: Input should be greater than or equal to 1" in refusal(path)
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
@@ -377,7 +379,7 @@ def test_a_new_card_leaves_every_bit_of_the_weights(tmp_path: Path, half: bool) 
         name: (value.dtype, value.tobytes()) for name, value in before.items()
     }
     assert nd.load_model(path).card.scores == {"JPEG 50 MRAE@0.01": 0.3}
-    with pytest.raises(nd.InputError, match="has 7 bands but names 31 wavelengths"):
+    with pytest.raises(nd.InputError, match="estimates 7 bands, but only the wavelengths of 31 bands are known"):
         rewrite_card(path, Card(name="other"))
     with pytest.raises(nd.InputError, match="there is no such file"):
         rewrite_card(tmp_path / "missing.safetensors", card)

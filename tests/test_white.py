@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import napari_drcr as nd
-from napari_drcr.colorimetry import decode_srgb, encode_srgb
-from napari_drcr.preparation import measure_white
+from napari_drcr.cubes.colorimetry import decode_srgb, encode_srgb
+from napari_drcr.inference.preparation import measure_white
 
 SMALL = Path(__file__).parent / "reference" / "official_layout_small.pth"
 BOX = (2, 3, 4, 6)

@@ -13,11 +13,11 @@ import pytest
 from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
 
-from napari_drcr.preparation import measure_white
-from napari_drcr.reconstruction import reconstruct
-from napari_drcr.widgets.layers import layer_to_cube
-from napari_drcr.widgets.shape_regions import region_layers
-from napari_drcr.widgets.white_patch import HINT
+from napari_drcr.inference.preparation import measure_white
+from napari_drcr.inference.reconstruction import reconstruct
+from napari_drcr.widgets.reconstruct.white_patch import HINT
+from napari_drcr.widgets.viewer.layers import layer_to_cube
+from napari_drcr.widgets.viewer.shape_regions import region_layers
 from viewer_tools import click, drag, open_widget, run
 
 NETWORK = Path(__file__).parent / "reference" / "official_layout_small.pth"

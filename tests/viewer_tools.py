@@ -15,8 +15,8 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_drcr.widgets.placement import unit_factor
 from napari_drcr.widgets.reconstruct import Reconstruct
+from napari_drcr.widgets.viewer.placement import unit_factor
 
 Place = tuple[float, float]
 

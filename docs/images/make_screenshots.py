@@ -32,10 +32,10 @@ def main() -> None:
     import napari
     from PIL import Image
 
-    from napari_drcr.widgets.dock import show_dock
     from napari_drcr.widgets.error_map import ErrorMap
     from napari_drcr.widgets.reconstruct import Reconstruct
     from napari_drcr.widgets.spectrum import Spectrum
+    from napari_drcr.widgets.viewer.dock import show_dock
 
     viewer = napari.Viewer(show=False, show_welcome_screen=False)
     viewer.window.show()
@@ -85,10 +85,10 @@ def main() -> None:
 def train(viewer: napari.Viewer) -> None:
     """Train on five synthetic scenes for a minute, and picture the run."""
     from napari_drcr import write_cube
-    from napari_drcr.sample import synthetic_scene
+    from napari_drcr.camera.sample import synthetic_scene
     from napari_drcr.training.jobs import read_run, stop
-    from napari_drcr.widgets.dock import show_dock
     from napari_drcr.widgets.train import Train
+    from napari_drcr.widgets.viewer.dock import show_dock
 
     with TemporaryDirectory() as folder:
         for seed, name in enumerate(("bark", "clover", "ivy", "moss", "oak leaf")):

@@ -8,8 +8,8 @@ from typing import Any
 import napari
 
 from napari_drcr.io import looks_like_cube
-from napari_drcr.widgets.layers import LayerData, cube_to_layer_data, open_cube, show_wavelength
-from napari_drcr.widgets.navigation import begin_at_green
+from napari_drcr.widgets.viewer.layers import LayerData, cube_to_layer_data, open_cube, show_wavelength
+from napari_drcr.widgets.viewer.navigation import begin_at_green
 
 
 def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:

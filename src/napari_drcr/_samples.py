@@ -6,10 +6,10 @@ from importlib.resources import as_file, files
 
 import napari
 
+from napari_drcr.camera.sample import synthetic_pair
 from napari_drcr.io import read_rgb
-from napari_drcr.sample import synthetic_pair
-from napari_drcr.widgets.layers import LayerData, cube_to_layer_data, show_wavelength
-from napari_drcr.widgets.navigation import begin_at_green
+from napari_drcr.widgets.viewer.layers import LayerData, cube_to_layer_data, show_wavelength
+from napari_drcr.widgets.viewer.navigation import begin_at_green
 
 
 def synthetic_scene() -> list[LayerData]:

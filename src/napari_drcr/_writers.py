@@ -8,7 +8,7 @@ from napari.layers import Image
 
 from napari_drcr.errors import InputError
 from napari_drcr.io import write_cube
-from napari_drcr.widgets.layers import layer_to_cube
+from napari_drcr.widgets.viewer.layers import layer_to_cube
 
 
 def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:

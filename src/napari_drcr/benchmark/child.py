@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +21,11 @@ import numpy.typing as npt
 
 from napari_drcr.benchmark.subject import find_network
 from napari_drcr.errors import InputError
-from napari_drcr.memory import is_lack_of_memory, peak, reset_peak, resident
+from napari_drcr.system.memory import free_memory, is_lack_of_memory, peak, reset_peak, resident
+from napari_drcr.system.steps import run_to_end
 
 if TYPE_CHECKING:
-    from napari_drcr.passes import Runner
+    from napari_drcr.inference.passes import NetworkRunner
 
 NO_MEMORY = "ran out of memory."
 
@@ -36,8 +36,8 @@ class Way:
 
     Attributes
     ----------
-    how : {"plain", "fair", "strips"}
-        The whole image in PyTorch's default memory format; channels-last; or in exact strips.
+    how : {"plain", "fair", "own"}
+        The whole image in PyTorch's default memory format; channels-last; or as the network's `Execution` runs it.
     device : str
         torch's name of it.
     precision : {"fp32", "bf16", "fp16"}
@@ -46,7 +46,7 @@ class Way:
         In tables.
     """
 
-    how: Literal["plain", "fair", "strips"]
+    how: Literal["plain", "fair", "own"]
     device: str
     precision: str
     title: str
@@ -67,41 +67,32 @@ class Child:
     def __init__(self, model: str, image: Path, way: Way) -> None:
         import torch
 
-        from napari_drcr.devices import limit_threads
+        from napari_drcr.system.devices import limit_threads
 
         limit_threads()
         self._threads = torch.get_num_threads()
-        _, network = find_network(model)
+        self._model = find_network(model)
         self._way = way
         self._image = np.load(image)
-        self._runners: dict[tuple[int | None, int], Runner] = {}
-        if way.how == "strips":
-            self._network = network
+        self._runners: dict[tuple[int | None, int], NetworkRunner] = {}
+        if way.how == "own":
             self._runner(None, self._threads)
         else:
-            self._network = network.to(way.device)
+            self._network = self._model.estimator.to(way.device)
             if way.how == "fair":
-                self._network = self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                self._network = self._network.to(memory_format=torch.channels_last)
 
     def start(self) -> dict[str, Any]:
         """Where it runs: `free` memory of the device in bytes, None where it does not tell, and `threads`."""
-        import psutil
-        import torch
-
-        free = None
-        if self._way.device.startswith("cuda"):
-            free, _ = torch.cuda.mem_get_info(self._way.device)
-        elif self._way.device == "cpu":
-            free = psutil.virtual_memory().available
-        return {"free": free, "threads": self._threads}
+        return {"free": free_memory(self._way.device), "threads": self._threads}
 
     def rate(self) -> dict[str, Any]:
         """The `rate` of the network's own convolution, in multiply-adds per second."""
         from napari_drcr.benchmark.cost import convolution_rate
-        from napari_drcr.passes import KINDS
-        from napari_drcr.tiles import place
+        from napari_drcr.inference.passes import KINDS
+        from napari_drcr.models.execution import put
 
-        return {"rate": convolution_rate(place(self._network, self._way.device, KINDS[self._way.precision]))}
+        return {"rate": convolution_rate(put(self._model.estimator, self._way.device, KINDS[self._way.precision]))}
 
     def once(self, tile: int | None = None, threads: int | None = None, file: str | None = None) -> dict[str, Any]:
         """A pass: its `seconds`; the `memory` that it took at most, in bytes, None where the device does not tell; the `tile`.
@@ -114,7 +105,7 @@ class Child:
 
         device = self._way.device
         torch.set_num_threads(threads or self._threads)
-        runner = self._runner(tile, threads or self._threads) if self._way.how == "strips" else None
+        runner = self._runner(tile, threads or self._threads) if self._way.how == "own" else None
         if device.startswith("cuda"):
             torch.cuda.reset_peak_memory_stats(device)
             before = torch.cuda.memory_allocated(device)
@@ -123,7 +114,7 @@ class Child:
             before = resident()
         synchronize(device)
         begun = time.perf_counter()
-        cube = self._whole() if runner is None else _finish(runner.estimate(self._image))
+        cube = self._whole() if runner is None else run_to_end(runner.estimate(self._image))
         synchronize(device)
         seconds = time.perf_counter() - begun
         memory = None
@@ -143,46 +134,38 @@ class Child:
         return {"seconds": seconds, "memory": memory, "tile": used}
 
     def refine(self, exact: bool) -> dict[str, Any]:
-        """The `seconds` that the middle pixel takes in float32, after a pass."""
+        """The `seconds` that the middle pixel takes in float32, after a pass; nothing where windows cannot be computed."""
         import torch
 
         torch.set_num_threads(self._threads)
         latest = self._runner(None, self._threads).latest
-        assert latest is not None
+        if latest is None:
+            return {}
         y, x = (length // 2 for length in latest.size)
         begun = time.perf_counter()
-        _finish(latest.refine((y, x, y + 1, x + 1), exact=exact))
+        run_to_end(latest.refine((y, x, y + 1, x + 1), exact=exact))
         return {"seconds": time.perf_counter() - begun}
 
-    def _runner(self, tile: int | None, threads: int) -> Runner:
-        from napari_drcr.passes import Runner
+    def _runner(self, tile: int | None, threads: int) -> NetworkRunner:
+        from napari_drcr.inference.passes import NetworkRunner
 
         if (tile, threads) not in self._runners:
-            self._runners[tile, threads] = Runner(self._network, self._way.device, self._way.precision, tile)
+            self._runners[tile, threads] = NetworkRunner(self._model, self._way.device, self._way.precision, tile)
         return self._runners[tile, threads]
 
     def _whole(self) -> npt.NDArray[np.float32]:
         import torch
 
-        from napari_drcr.tiles import PYRAMID
+        from napari_drcr.inference.passes import pad_to_multiple
 
         _, height, width = self._image.shape
-        padded = np.pad(self._image, ((0, 0), (0, -height % PYRAMID), (0, -width % PYRAMID)), mode="reflect")
+        padded = pad_to_multiple(self._image, self._model.architecture.multiple)
         with torch.inference_mode():
             rgb = torch.from_numpy(padded)[None].to(self._way.device)
             if self._way.how == "fair":
                 rgb = rgb.contiguous(memory_format=torch.channels_last)
             cube: npt.NDArray[np.float32] = self._network(rgb)[0, :, :height, :width].cpu().numpy()
         return cube
-
-
-def _finish(steps: Generator[Any, None, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            values: npt.NDArray[np.float32] = stop.value
-            return values
 
 
 def _answer(child: Child | None, order: dict[str, Any]) -> tuple[Child | None, dict[str, Any]]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from copy import deepcopy
 from math import prod
-from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from napari_drcr.network import DRCRBlock, DRCRNet
-from napari_drcr.tiles import PYRAMID
+from napari_drcr.models.store import Model
 
 # Sides in pixels of what is convolved: on CPUs it stays in the caches, on GPUs it is large enough to keep all of it busy.
 SIDES = {"cpu": (32, 64, 128)}
@@ -22,64 +23,59 @@ SECONDS = 0.2
 """For each side."""
 
 
-def multiply_adds(network: DRCRNet, height: int, width: int) -> int:
-    """Multiplications, each with an addition, in the layers of a network for one image.
+def multiply_adds(model: Model, height: int, width: int) -> int:
+    """Multiplications, each with an addition, that a network needs for one image.
 
     Parameters
     ----------
-    network : DRCRNet
+    model : Model
+        With a network.
     height, width : int
-        Of the image. Its padding to multiples of 4 counts.
+        Of the image. Its padding to the network's multiple counts.
 
     Returns
     -------
     int
+        In convolutions, linear layers and products of matrices.
     """
-    without_values = deepcopy(network).to("meta")
-    total = 0
-
-    def count(layer: nn.Module, _: Any, output: torch.Tensor) -> None:
-        nonlocal total
-        weight = layer.weight
-        assert isinstance(weight, torch.Tensor)
-        total += output.numel() * prod(weight.shape[1:])
-
-    for layer in without_values.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.register_forward_hook(count)
-    with torch.inference_mode():
-        without_values(torch.empty((1, 3, *(length + -length % PYRAMID for length in (height, width))), device="meta"))
-    return total
+    without_values = deepcopy(model.estimator).to("meta")
+    padded = (length + -length % model.architecture.multiple for length in (height, width))
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        without_values(torch.empty((1, 3, *padded), device="meta"))
+    return int(counter.get_total_flops()) // 2
 
 
 @torch.inference_mode()
-def convolution_rate(network: DRCRNet) -> float:
-    """How fast a 3 x 3 convolution of the network's own runs by itself, at best.
+def convolution_rate(network: nn.Module) -> float:
+    """How fast the convolution that a network has most of runs by itself, at best.
 
     Parameters
     ----------
-    network : DRCRNet
-        As `napari_drcr.tiles.place` gives it.
+    network : torch.nn.Module
+        On its device, in its precision. Linear layers count as convolutions of one pixel.
 
     Returns
     -------
     float
-        Multiply-adds per second, in the precision and on the device of the network.
+        Multiply-adds per second.
     """
-    block = network.blocks[0]
-    assert isinstance(block, DRCRBlock)
-    convolution = block.conv1
-    like = convolution.weight
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    shapes = Counter(tuple(layer.weight.shape) for layer in layers if min(layer.weight.shape[:2]) > 1)
+    (shape, _), *_ = shapes.most_common(1)
+    layer = next(layer for layer in layers if tuple(layer.weight.shape) == shape)
+    weight = layer.weight if layer.weight.ndim == 4 else layer.weight[:, :, None, None]
+    groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
+    like = weight
     calls = 1 if like.device.type == "cpu" else CALLS_ELSEWHERE
     best = 0.0
     for side in SIDES.get(like.device.type, SIDES_ELSEWHERE):
-        piece = torch.rand((1, network.channels, side, side)).to(like).contiguous(memory_format=torch.channels_last)
+        piece = torch.rand((1, groups * weight.shape[1], side, side)).to(like).contiguous(memory_format=torch.channels_last)
         work = calls * side**2 * prod(like.shape)
         end = time.perf_counter() + SECONDS
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             while (start := time.perf_counter()) < end:
                 for _ in range(calls):
-                    convolution(piece)
+                    F.conv2d(piece, weight, padding="same", groups=groups)
                 synchronize(like.device.type)
                 best = max(best, work / (time.perf_counter() - start))
     return best

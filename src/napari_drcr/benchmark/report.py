@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from statistics import median
 from textwrap import fill
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from napari_drcr.benchmark.child import Way
+
+Float32Array = npt.NDArray[np.float32]
 
 MATTERS = 1.1
 """A setting is suggested where it makes a pass faster by more than this."""
@@ -31,6 +37,26 @@ class Deviation:
 
     largest: float
     mean: float
+
+    @classmethod
+    def between(cls, cube: Iterable[Float32Array], reference: Iterable[Float32Array]) -> Deviation:
+        """Compare two cubes band by band.
+
+        Parameters
+        ----------
+        cube, reference : iterable of ndarray
+            As many bands of one shape.
+
+        Returns
+        -------
+        Deviation
+        """
+        largest = total = peak = level = 0.0
+        for mine, other in zip(cube, reference, strict=True):
+            difference, size = np.abs(mine - other), np.abs(other)
+            largest, peak = max(largest, float(difference.max())), max(peak, float(size.max()))
+            total, level = total + float(difference.sum(dtype=float)), level + float(size.sum(dtype=float))
+        return cls(largest / peak if peak else 0.0, total / level if level else 0.0)
 
 
 @dataclass(frozen=True)
@@ -75,7 +101,7 @@ class Report:
         Name of the network.
     trained : bool
         False for random weights.
-    channels, blocks : int
+    sizes : str
         Of the network.
     size : tuple of int
         Height and width of the image in pixels.
@@ -102,7 +128,7 @@ class Report:
     thread_times : dict of int to float
         Threads to the median of seconds, likewise.
     chosen : str or None
-        Precision of the fastest strips.
+        Precision in which the network's own way was fastest.
     refining : dict of str to float
         Seconds for one pixel after a pass: "at once" with its gates, "exact" with those of a float32 pass that is made first, "exact
         again" when they are known.
@@ -112,8 +138,7 @@ class Report:
 
     model: str
     trained: bool
-    channels: int
-    blocks: int
+    sizes: str
     size: tuple[int, int]
     device: str
     device_name: str
@@ -163,14 +188,14 @@ class Report:
         passes = "a median of one pass" if self.rounds == 1 else f"the median of {self.rounds} passes"
         first = "after one that does not count" if self.warmed_up else "the first one included, as a pass takes long here"
         said = [
-            f"{self.model} ({self.channels} channels, {self.blocks} blocks) on an image of {height} x {width} pixels, "
+            f"{self.model} ({self.sizes}) on an image of {height} x {width} pixels, "
             f"{self.device_name}{'' if self.device == 'cpu' else f', beside {self.processor}'}, {self.threads} threads; "
             f"{', '.join(f'{name} {number}' for name, number in self.versions.items())}.",
             f"Each way runs in a process of its own; s is {passes}, {first}, the ways in turn, and beside it are its "
             "ratios to plain, fair and the floor (see below). Memory is what a pass takes at most "
             "beyond the loaded network, the cube included.",
-            "Plain is the whole image as the released code runs it (fp32), fair the same with channels-last memory; strips are the exact "
-            "ones of napari-drcr.",
+            "Plain is the whole image as the released code runs it (fp32), fair the same with channels-last memory; the others are napari-drcr's own "
+            "way.",
         ]
         if self.reference is not None:
             said.append(
@@ -181,7 +206,7 @@ class Report:
             said.append("The weights are random: speed and memory are those of a trained network, deviations say little.")
         if self.device.startswith("cuda"):
             said.append(
-                "In fp32 plain and fair use TF32 as torch does by itself; the strips do not, nor does the cube compared with."
+                "In fp32 plain and fair use TF32 as torch does by itself; the others do not, nor does the cube compared with."
             )
         return said
 
@@ -189,10 +214,10 @@ class Report:
         """What follows from the figures: the floor, settings to take, waits to expect, in sentences."""
         rates = ", ".join(f"{rate / 1e9:.0f} GMAC/s ({where})" for where, rate in self.rates.items())
         said = [
-            f"The floor: the network needs {_three_digits(self.multiply_adds / 1e9)} GMAC (multiply-adds) for this image, and its own 3 x 3 "
+            f"The floor: the network needs {_three_digits(self.multiply_adds / 1e9)} GMAC (multiply-adds) for this image, and its own "
             f"convolution reaches {rates} by itself."
         ]
-        said += self._on_strips() + self._on_precision() + self._on_tiles() + self._on_threads()
+        said += self._on_own_way() + self._on_precision() + self._on_tiles() + self._on_threads()
         if "at once" in self.refining:
             after = f" after a {self.chosen} pass" if self.chosen != "fp32" else ""
             said.append(f"Refining a pixel{after} takes {_three_digits(self.refining['at once'])} s.")
@@ -209,27 +234,27 @@ class Report:
             )
         return said
 
-    def _on_strips(self) -> list[str]:
-        strips, plain, fair = self.find("strips"), self.find("plain"), self.find("fair")
+    def _on_own_way(self) -> list[str]:
+        own, plain, fair = self.find("own"), self.find("plain"), self.find("fair")
         said = []
-        if strips and strips.median and plain and plain.median:
-            memory = f" and {strips.memory / plain.memory:.2f} of its memory" if strips.memory and plain.memory else ""
-            said.append(f"Exact strips in fp32 take {strips.median / plain.median:.2f} of the plain path's time{memory}.")
-        if strips and strips.median and fair and fair.median and strips.median > MATTERS * fair.median:
+        if own and own.median and plain and plain.median:
+            memory = f" and {own.memory / plain.memory:.2f} of its memory" if own.memory and plain.memory else ""
+            said.append(f"{own.way.title} takes {own.median / plain.median:.2f} of the plain path's time{memory}.")
+        if own and own.median and fair and fair.median and own.median > MATTERS * fair.median:
             said.append(
-                f"The whole image in channels-last memory was {strips.median / fair.median:.2f} times as fast as exact strips here; a larger "
+                f"The whole image in channels-last memory was {own.median / fair.median:.2f} times as fast as {own.way.title} here; a larger "
                 "--tile comes closer to it."
             )
         return said
 
     def _on_precision(self) -> list[str]:
-        from napari_drcr.devices import choose_precision
+        from napari_drcr.system.devices import choose_precision
 
         automatic = choose_precision("auto", self.device)
         times = {
             row.way.precision: row.median
             for row in self.rows
-            if row.median and (row.way.how, row.way.device) == ("strips", self.device)
+            if row.median and (row.way.how, row.way.device) == ("own", self.device)
         }
         if automatic not in times or len(times) < 2:
             return []

@@ -18,17 +18,15 @@ from napari_drcr.benchmark.child import Way
 from napari_drcr.benchmark.processes import Failed, Measured, start_up
 from napari_drcr.benchmark.report import Deviation, Report, Row
 from napari_drcr.benchmark.subject import FULL_SIZE, find_network, make_image
-from napari_drcr.devices import choose_device, devices, precisions, processor_name
-from napari_drcr.errors import InputError, Notice
-from napari_drcr.preparation import SMALLEST_SIDE, prepare_rgb
-from napari_drcr.sample import synthetic_pair
+from napari_drcr.camera.sample import synthetic_pair
+from napari_drcr.errors import InputError, ignore_notice, notices_to
+from napari_drcr.inference.preparation import SMALLEST_SIDE, prepare_rgb
+from napari_drcr.system.devices import choose_device, devices, precisions, processor_name
 
 WARM_UP_BELOW = 5.0
 """Seconds of a pass below which each way has one that does not count; above, what is set up in it hardly matters."""
 ENOUGH = 20.0
 """Seconds that one pass for finding a setting may take, or it is left out."""
-MAPS_AT_ONCE = 14
-"""What the whole-image pass keeps at a time, in feature maps of the image."""
 SIDES = (0.5, 0.7, 1.5)
 """Sides of pieces to try, in terms of the one that is taken by itself."""
 
@@ -36,7 +34,13 @@ Progress = Callable[[int, int, str], object]
 
 
 def run(
-    model: str, *, device: str = "auto", size: tuple[int, int] = (482, 512), rounds: int = 3, progress: Progress | None = None
+    model: str,
+    *,
+    device: str = "auto",
+    size: tuple[int, int] = (482, 512),
+    rounds: int = 3,
+    settings: bool = True,
+    progress: Progress | None = None,
 ) -> Report:
     """Measure every way to run a network, side by side.
 
@@ -45,11 +49,13 @@ def run(
     model : str
         See `napari_drcr.benchmark.subject.find_network`.
     device : str
-        See `napari_drcr.devices.choose_device`.
+        See `napari_drcr.system.devices.choose_device`.
     size : tuple of int
         Height and width of the image in pixels.
     rounds : int
         Timed passes of each way.
+    settings : bool
+        Also try pieces and numbers of threads, refine a pixel, start afresh, and measure the CPU beside a GPU.
     progress : callable, optional
         Called with (steps done, steps in all, what comes next). What it raises ends all processes.
 
@@ -64,30 +70,33 @@ def run(
     """
     if rounds < 1:
         raise InputError(f"a benchmark takes at least one round, not {rounds}.")
-    found, network = find_network(model)
+    found = find_network(model)
     device = choose_device(device)
     from napari_drcr.benchmark.cost import multiply_adds
+    from napari_drcr.inference.passes import execution_of
+    from napari_drcr.models.execution import peak_memory
 
     with tempfile.TemporaryDirectory(prefix="napari-drcr-") as name, ExitStack() as stack:
         folder = Path(name)
         np.save(folder / "image.npy", _prepare(found, size))
         np.save(folder / "sample.npy", synthetic_pair()[0])
-        whole = MAPS_AT_ONCE * network.channels * 4 * size[0] * size[1]
-        bench = _Bench(model, folder, multiply_adds(network, *size), progress)
-        bench.start(_ways(device), whole, stack)
+        multiple = found.architecture.multiple
+        whole = peak_memory(found.estimator, *(length + -length % multiple for length in size))
+        bench = _Bench(model, folder, multiply_adds(found, *size), progress)
+        bench.start(_ways(device, execution_of(found, "cpu", "fp32").title, beside=settings), whole, stack)
         bench.go_round(rounds)
         bench.measure_rates()
-        chosen = bench.fastest_strips(device)
+        fastest = bench.fastest(device)
+        chosen = fastest if settings else None
         tiles = bench.try_settings(chosen, "tile", bench.sides(chosen, size), rounds)
         threads = bench.try_settings(chosen, "threads", bench.thread_numbers(chosen), rounds)
         refining = bench.refine(chosen)
         reference = bench.compare(device)
-        started = bench.start_up(device, rounds)
+        started = bench.start_up(device, rounds if settings else 0)
         return Report(
             model=found.name,
             trained=model != FULL_SIZE,
-            channels=network.channels,
-            blocks=len(network.blocks),
+            sizes=found.settings.summary(),
             size=size,
             device=device,
             device_name=devices()[device],
@@ -101,29 +110,26 @@ def run(
             rates=bench.rates,
             rows=bench.rows(),
             reference=reference,
-            tile=bench.tile(chosen),
+            tile=bench.tile(fastest),
             tiles=tiles,
             thread_times=threads,
-            chosen=chosen.way.precision if chosen else None,
+            chosen=fastest.way.precision if fastest else None,
             refining=refining,
             start_up=started,
         )
 
 
 def _prepare(model: Any, size: tuple[int, int]) -> Any:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Notice)
+    with notices_to(ignore_notice):
         return prepare_rgb(make_image(*size), model).values
 
 
-def _ways(device: str) -> list[Way]:
+def _ways(device: str, own: str, *, beside: bool) -> list[Way]:
     ways = [Way("plain", device, "fp32", "plain"), Way("fair", device, "fp32", "fair")]
-    ways += [Way("strips", device, precision, f"strips {precision}") for precision in precisions(device)]
-    if device != "cpu":
+    ways += [Way("own", device, precision, f"{own} {precision}") for precision in precisions(device)]
+    if beside and device != "cpu":
         (fastest, *_) = precisions("cpu")
-        ways.append(Way("strips", "cpu", fastest, f"strips {fastest}, CPU"))
+        ways.append(Way("own", "cpu", fastest, f"{own} {fastest}, CPU"))
     return ways
 
 
@@ -190,7 +196,7 @@ class _Bench:
                 entry.leave_out(str(why))
                 continue
             self.threads = there["threads"]
-            if entry.way.how != "strips" and there["free"] is not None and whole > there["free"]:
+            if entry.way.how != "own" and there["free"] is not None and whole > there["free"]:
                 entry.leave_out(f"left out, it needs about {whole / 1e9:.1f} GB and {there['free'] / 1e9:.1f} GB are free")
         self.measure_rates()
         for entry in self._entries:
@@ -201,9 +207,9 @@ class _Bench:
 
     def measure_rates(self) -> None:
         """The rate of a convolution in each precision, unless it was better before."""
-        strips = [entry for entry in self._entries if entry.way.how == "strips"]
-        self._plan(len(strips))
-        for entry in strips:
+        own = [entry for entry in self._entries if entry.way.how == "own"]
+        self._plan(len(own))
+        for entry in own:
             self._step("measuring convolutions")
             place = _place(entry.way)
             if rate := entry.ask("rate").get("rate"):
@@ -235,17 +241,17 @@ class _Bench:
             reasons = "; ".join(f"{entry.way.title} {entry.left_out}" for entry in self._entries)
             raise InputError(f"no way to run the network could be measured here: {reasons.removesuffix('.')}.")
 
-    def fastest_strips(self, device: str) -> _Entry | None:
+    def fastest(self, device: str) -> _Entry | None:
         """Of the precisions of the device."""
-        strips = [entry for entry in self._entries if entry.seconds and (entry.way.how, entry.way.device) == ("strips", device)]
-        return min(strips, key=lambda entry: median(entry.seconds), default=None)
+        own = [entry for entry in self._entries if entry.seconds and (entry.way.how, entry.way.device) == ("own", device)]
+        return min(own, key=lambda entry: median(entry.seconds), default=None)
 
     def sides(self, chosen: _Entry | None, size: tuple[int, int]) -> list[int]:
         """Sides of pieces to try, the one that is taken by itself first; those that make no difference are left out."""
         if chosen is None or chosen.tile is None or median(chosen.seconds) > ENOUGH:
             return []
         pixels = size[0] * size[1]
-        sides = [chosen.tile, *(max(round(chosen.tile * factor / 4) * 4, SMALLEST_SIDE) for factor in SIDES)]
+        sides = [chosen.tile, *(max(round(chosen.tile * factor), SMALLEST_SIDE) for factor in SIDES)]
         return list(dict.fromkeys(side for side in sides if min(side, chosen.tile) ** 2 < pixels))
 
     def thread_numbers(self, chosen: _Entry | None) -> list[int]:
@@ -298,7 +304,7 @@ class _Bench:
         for entry in cubes:
             self._step("comparing")
             if entry is not reference:
-                entry.deviation = _deviation(Path(str(entry.cube)), Path(str(reference.cube)))
+                entry.deviation = Deviation.between(*(np.load(str(one.cube), mmap_mode="r") for one in (entry, reference)))
         return reference.way.title
 
     def start_up(self, device: str, rounds: int) -> dict[str, float]:
@@ -346,12 +352,3 @@ class _Bench:
 
 def _place(way: Way) -> str:
     return f"{way.device} {way.precision}"
-
-
-def _deviation(cube: Path, reference: Path) -> Deviation:
-    largest = total = peak = level = 0.0
-    for mine, other in zip(np.load(cube, mmap_mode="r"), np.load(reference, mmap_mode="r"), strict=True):
-        difference, size = np.abs(mine - other), np.abs(other)
-        largest, peak = max(largest, float(difference.max())), max(peak, float(size.max()))
-        total, level = total + float(difference.sum(dtype=float)), level + float(size.sum(dtype=float))
-    return Deviation(largest / peak if peak else 0.0, total / level if level else 0.0)

@@ -15,12 +15,12 @@ def main(model: str, image: str, device: str) -> None:
     import numpy as np
     import torch  # noqa: F401
 
-    import napari_drcr.passes  # noqa: F401
+    import napari_drcr.inference.passes  # noqa: F401
     from napari_drcr.benchmark.subject import find_network
-    from napari_drcr.reconstruction import reconstruct
+    from napari_drcr.inference.reconstruction import reconstruct
 
     imported = time.perf_counter()
-    found, _ = find_network(model)
+    found = find_network(model)
     loaded = time.perf_counter()
     reconstruct(np.load(image), found, device=device)
     done = time.perf_counter()

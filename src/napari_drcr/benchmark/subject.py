@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.baselines import PixelMap
+from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
-from napari_drcr.preparation import SMALLEST_SIDE
-from napari_drcr.weights import Card, Model, load_model
-
-if TYPE_CHECKING:
-    from napari_drcr.network import DRCRNet
+from napari_drcr.inference.preparation import SMALLEST_SIDE
+from napari_drcr.models.architecture import architectures
+from napari_drcr.models.store import Card, Model, load_model
 
 FULL_SIZE = "full-size"
 """Names a network of the paper's size with random weights, always the same ones."""
 SEED = 0
 
 
-def find_network(name: str) -> tuple[Model, DRCRNet]:
+def find_network(name: str) -> Model:
     """The model to measure.
 
     Parameters
     ----------
     name : str
-        As `napari_drcr.weights.load_model` takes it, or `FULL_SIZE`.
+        As `napari_drcr.models.store.load_model` takes it, or `FULL_SIZE`.
 
     Returns
     -------
-    tuple of Model and DRCRNet
-        The model, and its network.
+    Model
+        With a network.
 
     Raises
     ------
@@ -40,21 +37,21 @@ def find_network(name: str) -> tuple[Model, DRCRNet]:
         If there is no such model, or it is a per-pixel map.
     """
     model = full_size() if name == FULL_SIZE else load_model(name)
-    if isinstance(model.estimator, PixelMap):
+    if model.architecture.per_pixel:
         raise InputError(
             f"{model.name} is a per-pixel map, a single product of matrices that is always computed in one way: there is nothing to "
             "compare; take a network."
         )
-    return model, model.estimator
+    return model
 
 
-def full_size(blocks: int = 10) -> Model:
+def full_size(**sizes: int) -> Model:
     """A network of the paper's size: its speed and memory are those of trained ones, its cubes mean nothing.
 
     Parameters
     ----------
-    blocks : int
-        10 in the paper.
+    **sizes
+        Settings other than the paper's, such as ``blocks``.
 
     Returns
     -------
@@ -63,12 +60,13 @@ def full_size(blocks: int = 10) -> Model:
     """
     import torch
 
-    from napari_drcr.network import DRCRNet
-
+    architecture = architectures()[0]
+    settings = architecture.presets["published"].model_copy(update=sizes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        network = DRCRNet(blocks=blocks).eval().requires_grad_(False)
-    return Model(Card(name=FULL_SIZE, released_npm=True), network)
+        network = architecture.build(settings, len(WAVELENGTHS)).eval().requires_grad_(False)
+    content = settings.model_dump(exclude={"architecture"})
+    return Model(Card(name=FULL_SIZE, architecture=architecture.id, settings=content), network)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -110,7 +108,7 @@ def make_image(height: int, width: int) -> npt.NDArray[np.uint8]:
     ndarray, shape (height, width, 3), uint8
         sRGB-encoded.
     """
-    from napari_drcr.sample import synthetic_pair
+    from napari_drcr.camera.sample import synthetic_pair
 
     rgb, _ = synthetic_pair()
     beyond = [(0, max(wanted - there, 0)) for wanted, there in zip((height, width), rgb.shape, strict=False)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import numpy.typing as npt
 
@@ -58,9 +56,6 @@ def demosaic(seen: Float32Array) -> Float32Array:
     D. Menon, S. Andriani, G. Calvagno: Demosaicing With Directional Filtering and a posteriori Decision. IEEE Transactions on
     Image Processing 16(1), 2007, through colour-demosaicing, which is imported on the first call only.
     """
-    with warnings.catch_warnings():
-        # colour-demosaicing 0.2.7 imports from a part of SciPy that SciPy is giving up.
-        warnings.filterwarnings("ignore", message=".*scipy.ndimage", category=DeprecationWarning)
-        from colour_demosaicing import demosaicing_CFA_Bayer_Menon2007
+    from colour_demosaicing import demosaicing_CFA_Bayer_Menon2007
 
     return np.asarray(demosaicing_CFA_Bayer_Menon2007(seen, pattern="RGGB"), dtype=np.float32)

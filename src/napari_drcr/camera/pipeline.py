@@ -13,8 +13,8 @@ import xarray as xr
 
 from napari_drcr.camera.mosaic import Float32Array, demosaic, mosaic
 from napari_drcr.camera.responses import Sensor, linear_response
-from napari_drcr.colorimetry import decode_srgb, encode_srgb, srgb_response
-from napari_drcr.cube import check_cube
+from napari_drcr.cubes.colorimetry import decode_srgb, encode_srgb, srgb_response
+from napari_drcr.cubes.cube import check_cube
 from napari_drcr.errors import InputError, notify
 
 JPEG_GRID = 16

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.colorimetry import daylight
+from napari_drcr.cubes.colorimetry import daylight
 from napari_drcr.errors import InputError, notify, shown
 
 COLUMNS = ("wavelength", "r", "g", "b")
@@ -75,7 +75,6 @@ class StandardObserver:
 Sensor = Response | StandardObserver
 
 
-@cache
 def linear_response(sensor: Sensor, wavelengths: tuple[float, ...], illuminant: str | None, lit: bool) -> FloatArray:
     """Linear RGB per unit of each band of a cube.
 
@@ -101,6 +100,18 @@ def linear_response(sensor: Sensor, wavelengths: tuple[float, ...], illuminant: 
     InputError
         If a channel sees nothing of these bands. The caller is told where it misses more than a little.
     """
+    response, missing = _linear_response(sensor, wavelengths, illuminant, lit)
+    if missing:
+        notify(missing)
+    return response
+
+
+@cache
+def _linear_response(
+    sensor: Sensor, wavelengths: tuple[float, ...], illuminant: str | None, lit: bool
+) -> tuple[FloatArray, str]:
+    """The response, and what is to be told of it, if anything."""
+    missing = ""
     nm = np.asarray(wavelengths)
     width = np.gradient(nm) if nm.size > 1 else np.ones(1)
     light = np.ones(nm.size) if illuminant is None else daylight(nm)
@@ -115,7 +126,7 @@ def linear_response(sensor: Sensor, wavelengths: tuple[float, ...], illuminant: 
     whole = np.abs(sensor.at(GRID)).sum()
     seen = np.abs(sensor.at(GRID[(nm[0] <= GRID) & (nm[-1] >= GRID)])).sum()
     if seen < (1 - TOLERATED_LOSS) * whole:
-        notify(
+        missing = (
             f"Bands of {nm[0]:g}-{nm[-1]:g} nm miss part of what {sensor.name!r} responds to ({_extent(sensor)}): "
             "what lies outside counts as dark."
         )
@@ -123,7 +134,7 @@ def linear_response(sensor: Sensor, wavelengths: tuple[float, ...], illuminant: 
     if lit:
         response = response * light[:, None]
     response.setflags(write=False)
-    return np.asarray(response)
+    return np.asarray(response), missing
 
 
 def _extent(sensor: Sensor) -> str:

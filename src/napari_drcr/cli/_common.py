@@ -1,8 +1,9 @@
-"""What the commands share: options, progress, tables, files in and out."""
+"""Shared by the commands: options, progress, tables, input and output files."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +11,13 @@ from typing import Annotated
 
 import typer
 
-from napari_drcr.batch import FAILURES
-from napari_drcr.errors import Cancelled, InputError
-from napari_drcr.sharing import Share, join
+from napari_drcr.errors import Cancelled, InputError, Notice
+from napari_drcr.system.batch import FAILURES
+from napari_drcr.system.sharing import Share, join
 
 BAD_INPUT = 2
 INTERRUPTED = 130
-TOO_LARGE = "there is not enough memory for this; try a smaller image, or a smaller --tile where there is that option."
+TOO_LARGE = "there is not enough memory; try a smaller image, or a smaller --tile if the command has that option."
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="A shipped model (see `models`) or a .safetensors or .pth file.")
@@ -26,30 +27,30 @@ PrecisionOption = Annotated[str, typer.Option("--precision", "-p", help="auto, f
 EncodingOption = Annotated[
     str,
     typer.Option(
-        help="How the image's values are encoded: srgb, converted from the file's colour profile where that is another; or "
-        "linear, taken untouched."
+        help="Encoding of the image's values: srgb, converted from the file's colour profile if it has another one; or "
+        "linear, used unchanged."
     ),
 ]
 DevicesOption = Annotated[
     int | None,
-    typer.Option(help="Spread the files over so many GPUs, or processes on the CPU. Not needed under torchrun."),
+    typer.Option(help="Distribute the files over this many GPUs, or CPU processes. Not needed under torchrun."),
 ]
 EnsembleOption = Annotated[
     bool,
     typer.Option(
-        "--ensemble", help="Average over the 8 flips and quarter turns, in 8 times the time; says how far they differ."
+        "--ensemble", help="Average over the 8 flips and quarter turns, in 8 times the time, and report how far they differ."
     ),
 ]
 
 
 @contextmanager
 def progress_bar(text: str, *, hidden: bool = False) -> Iterator[Callable[..., None]]:
-    """A bar on stderr while the work goes on; what it yields is called with (done, total, text=None)."""
+    """A progress bar on stderr; yields a function to be called with (done, total, text=None)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # What is printed meanwhile goes above the bar, but a file stays a file.
+    # Output on a terminal goes above the bar; output to a file is left alone.
     bars = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty(), disable=hidden)
     with bars:
         task = bars.add_task(text, total=None)
@@ -63,7 +64,7 @@ def progress_bar(text: str, *, hidden: bool = False) -> Iterator[Callable[..., N
 
 
 def print_table(header: list[str], rows: list[list[str]], *, sum_up: bool = False, words: tuple[str, ...] = ()) -> None:
-    """A table on stdout, figures to the right, the first column and those of `words` to the left; `sum_up` sets the last row apart."""
+    """Print a table on stdout, right-aligned but for the first column and those in `words`; `sum_up` separates the last row."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -74,20 +75,18 @@ def print_table(header: list[str], rows: list[list[str]], *, sum_up: bool = Fals
     for number, row in enumerate(rows):
         if sum_up and number == len(rows) - 1:
             table.add_section()
-        # Names come from files: what looks like markup or moves the cursor is shown, not obeyed.
-        table.add_row(
-            *(Text("".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in cell)) for cell in row)
-        )
+        # Names come from files: a Text shows markup literally.
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console().print(table)
 
 
 def printable(text: str) -> str:
-    """Text from somebody's file, without what a terminal would obey."""
+    """Text from a file, with control characters replaced."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def find_targets(sources: list[Path], output: Path, suffixes: tuple[str, ...], default: str) -> list[Path]:
-    """Where each result goes: `output` itself for a single source, else a file in the folder `output`."""
+    """The path of each result: `output` itself for a single source, else a file in the folder `output`."""
     kinds = " or ".join(suffixes)
     if len(sources) == 1 and output.suffix.lower() in suffixes and not output.is_dir():
         targets = [output]
@@ -95,7 +94,7 @@ def find_targets(sources: list[Path], output: Path, suffixes: tuple[str, ...], d
         raise InputError(f"{output} is a file; name a folder, or a {kinds} file for a single result.")
     elif output.suffix and not output.is_dir():
         what = "several results" if len(sources) > 1 else "this result"
-        raise InputError(f"{output} cannot hold {what}: name a folder that exists, or a {kinds} file for a single one.")
+        raise InputError(f"{output} cannot hold {what}: name an existing folder, or a {kinds} file for a single one.")
     else:
         targets = [output / f"{source.stem}{default}" for source in sources]
     for number, target in enumerate(targets):
@@ -110,22 +109,44 @@ def find_targets(sources: list[Path], output: Path, suffixes: tuple[str, ...], d
     return targets
 
 
-def sentence(error: BaseException) -> str:
-    """What went wrong, as users are told."""
+class Notes:
+    """A handler that prints notices on stderr; one about many files is printed once, with their number at the end."""
+
+    def __init__(self) -> None:
+        self._further: Counter[str] = Counter()
+
+    def __call__(self, notice: Notice) -> None:
+        """Print a notice, or count it."""
+        if notice.message in self._further:
+            self._further[notice.message] += bool(notice.source)
+        else:
+            self._further[notice.message] = 0
+            print(f"Note: {printable(str(notice))}", file=sys.stderr, flush=True)
+
+    def sum_up(self) -> None:
+        """Print the number of further files."""
+        for message, number in self._further.items():
+            if number:
+                print(f"Note, {number} more file{'s' * (number > 1)}: {printable(message)}", file=sys.stderr)
+        self._further.clear()
+
+
+def error_message(error: BaseException) -> str:
+    """The message of an error, for users."""
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}."
     return str(error) or TOO_LARGE
 
 
-def tell(error: BaseException, source: Path | None = None) -> None:
-    """Say what went wrong, and with which file."""
-    words = sentence(error)
-    named = source is None or source.name in words
-    print(f"Error: {words if named else f'{source}: {words}'}", file=sys.stderr, flush=True)
+def print_error(error: BaseException, source: Path | None = None) -> None:
+    """Print an error, with the file it is about."""
+    message = error_message(error)
+    named = source is None or source.name in message
+    print(f"Error: {message if named else f'{source}: {message}'}", file=sys.stderr, flush=True)
 
 
 def refuse_failures(sources: Sequence[Path], failures: Sequence[Exception | None]) -> None:
-    """Say at the end which files failed, or of a single one why."""
+    """Raise an error that names the files that failed, or that of a single file."""
     failed = [(source, failure) for source, failure in zip(sources, failures, strict=True) if failure is not None]
     if len(sources) == 1 and failed:
         raise failed[0][1]
@@ -134,7 +155,7 @@ def refuse_failures(sources: Sequence[Path], failures: Sequence[Exception | None
 
 
 def for_each(sources: list[Path], targets: list[Path], work: Callable[[Path, Path, Callable[..., None]], str]) -> None:
-    """Do one file after the other, past those that fail, and say at the end which did."""
+    """Process one file after the other, continue after failures, and report these at the end."""
     failures: list[Exception | None] = []
     for source, target in zip(sources, targets, strict=True):
         try:
@@ -145,13 +166,13 @@ def for_each(sources: list[Path], targets: list[Path], work: Callable[[Path, Pat
         except FAILURES as error:
             failures.append(error.with_traceback(None))
             if len(sources) > 1:
-                tell(error, source)
+                print_error(error, source)
     refuse_failures(sources, failures)
 
 
 @contextmanager
 def shared(devices: int | None, device: str, files: int) -> Iterator[Share]:
-    """Share files with other processes (`napari_drcr.sharing.join`); what ends the work of all, the first one says."""
+    """Share files with other processes (`napari_drcr.system.sharing.join`); the first one reports what ends the work of all."""
     share = join(devices, device, files)
     if share.count == 1:
         yield share
@@ -161,16 +182,16 @@ def shared(devices: int | None, device: str, files: int) -> Iterator[Share]:
         yield share
     except FAILURES as error:
         code = BAD_INPUT
-        # torchrun ends all as soon as one ends, so the others wait until it is said.
+        # torchrun ends all processes as soon as one ends, so the others wait until the message is printed.
         if share.rank == 0:
-            tell(error)
+            print_error(error)
             share.meet()
         elif not share.meet():
-            tell(error)
+            print_error(error)
     except (Cancelled, KeyboardInterrupt):
         if share.rank == 0:
             raise
         code = INTERRUPTED
     if code:
-        # Of the processes that Lightning starts it watches the codes, and kills the first one for them, in the middle of a file.
+        # Lightning watches the exit codes of the processes it started, and would kill the first one in the middle of a file.
         sys.exit(code if share.rank == 0 or share.by_torchrun else 0)

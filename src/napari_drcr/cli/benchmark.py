@@ -1,4 +1,4 @@
-"""`napari-drcr benchmark`: how fast the network runs here, and which settings to take."""
+"""`napari-drcr benchmark`: speed of a network on this machine, and suggested settings."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def benchmark(
         ),
     ] = "photo",
     size: Annotated[str, typer.Option(help="Height and width of the image in pixels.", metavar="HxW")] = "482x512",
-    rounds: Annotated[int, typer.Option(help="Timed passes of each way, in turn.")] = 3,
+    rounds: Annotated[int, typer.Option(help="Timed passes per way, in turn.")] = 3,
     device: DeviceOption = "auto",
-    output: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.", metavar="FILE")] = None,
+    output: Annotated[Path | None, typer.Option("--json", help="Write all measurements to this file.", metavar="FILE")] = None,
 ) -> None:
-    """Time the network on this machine, beside the released code's way to run it, and suggest settings."""
+    """Time a network on this machine, compare with the released code, and suggest settings."""
     from napari_drcr.benchmark.report import HEADER
     from napari_drcr.benchmark.run import run
     from napari_drcr.benchmark.subject import parse_size
-    from napari_drcr.files import atomic_path
+    from napari_drcr.system.files import atomic_path
 
     with progress_bar("benchmark") as show:
         report = run(model, device=device, size=parse_size(size), rounds=rounds, progress=show)

@@ -1,4 +1,4 @@
-"""`napari-drcr demo`: the story on the bundled sample."""
+"""`napari-drcr demo`: the workflow on the bundled sample."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from napari_drcr.cli._common import DeviceOption, ModelOption, PrecisionOption, 
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what the demo writes.")] = Path("demo"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("demo"),
     model: ModelOption = "photo",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
-    """Show the whole story on a bundled synthetic scene: no GPU, no screen, no download."""
-    from napari_drcr.demo import run_demo
+    """Run the whole workflow on a bundled synthetic scene: no GPU, no screen, no download."""
+    from napari_drcr.analysis.demo import run_demo
 
     with progress_bar("demo") as show:
         result = run_demo(output, model=model, device=device, precision=precision, progress=show)
-    print("Spectra estimated from RGB, against the exact ones of a synthetic scene (not a benchmark):")
+    print("Spectra estimated from RGB, compared with the exact ones of a synthetic scene (not a benchmark):")
     print_table(result.header(), [score.row() for score in result.scores])
     print(
         f"{result.model} on {result.device_name}, {result.seconds:.1f} s. An estimate from three channels, not a measurement."

@@ -26,9 +26,11 @@ def evaluate(
     rgb: Annotated[Path, typer.Option(help="Folder of RGB images.")],
     truth: Annotated[Path, typer.Option(help="Folder of true cubes; scene.mat belongs to scene.jpg.")],
     model: ModelOption = "photo",
-    protocol: Annotated[str, typer.Option(help="full, or ntire2022 (no border of 128 pixels, clipped to [0, 1]).")] = "full",
-    floor: Annotated[float | None, typer.Option(help="Of MRAE: 0.01 by default, none for ntire2022; 0 for none.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
+    protocol: Annotated[
+        str, typer.Option(help="full, or ntire2022 (without border of 128 pixels, clipped to [0, 1]).")
+    ] = "full",
+    floor: Annotated[float | None, typer.Option(help="Floor of MRAE: 0.01 by default, none for ntire2022; 0 for none.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the table to this file.")] = None,
     device: DeviceOption = "auto",
     devices: DevicesOption = None,
     precision: PrecisionOption = "auto",
@@ -36,7 +38,7 @@ def evaluate(
     ensemble: EnsembleOption = False,
 ) -> None:
     """Score a model on pairs of RGB images and true cubes."""
-    from napari_drcr import evaluation
+    from napari_drcr.analysis import evaluation
 
     if csv is not None and not csv.parent.is_dir():
         raise InputError(f"the folder {csv.parent} does not exist, so the table cannot be written there.")

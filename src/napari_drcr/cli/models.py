@@ -1,4 +1,4 @@
-"""`napari-drcr models`: what is shipped, what was trained here, and their cards."""
+"""`napari-drcr models`: shipped models, those trained here, and their cards."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from napari_drcr.errors import InputError, notify
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="Print the whole card of this model or file.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Print the full card of this model or file.")] = None,
 ) -> None:
     """List the shipped models and the best of each training run, or print one card."""
+    from napari_drcr.models.store import load_model, shipped_models
     from napari_drcr.training.jobs import list_runs
-    from napari_drcr.weights import load_model, shipped_models
 
     if name is not None:
         model = load_model(name)
@@ -33,13 +33,19 @@ def models(
         try:
             model = load_model(source)
         except InputError as error:
-            notify(f"the model of run {printable(title)} is left out: {error}")
+            notify(f"the model of run {printable(title)} is skipped: {error}")
             continue
         figures = "\n".join(f"{score} {figure:g}" for score, figure in model.card.scores.items())
         rows.append(
-            [title, model.card.architecture, f"{model.parameters:,}", f"{model.encoding}, by {model.normalisation}", figures]
+            [
+                title,
+                f"{model.architecture.title}, {model.settings.summary()}",
+                f"{model.parameters:,}",
+                f"{model.encoding}, by {model.normalisation}",
+                figures,
+            ]
         )
-    print_table(["model", "architecture", "parameters", "input", "scores"], rows)
+    print_table(["model", "network", "parameters", "input", "scores"], rows)
     for title, path in trained:
         print(printable(f"{title} is the run's best model: --model {path}"))
     print("`napari-drcr models NAME` prints the card.")

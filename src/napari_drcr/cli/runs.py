@@ -1,4 +1,4 @@
-"""`napari-drcr runs`: what was trained, is being trained and waits, and the end of it."""
+"""`napari-drcr runs`: list, stop and delete training runs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def runs(
-    folder: Annotated[Path | None, typer.Option(help="Where the runs are, if not in the user's data folder.")] = None,
-    stop: Annotated[str | None, typer.Option(help="Stop this run; it keeps a checkpoint.", metavar="RUN")] = None,
-    delete: Annotated[str | None, typer.Option(help="Delete this run with its model.", metavar="RUN")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Folder of the runs; by default in the user's data folder.")] = None,
+    stop: Annotated[str | None, typer.Option(help="Stop this run; a checkpoint is saved.", metavar="RUN")] = None,
+    delete: Annotated[str | None, typer.Option(help="Delete this run and its model.", metavar="RUN")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> None:
     """List training runs, or stop or delete one."""
     from napari_drcr.training import jobs
-    from napari_drcr.training.folder import runs_folder
+    from napari_drcr.training.jobs.folder import runs_folder
 
     home = runs_folder() if folder is None else folder
     if stop is not None and delete is not None:
-        raise InputError("--stop and --delete are for one run at a time; choose one of them.")
+        raise InputError("--stop and --delete cannot be combined; choose one of them.")
     if stop is not None:
         jobs.stop(_find(home, stop))
         print(f"{stop} will stop within seconds.")
@@ -34,9 +34,9 @@ def runs(
         run = jobs.read_run(_find(home, delete))
         if not yes:
             model = " and its model" if run.model else ""
-            typer.confirm(f"Delete {run.folder}{model}? It cannot be undone.", abort=True)
+            typer.confirm(f"Delete {run.folder}{model}? This cannot be undone.", abort=True)
         jobs.delete(run.folder)
-        print(f"{delete} is deleted.")
+        print(f"{delete} has been deleted.")
     elif found := jobs.list_runs(home):
         print_table(["run", "state", "step", "left", "best", "device"], [_row(run) for run in found])
         for run in found:
@@ -47,12 +47,12 @@ def runs(
 
 
 def _find(home: Path, name: str) -> Path:
-    """By name in the folder of runs, or by path."""
+    """A run by its name in the folder of runs, or by its path."""
     return home / name if (home / name).is_dir() else Path(name)
 
 
 def _row(run: RunState) -> list[str]:
-    from napari_drcr.training.folder import duration
+    from napari_drcr.training.jobs.folder import duration
 
     status = run.status
     best = "" if status.best is None else f"{status.metric} {status.best:.4f}"

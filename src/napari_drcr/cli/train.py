@@ -1,16 +1,15 @@
-"""`napari-drcr train`: a run, begun or gone on with, or a look at its data."""
+"""`napari-drcr train`: start or resume a run, or check its data."""
 
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_drcr.cli._common import print_table, progress_bar
-from napari_drcr.errors import Cancelled, InputError, Notice
+from napari_drcr.errors import Cancelled, InputError, ignore_notice, notices_to
 
 if TYPE_CHECKING:
     from napari_drcr.training.sections import DataConfig
@@ -20,33 +19,32 @@ if TYPE_CHECKING:
 def train(
     config: Annotated[
         str | None,
-        typer.Argument(help="A YAML file, or a preset: small, fine-tune, paper. Without, the defaults.", metavar="CONFIG"),
+        typer.Argument(
+            help="A YAML file, or a preset: small, fine-tune, paper; the default settings if left out.", metavar="CONFIG"
+        ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of scenes, in place of the configuration's.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The run's folder; must be new.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.", metavar="RUN")] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps, in place of the configuration's.")] = None,
-    device: Annotated[str | None, typer.Option("--device", "-d", help="In place of the configuration's.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of scenes; overrides the configuration.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run; must be new.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Resume the run in this folder.", metavar="RUN")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps; overrides the configuration.")] = None,
+    device: Annotated[str | None, typer.Option("--device", "-d", help="Device; overrides the configuration.")] = None,
     devices: Annotated[
-        int | None, typer.Option(help="Processes a computer, each with a GPU of its own, or on the CPU.")
+        int | None, typer.Option(help="Processes per computer, each on a GPU of its own, or on the CPU.")
     ] = None,
-    nodes: Annotated[int | None, typer.Option(help="Computers, as torchrun or SLURM started it on them.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Only list the scenes and what is wrong with them.")] = False,
+    nodes: Annotated[int | None, typer.Option(help="Computers on which torchrun or SLURM started this command.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only list the scenes and their problems.")] = False,
     queue: Annotated[bool, typer.Option("--queue", help="Wait until no other run uses the device.")] = False,
 ) -> None:
     """Train a model; a run is a folder with configuration, metrics, checkpoints, log and the best model so far."""
-    from napari_drcr.sharing import is_first
+    from napari_drcr.system.sharing import is_first
 
-    if not is_first():
-        # What there is to say, the first process says.
-        warnings.simplefilter("ignore", Notice)
     if resume is not None:
         if check or any(value is not None for value in (config, data, output, steps, device, devices, nodes)):
-            raise InputError("--resume takes the run's own configuration; leave out everything else.")
+            raise InputError("--resume uses the run's own configuration; leave out everything else.")
         folder, settings = resume, None
     else:
         from napari_drcr.training.config import make_config, read_config
-        from napari_drcr.training.folder import new_run_folder
+        from napari_drcr.training.jobs.folder import new_run_folder
 
         overrides: dict[str, Any] = {
             "data__folder": data,
@@ -63,16 +61,17 @@ def train(
     if not is_first():
         from napari_drcr.training.run import resume_run, start_run
 
-        if settings is None:
-            resume_run(folder)
-        else:
-            start_run(settings, folder)
+        with notices_to(ignore_notice):  # The first process reports them.
+            if settings is None:
+                resume_run(folder)
+            else:
+                start_run(settings, folder)
         return
     try:
         model = _wait_and_resume(settings, folder) if queue else _run(settings, folder)
     except (Cancelled, KeyboardInterrupt) as stopped:
         print(
-            f"{f'{stopped}. '.capitalize() if str(stopped) else ''}To go on: napari-drcr train --resume {folder}",
+            f"{f'{stopped}. '.capitalize() if str(stopped) else ''}To continue: napari-drcr train --resume {folder}",
             file=sys.stderr,
         )
         raise
@@ -80,7 +79,7 @@ def train(
 
 
 def _check(data: DataConfig) -> None:
-    """List the scenes; an InputError if they cannot be trained with."""
+    """List the scenes; an InputError if they cannot be used for training."""
     from napari_drcr.training.survey import survey
 
     with progress_bar("check") as show:
@@ -88,14 +87,14 @@ def _check(data: DataConfig) -> None:
     header = ["scene", "for", "bands", "nm", "pixels", "holds", "remarks"]
     print_table(header, [_row(scene) for scene in found.scenes], words=("for", "holds", "remarks"))
     taken = [scene for scene in found.scenes if not scene.left_out]
-    held_back = sum(scene.held_back for scene in taken)
-    print(f"{found.folder} ({found.layout}): {len(taken) - held_back} training, {held_back} validation scenes.")
+    held_out = sum(scene.held_back for scene in taken)
+    print(f"{found.folder} ({found.layout}): {len(taken) - held_out} training, {held_out} validation scenes.")
     for sentence in found.problems:
         print(f"Error: {sentence}", file=sys.stderr)
     if not found.usable:
         unusable = [scene.name for scene in taken if not scene.usable]
         names = f": {', '.join(unusable)}" if unusable else ""
-        raise InputError(f"{found.folder} cannot be trained with as it is{names}.")
+        raise InputError(f"{found.folder} cannot be used for training as it is{names}.")
 
 
 def _row(scene: SceneEntry) -> list[str]:
@@ -115,9 +114,9 @@ def _run(settings: Any, folder: Path) -> Path:
 
 
 def _wait_and_resume(settings: Any, folder: Path) -> Path:
-    """Import nothing heavy until it is this run's turn."""
+    """Wait in the queue before importing heavy packages."""
     from napari_drcr.training.jobs import prepare
-    from napari_drcr.training.session import session
+    from napari_drcr.training.jobs.session import session
 
     if settings is not None:
         prepare(settings, folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_drcr.errors import InputError
-from napari_drcr.files import first_bytes, naming
+from napari_drcr.system.files import first_bytes, naming
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -72,7 +72,7 @@ def read_cube(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.DataArr
     Examples
     --------
     >>> import tempfile, numpy as np
-    >>> from napari_drcr.cube import make_cube
+    >>> from napari_drcr.cubes.cube import make_cube
     >>> path = Path(tempfile.mkdtemp()) / "scene.mat"
     >>> write_cube(path, make_cube(np.ones((2, 3, 4)), [450, 550], quantity="reflectance"))
     >>> read_cube(path).sizes["wavelength"]
@@ -125,7 +125,7 @@ def write_cube(path: str | os.PathLike[str], cube: xr.DataArray) -> None:
     InputError
         If this is no cube, the suffix is another, its attributes do not go into a file, or the file cannot be written.
     """
-    from napari_drcr.cube import check_cube
+    from napari_drcr.cubes.cube import check_cube
     from napari_drcr.io._reading import check_labels
 
     path = Path(path)

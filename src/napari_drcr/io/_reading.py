@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import math
-import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from napari_drcr.cubes.lazy import StoredValues
 from napari_drcr.errors import InputError, Notice, notify
-from napari_drcr.lazy import StoredValues
 
 LABELS = ("quantity", "scale", "illuminant")
 """The attributes of a cube that every format stores under their own names."""
@@ -29,32 +29,37 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How TIFF files begin: of either byte order, classic and big."""
 
 
+_reading = ContextVar("whether a file is being read here", default=False)
+
+
+def _is_not_ours(_record: logging.LogRecord) -> bool:
+    """Let what others make these libraries log pass."""
+    return not _reading.get()
+
+
+for _name in ("tifffile", "spectral"):
+    logging.getLogger(_name).addFilter(_is_not_ours)
+
+
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Say in one sentence what a library has to say about a damaged file, and keep its warnings and logging to ourselves.
+    """Say in one sentence what a library has to say about a damaged file, and keep what it logs to ourselves.
 
     Raises
     ------
     InputError
         For anything that the library raises, except for want of memory.
     """
-    loggers = [logging.getLogger(name) for name in ("tifffile", "spectral")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
+    before = _reading.set(True)
     try:
-        with warnings.catch_warnings():
-            # Not our own: files are also read in a thread, and this holds for all of them.
-            warnings.filterwarnings("ignore", module=r"(?!napari_drcr\b)")
-            yield
+        yield
     except (InputError, Notice, MemoryError):
         raise
     except Exception as error:  # On a damaged file these libraries raise almost anything, down to KeyError and struct.error.
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise InputError(f"the file is damaged, truncated or not what its name says ({reason}).") from error
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        _reading.reset(before)
 
 
 def nanometres_in(unit: str) -> float | None:
@@ -108,7 +113,7 @@ def wavelengths_in_unit(path: Path, values: npt.NDArray[Any], unit: str) -> tupl
     wavelengths = nanometres(path, values, None)
     if wavelengths is None or not np.array_equal(wavelengths, values):
         return wavelengths, 1000.0
-    notify(f"{path.name}: wavelengths of {values[0]:g} to {values[-1]:g} without a unit are taken as nm.")
+    notify(f"wavelengths of {values[0]:g} to {values[-1]:g} without a unit are taken as nm.", path.name)
     return wavelengths, 1.0
 
 
@@ -134,7 +139,7 @@ def sort_bands(
     order = np.arange(len(values))
     if wavelengths is not None and wavelengths.size == len(values) and np.any(np.diff(wavelengths) < 0):
         order = np.argsort(wavelengths, kind="stable")
-        notify(f"{path.name}: its bands are not in the order of their wavelengths and have been sorted.")
+        notify("its bands are not in the order of their wavelengths and have been sorted.", path.name)
         values = replace(values, bands=order) if isinstance(values, StoredValues) else values[order]
         wavelengths = wavelengths[order]
     return values, wavelengths, order
@@ -185,10 +190,10 @@ def nanometres(path: Path, values: npt.NDArray[Any], factor: float | None) -> np
     if factor is not None:
         return np.round(values * factor, 6)
     if values.size > 1 and values[0] in (0, 1) and np.all(np.diff(values) == 1):
-        notify(f"{path.name}: the wavelengths only count the bands from {values[0]:g} to {values[-1]:g} and are left out.")
+        notify(f"the wavelengths only count the bands from {values[0]:g} to {values[-1]:g} and are left out.", path.name)
         return None
     if np.all(values < LONGEST_MICROMETRES):
-        notify(f"{path.name}: wavelengths of {values[0]:g} to {values[-1]:g} without a unit are taken as micrometres.")
+        notify(f"wavelengths of {values[0]:g} to {values[-1]:g} without a unit are taken as micrometres.", path.name)
         return np.round(values * 1000, 6)
     return values
 

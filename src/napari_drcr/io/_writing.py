@@ -9,9 +9,9 @@ from typing import BinaryIO
 import numpy as np
 import xarray as xr
 
-from napari_drcr.cube import BLOCK_VALUES
-from napari_drcr.files import atomic_path
-from napari_drcr.lazy import places
+from napari_drcr.cubes.cube import BLOCK_VALUES
+from napari_drcr.cubes.lazy import places
+from napari_drcr.system.files import atomic_path
 
 MERGED_VALUES = 4 * BLOCK_VALUES
 """How many values of chunks that hold a few rows each are taken together where the file has the rows of a column side by side."""

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import first_bytes
 from napari_drcr.io.rgb import decode_png
+from napari_drcr.system.files import first_bytes
 
 PAGE = re.compile(r"(?P<scene>[^.].*)_ms_(?P<number>\d\d)\.png", re.IGNORECASE)
 
@@ -102,10 +102,10 @@ def read_cave(folder: Path) -> xr.DataArray:
             kinds = [f"{page.shape[0]} x {page.shape[1]} pixels of {page.dtype.itemsize * 8} bits" for page in (band, first)]
             raise InputError(f"{pages[number].name} has {kinds[0]}, the first page {kinds[1]}; all must be alike.")
     if any(page.shape[2] > 1 for page in bands):
-        notify(f"{folder.name}: its pages have colour channels; the first is taken for the band.")
+        notify("its pages have colour channels; the first is taken for the band.", folder.name)
     scale = float(np.iinfo(first.dtype).max)
     if first.dtype != np.uint16:
-        notify(f"{folder.name}: its pages have 8 bits instead of 16 and are divided by {scale:g}.")
+        notify(f"its pages have 8 bits instead of 16 and are divided by {scale:g}.", folder.name)
     values = np.stack([page[:, :, 0] for page in bands]).astype(np.float32)
     values /= np.float32(scale)
     return make_cube(values, WAVELENGTHS, quantity="reflectance", scale=scale, name=scene)

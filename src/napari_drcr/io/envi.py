@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ import numpy.typing as npt
 import spectral.io.envi as envi
 import xarray as xr
 
-from napari_drcr.cube import make_cube
+from napari_drcr.cubes.cube import make_cube
+from napari_drcr.cubes.lazy import OpenedFile, RawValues, StoredValues
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import atomic_paths
 from napari_drcr.io._reading import (
     TIFF,
     attributes_as_text,
@@ -25,7 +26,10 @@ from napari_drcr.io._reading import (
     wavelengths_in_unit,
 )
 from napari_drcr.io._writing import write_values
-from napari_drcr.lazy import OpenedFile, RawValues, StoredValues
+from napari_drcr.system.files import atomic_paths
+
+# Once and for good, not around each call: filters hold for all threads. Field names are read in capitals or not.
+warnings.filterwarnings("ignore", "Parameters with non-lowercase names", UserWarning, r"spectral\.")
 
 FLOAT32 = 4
 """ENVI's number for the data type."""
@@ -79,7 +83,7 @@ def read_envi(path: Path, lazy: bool = False) -> xr.DataArray:
         if widths.size == len(values):
             attrs["fwhm"] = widths[order].tolist()
         else:
-            notify(f"{path.name}: its {widths.size} widths ('fwhm') do not fit {len(values)} bands and are left out.")
+            notify(f"its {widths.size} widths ('fwhm') do not fit {len(values)} bands and are left out.", path.name)
     known: dict[str, Any] = {
         key: _scalar(header[key]) for key in ("quantity", "scale", "illuminant", "attributes") if key in header
     }

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from napari_drcr.errors import InputError
-from napari_drcr.files import first_bytes
 from napari_drcr.io._reading import nanometres_in, one_sentence, sort_bands, wavelengths_in_unit
+from napari_drcr.system.files import first_bytes
 
 DELETED = -1e30
 """Values below are gaps: the USGS libraries mark channels without a value by -1.23e34."""

@@ -19,15 +19,15 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.lazy import OpenedFile, StoredValues
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import first_bytes
 from napari_drcr.io import _matlab5
 from napari_drcr.io._hdf5 import check_hdf5
 from napari_drcr.io._matlab5 import NUMERIC_CLASSES
 from napari_drcr.io._reading import attributes_as_text, labels_of, nanometres, one_sentence, read_values, sort_bands
 from napari_drcr.io._writing import write_hdf5
-from napari_drcr.lazy import OpenedFile, StoredValues
+from napari_drcr.system.files import first_bytes
 
 CUBE_NAMES = ("cube", "rad")
 WAVELENGTH_NAMES = ("bands", "wavelengths", "wavelength")
@@ -132,7 +132,7 @@ def _cube_from(path: Path, variables: Mapping[str, _Variable], lazy: bool, file:
     may_be_counts = not labels and name == "rad"
     values = read_values(stored, lazy and not may_be_counts)
     if may_be_counts and 1 < (maximum := float(values.max())) <= ICVL_MAXIMUM:
-        notify(f"{path.name}: 'rad' reaches {maximum:g}, so it is taken as 12-bit counts and divided by {ICVL_MAXIMUM:g}.")
+        notify(f"'rad' reaches {maximum:g}, so it is taken as 12-bit counts and divided by {ICVL_MAXIMUM:g}.", path.name)
         values /= np.float32(ICVL_MAXIMUM)
         labels["scale"] = ICVL_MAXIMUM
     if isinstance(norm_factor, float):
@@ -148,7 +148,7 @@ def _cube_name(path: Path, variables: Mapping[str, _Variable]) -> str:
             return name
     found = [name for name, variable in variables.items() if variable.may_be_cube]
     if len(found) == 1:
-        notify(f"{path.name}: the cube is taken from '{found[0]}', its only variable of three axes.")
+        notify(f"the cube is taken from '{found[0]}', its only variable of three axes.", path.name)
         return found[0]
     if found:
         raise InputError(f"several variables could be the cube ({', '.join(found)}); name the one meant 'cube'.")
@@ -181,15 +181,15 @@ def _axes(
             f"is {bands} long; store one wavelength in nm for each band as 'bands'."
         )
     if given is not None and wavelengths is None:
-        notify(f"{path.name}: its {given.size} wavelengths fit no axis of '{name}' ({size}) and are left out.")
+        notify(f"its {given.size} wavelengths fit no axis of '{name}' ({size}) and are left out.", path.name)
     order, words = variable.layouts[fitting[0]]
     if variable.shape.count(bands) > 1:
-        notify(f"{path.name}: several axes of '{name}' ({size}) are {bands} long; they are taken as {words}.")
+        notify(f"several axes of '{name}' ({size}) are {bands} long; they are taken as {words}.", path.name)
     elif variable.layouts is _AS_PLAIN_HDF5:
         # Without the file's name, so that a folder full of such files says it once.
         notify(f"HDF5 files without MATLAB's marks do not say how they are ordered; their axes are taken as {words}.")
     elif fitting[0] != next(iter(variable.layouts)):
-        notify(f"{path.name}: the axes of '{name}' ({size}) are taken as {words}.")
+        notify(f"the axes of '{name}' ({size}) are taken as {words}.", path.name)
     return order, wavelengths
 
 

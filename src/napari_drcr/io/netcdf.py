@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from napari_drcr.cube import DIMS, make_cube
+from napari_drcr.cubes.cube import DIMS, make_cube
+from napari_drcr.cubes.lazy import OpenedFile, StoredValues
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import first_bytes
 from napari_drcr.io._hdf5 import check_hdf5
 from napari_drcr.io._reading import (
     LABELS,
@@ -29,7 +29,7 @@ from napari_drcr.io._reading import (
     wavelengths_in_unit,
 )
 from napari_drcr.io._writing import write_hdf5
-from napari_drcr.lazy import OpenedFile, StoredValues
+from napari_drcr.system.files import first_bytes
 
 CUBE_NAME = "cube"
 STANDARD_NAMES = ("radiation_wavelength", "sensor_band_central_radiation_wavelength")
@@ -185,7 +185,7 @@ def _unit(vector: xr.Variable) -> str:
 
 def _wavelengths(path: Path, name: str, vector: xr.Variable) -> npt.NDArray[np.float64] | None:
     if vector.attrs.get("standard_name") not in STANDARD_NAMES and name.lower() not in WAVELENGTH_NAMES:
-        notify(f"{path.name}: '{name}' is taken for the wavelengths, since its unit is {_unit(vector)}.")
+        notify(f"'{name}' is taken for the wavelengths, since its unit is {_unit(vector)}.", path.name)
     with one_sentence():
         values = vector.values
     try:
@@ -199,7 +199,7 @@ def _image_axes(path: Path, name: str, variable: xr.Variable, spectral: str) -> 
     if first.lower() in COLUMN_NAMES or second.lower() in ROW_NAMES:
         return second, first
     if first.lower() not in ROW_NAMES and second.lower() not in COLUMN_NAMES:
-        notify(f"{path.name}: the axes '{first}' and '{second}' of '{name}' are taken as y and x.")
+        notify(f"the axes '{first}' and '{second}' of '{name}' are taken as y and x.", path.name)
     return first, second
 
 

@@ -68,11 +68,11 @@ def examine_profile(profile: bytes | None, source: str) -> tuple[str, bool]:
     try:
         moved = float(np.abs(convert_to_srgb(probes, profile) - probes).max())
     except imagecodecs.CmsError:
-        notify(f"{source}: its colour profile ({name}) is damaged or not one for RGB; the values are taken as sRGB.")
+        notify(f"its colour profile ({name}) is damaged or not one for RGB; the values are taken as sRGB.", source)
         return ASSUMED, False
     if moved <= SAME_COLOURS:
         return name, False
-    notify(f"{source}: its colour profile ({name}) was converted to sRGB.")
+    notify(f"its colour profile ({name}) was converted to sRGB.", source)
     return f"{name}, converted", True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import jpeg_factory
+from PIL.PngImagePlugin import PngImageFile
 
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import first_bytes
 from napari_drcr.io._reading import TIFF, one_sentence
 from napari_drcr.io._rows import check_png_rows, lengthen_jpeg
 from napari_drcr.io._tiff import check_pages, check_stored
 from napari_drcr.io.profiles import convert_stored, examine_profile
+from napari_drcr.system.files import first_bytes
 
 PNG = b"\x89PNG\r\n\x1a\n"
 ORIENTATION = 0x0112
@@ -24,6 +28,8 @@ COLOUR_PROFILE = 34675
 
 MOST_PIXELS = 1_000_000_000
 
+_OPENERS: dict[bytes, Callable[..., Any]] = {PNG: PngImageFile, b"\xff\xd8\xff": jpeg_factory, b"BM": BmpImageFile}
+_UNKNOWN = "this is no image that can be read; use PNG, JPEG, TIFF or BMP."
 _GRAY = "this image is grayscale, but three channels (red, green, blue) are needed; choose a colour image."
 
 
@@ -80,7 +86,7 @@ def read_stored_rgb(path: Path) -> tuple[npt.NDArray[Any], bytes | None]:
     elif head.startswith((PNG, b"\xff\xd8\xff", b"BM")):
         read = _read_with_pillow
     else:
-        raise InputError("this is no image that can be read; use PNG, JPEG, TIFF or BMP.")
+        raise InputError(_UNKNOWN)
     return read(path), read_profile(path)[0]
 
 
@@ -179,13 +185,14 @@ def _check_size(height: int, width: int) -> None:
 
 def _open_with_pillow(path: Path | BytesIO) -> Image.Image:
     """Open an image of up to `MOST_PIXELS`; Pillow by itself stops at a fifth of that."""
-    pillows_limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        with one_sentence():
-            image = Image.open(path, formats=["PNG", "JPEG", "BMP"])
-    finally:
-        Image.MAX_IMAGE_PIXELS = pillows_limit
+    file = path if isinstance(path, BytesIO) else str(path)
+    start = path.getvalue()[:8] if isinstance(path, BytesIO) else first_bytes(path, 8)
+    opener = next((opener for mark, opener in _OPENERS.items() if start.startswith(mark)), None)
+    if opener is None:
+        raise InputError(_UNKNOWN)
+    with one_sentence():
+        # Not `Image.open`, whose limit can only be changed for the whole process.
+        image: Image.Image = opener(file)
     try:
         _check_size(image.height, image.width)
     except InputError:
@@ -294,4 +301,4 @@ def _upright(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
 
 
 def _notify_of_alpha(path: Path) -> None:
-    notify(f"{path.name}: its alpha channel is dropped.")
+    notify("its alpha channel is dropped.", path.name)

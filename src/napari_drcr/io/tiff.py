@@ -13,9 +13,9 @@ import numpy.typing as npt
 import tifffile
 import xarray as xr
 
-from napari_drcr.cube import make_cube
+from napari_drcr.cubes.cube import make_cube
+from napari_drcr.cubes.lazy import OpenedFile, RawValues, StoredValues
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import atomic_path
 from napari_drcr.io._reading import (
     attributes_as_text,
     labels_of,
@@ -27,7 +27,7 @@ from napari_drcr.io._reading import (
 )
 from napari_drcr.io._tiff import check_pages, check_stored
 from napari_drcr.io._writing import write_values
-from napari_drcr.lazy import OpenedFile, RawValues, StoredValues
+from napari_drcr.system.files import atomic_path
 
 MOST_COLOURS = 4
 """A page of up to this many samples a pixel is a picture: RGB with alpha, or CMYK."""
@@ -93,7 +93,7 @@ def read_tiff(path: Path, lazy: bool = False) -> xr.DataArray:
         wavelengths, _ = wavelengths_in_unit(path, given, str(description.get("wavelength_units", "")))
     elif labelled is not None and len(labelled) == len(stored):
         wavelengths = labelled
-        notify(f"{path.name}: its wavelengths, {labelled[0]:g} to {labelled[-1]:g} nm, are taken from its labels.")
+        notify(f"its wavelengths, {labelled[0]:g} to {labelled[-1]:g} nm, are taken from its labels.", path.name)
     stored, wavelengths, _ = sort_bands(path, stored, wavelengths)
     return make_cube(read_values(stored, lazy), wavelengths, name=path.stem, **labels)
 

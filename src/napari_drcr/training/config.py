@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from napari_drcr.cube import WAVELENGTHS
+from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError, shown
-from napari_drcr.files import atomic_path
-from napari_drcr.training.sections import NetworkConfig, TrainingConfig
+from napari_drcr.models.architecture import NetworkSettings
+from napari_drcr.system.files import atomic_path
+from napari_drcr.training.sections import TrainingConfig
 from napari_drcr.training.yaml_file import read_yaml
 
 
@@ -154,7 +155,7 @@ def check_config(content: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def network_of(model: str) -> NetworkConfig:
+def network_of(model: str) -> NetworkSettings:
     """The network of a model that a run can start from.
 
     Parameters
@@ -164,27 +165,23 @@ def network_of(model: str) -> NetworkConfig:
 
     Returns
     -------
-    NetworkConfig
+    NetworkSettings
 
     Raises
     ------
     InputError
-        If there is no such model, or it is no DRCR Net of the bands of training.
+        If there is no such model, it does not learn by steps, or has other bands than those of training.
     """
-    from napari_drcr.network import DRCRNet
-    from napari_drcr.weights import load_model
+    from napari_drcr.models.store import load_model
 
-    network = load_model(model).estimator
-    if not isinstance(network, DRCRNet) or network.bands != len(WAVELENGTHS):
-        raise InputError(f"{model} is no DRCR Net of {len(WAVELENGTHS)} bands.")
-    return NetworkConfig(
-        channels=network.channels,
-        blocks=len(network.blocks),
-        reduction=network.reduction,
-        purification=network.purification is not None,
-        recalibration=network.blocks[0].gate1 is not None,
-        released_npm=network.purification is not None and network.purification.released,
-    )
+    start = load_model(model)
+    if not start.architecture.trainable:
+        raise InputError(f"model {model} is a {start.architecture.title}, which does not learn by steps; start from a network.")
+    if start.bands != len(WAVELENGTHS):
+        raise InputError(
+            f"model {model} has {start.bands} bands, but training takes {len(WAVELENGTHS)}; start from another model."
+        )
+    return start.settings
 
 
 def _check(content: dict[str, Any]) -> tuple[TrainingConfig, dict[str, tuple[Any, str]]]:

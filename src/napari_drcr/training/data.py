@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +13,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from napari_drcr.camera import Camera, find_camera
-from napari_drcr.colorimetry import illuminant
-from napari_drcr.cube import WAVELENGTHS
+from napari_drcr.cubes.colorimetry import illuminant
+from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
+from napari_drcr.models.architecture import find_architecture
+from napari_drcr.system.devices import usable_cores
 from napari_drcr.training.scenes import Float16Array, Scene
 from napari_drcr.training.sections import EXPOSURE, CameraConfig, TrainingConfig
 
 ONE_THREAD = 32768
 """Values that torch converts without help from other threads."""
+MOST_WORKERS = 4
+"""Processes that prepare samples for a GPU where the configuration does not say; each takes some hundred MB."""
 
 Float32Array = npt.NDArray[np.float32]
 Samples = DataLoader[tuple[Tensor, Tensor]]
@@ -231,17 +236,20 @@ class Photographs(Dataset[tuple[Tensor, Tensor]]):
     Parameters
     ----------
     scenes : list of Scene
-        Cut to multiples of 4 pixels.
+        Cut to what the network's sides must be multiples of.
     camera : Camera
         With its standard settings; for scenes without an image of their own.
     lights : tuple of str
         See `DataConfig.lights`; each scene is lit by one of them, spread evenly over the list.
+    multiple : int
+        What the sides are cut to multiples of.
     """
 
-    def __init__(self, scenes: list[Scene], camera: Camera, lights: tuple[str, ...] = ()) -> None:
+    def __init__(self, scenes: list[Scene], camera: Camera, lights: tuple[str, ...] = (), multiple: int = 1) -> None:
         self.scenes = scenes
         self.camera = camera
         self.lights = lights
+        self.multiple = multiple
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -249,7 +257,7 @@ class Photographs(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Scene `index`, see the class."""
         scene = self.scenes[index]
-        height, width = (side // 4 * 4 for side in scene.values().shape[1:])
+        height, width = (side // self.multiple * self.multiple for side in scene.values().shape[1:])
         cube = scene.values()[:, :height, :width].astype(np.float32)
         if scene.cached_rgb is not None:
             return torch.from_numpy(scene.rgb()[:, :height, :width].astype(np.float32)), torch.from_numpy(cube)
@@ -261,8 +269,57 @@ class Photographs(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(np.ascontiguousarray(rgb)), torch.from_numpy(cube)
 
 
+def workers_for(config: TrainingConfig, device: str) -> int:
+    """How many processes prepare samples.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Of the run.
+    device : str
+        Where it trains.
+
+    Returns
+    -------
+    int
+        `DataConfig.workers`. Where that is None, none for the CPU, which is busy anyway; for a GPU up to `MOST_WORKERS`, one core
+        being left to each training process.
+    """
+    if config.data.workers is not None:
+        return config.data.workers
+    return 0 if device == "cpu" else max(min(MOST_WORKERS, usable_cores() // config.devices - 1), 0)
+
+
+def loading(workers: int, device: str) -> dict[str, Any]:
+    """How a DataLoader brings samples to a device.
+
+    Parameters
+    ----------
+    workers : int
+        Processes that prepare them; 0 prepares them in the training process.
+    device : str
+        Where they go to. For CUDA they wait in pinned memory, from where they are copied while the GPU computes.
+
+    Returns
+    -------
+    dict
+        Keyword arguments.
+    """
+    return {
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+        "multiprocessing_context": "spawn" if workers else None,
+        "pin_memory": device.startswith("cuda"),
+    }
+
+
 def make_loaders(
-    config: TrainingConfig, training: Sequence[Scene], validation: list[Scene], reached: Callable[[], tuple[int, int]]
+    config: TrainingConfig,
+    training: Sequence[Scene],
+    validation: list[Scene],
+    reached: Callable[[], tuple[int, int]],
+    *,
+    device: str,
 ) -> tuple[Samples, Samples]:
     """What feeds a run.
 
@@ -274,6 +331,8 @@ def make_loaders(
         What it learns from, and what is held back.
     reached : callable
         See `StepSampler`.
+    device : str
+        Where it trains, a key of `napari_drcr.system.devices.devices`.
 
     Returns
     -------
@@ -282,13 +341,12 @@ def make_loaders(
     """
     # Lightning counts epochs; ours end where a validation is due.
     steps_per_epoch = min(config.learning.validate_every, config.learning.steps)
-    workers = config.data.workers
     patches = DataLoader(
         Patches(training, config),
         batch_size=config.learning.batch // config.processes,
         sampler=StepSampler(steps_per_epoch, config.learning.batch, config.processes, reached),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        multiprocessing_context="spawn" if workers else None,
+        **loading(workers_for(config, device), device),
     )
-    return patches, DataLoader(Photographs(validation, find_camera(config.camera.name), config.data.lights), batch_size=1)
+    multiple = find_architecture(config.network.architecture).multiple
+    photographs = Photographs(validation, find_camera(config.camera.name), config.data.lights, multiple)
+    return patches, DataLoader(photographs, batch_size=1, **loading(0, device))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import lightning as pl
 import torch
 from torch import Tensor
 
+from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
-from napari_drcr.network import DRCRNet
+from napari_drcr.models.architecture import find_architecture
+from napari_drcr.models.store import load_model
 from napari_drcr.training.sections import TrainingConfig
-from napari_drcr.weights import load_model
 
 
 def relative_loss(truth: Tensor, estimate: Tensor, floor: float) -> Tensor:
@@ -33,28 +33,8 @@ def relative_loss(truth: Tensor, estimate: Tensor, floor: float) -> Tensor:
     return ((truth - estimate).abs() / truth.clamp_min(floor)).mean()
 
 
-def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """An exponential moving average that forgets its random beginning.
-
-    Parameters
-    ----------
-    decay : float
-        Reached after about ``10 / (1 - decay)`` steps; before, step n decays by ``(1 + n) / (10 + n)``.
-
-    Returns
-    -------
-    callable
-        What `lightning.pytorch.callbacks.WeightAveraging` takes as `avg_fn`: (average, current, n) to the new average.
-    """
-
-    def average(averaged: Tensor, current: Tensor, count: Tensor) -> Tensor:
-        return averaged.lerp(current, 1 - ((1 + count) / (10 + count)).clamp_max(decay).to(averaged.dtype))
-
-    return average
-
-
 class TrainingModule(pl.LightningModule):
-    """DRCR Net and how it learns.
+    """A network and how it learns.
 
     Parameters
     ----------
@@ -65,20 +45,17 @@ class TrainingModule(pl.LightningModule):
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
         self.config = config
-        network = DRCRNet(**config.network.model_dump())
+        self.architecture = find_architecture(config.network.architecture)
+        network = self.architecture.build(config.network, len(WAVELENGTHS))
         if config.learning.start_from is not None:
-            start = load_model(config.learning.start_from).estimator
-            assert isinstance(start, DRCRNet)  # make_config has seen to it
-            network.load_state_dict(start.state_dict())
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.load_state_dict(load_model(config.learning.start_from).estimator.state_dict())
+        self.network = network.to(memory_format=torch.channels_last)
         self.scores: list[float] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Loss of one batch of patches."""
         rgb, cube = batch
-        loss = relative_loss(cube, self.network(rgb.to(memory_format=torch.channels_last)), self.config.learning.floor)
-        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(rgb), sync_dist=True)
-        return loss
+        return relative_loss(cube, self.network(rgb.to(memory_format=torch.channels_last)), self.config.learning.floor)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""
@@ -94,7 +71,6 @@ class TrainingModule(pl.LightningModule):
                 f"a validation scene has no value of at least {self.config.learning.validation_floor:g}: lower learning.validation_floor."
             )
         self.scores.append(float((((cube - estimate).abs() / cube)[counted]).mean()))
-        self.log("mrae", self.scores[-1], on_step=False, on_epoch=True, batch_size=1)
         return estimate
 
     def configure_optimizers(self) -> Any:

@@ -16,11 +16,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from napari_drcr.devices import choose_device, devices
 from napari_drcr.errors import Cancelled, InputError
-from napari_drcr.files import atomic_path
 from napari_drcr.io import read_cube
-from napari_drcr.memory import is_lack_of_memory, peak, resident
+from napari_drcr.system.devices import choose_device, devices
+from napari_drcr.system.files import atomic_path
+from napari_drcr.system.memory import is_lack_of_memory, peak, resident
 from napari_drcr.training.config import read_config, write_config
 from napari_drcr.training.dataset import find_scenes
 from napari_drcr.training.sections import TrainingConfig
@@ -125,10 +125,12 @@ def _measure(config: TrainingConfig) -> Estimate:
     """The work of the process: the run as it is, for a few steps, without validation and without a folder."""
     import lightning as pl
     import torch
-    from lightning.pytorch.callbacks import Callback, WeightAveraging
+    from lightning.pytorch.callbacks import Callback
 
+    from napari_drcr.models.execution import ieee_arithmetic
+    from napari_drcr.training.callbacks.averaging import MovingAverage
     from napari_drcr.training.data import make_loaders
-    from napari_drcr.training.module import TrainingModule, moving_average
+    from napari_drcr.training.module import TrainingModule
     from napari_drcr.training.processes import placement, training_precision
     from napari_drcr.training.scenes import ScenesOnDemand
 
@@ -163,9 +165,11 @@ def _measure(config: TrainingConfig) -> Estimate:
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        callbacks=[WeightAveraging(avg_fn=moving_average(learning.ema_decay)), Clock()],
+        callbacks=[MovingAverage(learning.ema_decay), Clock()],
     )
-    trainer.fit(TrainingModule(one), make_loaders(one, scenes, [], lambda: (trainer.global_step, 0))[0])
+    loader, _ = make_loaders(one, scenes, [], lambda: (trainer.global_step, 0), device=device)
+    with ieee_arithmetic():
+        trainer.fit(TrainingModule(one), loader)
     most = torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
     if device == "cpu":
         most = peak() - before

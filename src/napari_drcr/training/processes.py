@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_drcr.devices import devices, precisions
 from napari_drcr.errors import InputError
+from napari_drcr.system.devices import devices, precisions
 from napari_drcr.training.sections import TrainingConfig
 
 LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -19,7 +19,7 @@ def placement(config: TrainingConfig, device: str, precision: str) -> dict[str, 
     config : TrainingConfig
         Devices, nodes and strategy.
     device : str
-        The device that was chosen, a key of `napari_drcr.devices.devices`.
+        The device that was chosen, a key of `napari_drcr.system.devices.devices`.
     precision : str
         See `training_precision`.
 
@@ -45,10 +45,10 @@ def placement(config: TrainingConfig, device: str, precision: str) -> dict[str, 
         raise InputError(f"devices is {config.devices}, but there are {there} GPUs here.")
     if kind == "mps":
         raise InputError("several devices are GPUs of NVIDIA or AMD, or processes on the CPU; choose device: cpu.")
-    # DDP waits for the gradient of every weight, also of those that the released layout holds for nothing.
-    needed = "ddp_find_unused_parameters_true" if config.network.released_npm else "ddp"
+    # DDP waits for the gradient of every weight.
+    needed = "ddp_find_unused_parameters_true" if config.network.has_unused_parameters else "ddp"
     if config.strategy == "ddp" != needed:
-        raise InputError("strategy 'ddp' fails on network.released_npm, which holds weights that are never used; take 'auto'.")
+        raise InputError("strategy 'ddp' fails on this network, which holds weights that are never used; choose 'auto'.")
     return {
         "accelerator": kind,
         "precision": LIGHTNING_PRECISION[precision],
@@ -66,7 +66,7 @@ def training_precision(wanted: str, device: str) -> str:
     wanted : {"auto", "fp32", "bf16", "fp16"}
         "auto" takes bf16 where the device has it natively.
     device : str
-        A key of `napari_drcr.devices.devices`.
+        A key of `napari_drcr.system.devices.devices`.
 
     Returns
     -------
@@ -81,5 +81,5 @@ def training_precision(wanted: str, device: str) -> str:
     if wanted == "auto":
         return "bf16" if "bf16" in there else "fp32"
     if wanted not in there:
-        raise InputError(f"learning.precision {wanted!r} is not to be had on {device}; there is {', '.join(there)}.")
+        raise InputError(f"learning.precision {wanted!r} is not available on {device}; choose {', '.join(there)} or auto.")
     return wanted

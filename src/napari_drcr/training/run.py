@@ -7,26 +7,27 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import lightning as pl
-from lightning.pytorch.callbacks import WeightAveraging
 
 from napari_drcr.camera import find_camera
-from napari_drcr.devices import choose_device
 from napari_drcr.errors import InputError
-from napari_drcr.pickles import load_plain
-from napari_drcr.sharing import is_first, quiet_lightning
+from napari_drcr.models.execution import ieee_arithmetic
+from napari_drcr.models.store import Card, load_model
+from napari_drcr.system.devices import choose_device
+from napari_drcr.system.pickles import load_plain
+from napari_drcr.system.sharing import is_first, quiet_lightning
+from napari_drcr.training.callbacks.averaging import MovingAverage
+from napari_drcr.training.callbacks.keeper import AtomicCheckpoints, Keeper
+from napari_drcr.training.callbacks.recorder import Progress, Recorder
+from napari_drcr.training.callbacks.reporter import Reporter
 from napari_drcr.training.config import read_config
 from napari_drcr.training.data import make_loaders
-from napari_drcr.training.folder import CHECKPOINT, CONFIG, LOG, MODEL, START, refuse_folder_in_use
 from napari_drcr.training.jobs import prepare
-from napari_drcr.training.keeper import AtomicCheckpoints, Keeper
-from napari_drcr.training.module import TrainingModule, moving_average
+from napari_drcr.training.jobs.folder import CHECKPOINT, CONFIG, LOG, MODEL, START, refuse_folder_in_use
+from napari_drcr.training.jobs.session import hold_device, session, stop_if_asked
+from napari_drcr.training.module import TrainingModule
 from napari_drcr.training.processes import placement, training_precision
-from napari_drcr.training.recorder import Progress, Recorder
-from napari_drcr.training.reporter import Reporter
 from napari_drcr.training.scenes import Scene, cache_scenes
 from napari_drcr.training.sections import TrainingConfig
-from napari_drcr.training.session import hold_device, session, stop_if_asked
-from napari_drcr.weights import Card, load_model
 
 PARTS = {"state_dict", "loops", "optimizer_states", "callbacks", "global_step"}
 """Of a checkpoint."""
@@ -34,6 +35,9 @@ PARTS = {"state_dict", "loops", "optimizer_states", "callbacks", "global_step"}
 
 def start_run(config: TrainingConfig, folder: Path, *, progress: Progress | None = None) -> Path:
     """Train in a new run folder.
+
+    For a GPU, processes are started that prepare samples. A script that calls this needs `if __name__ == "__main__":` around it, or
+    ``data.workers`` of 0.
 
     Parameters
     ----------
@@ -137,7 +141,7 @@ def _train(
     start = "resume" if checkpoint else "start"
     log.info("%s on %s in %s: %d training, %d validation scenes", start, device, precision, len(training), len(validation))
     recorder = Recorder(config, folder, draft_card(config, training, validation), log, progress)
-    with quiet_lightning(), hold_device(device) if is_first() else nullcontext():
+    with quiet_lightning(), ieee_arithmetic(), hold_device(device) if is_first() else nullcontext():
         pl.seed_everything(config.seed, verbose=False)
         trainer = pl.Trainer(
             **placement(config, device, precision),
@@ -154,14 +158,14 @@ def _train(
             callbacks=[
                 recorder,
                 Reporter(config, folder, device, validation[0].name, recorder),
-                WeightAveraging(avg_fn=moving_average(config.learning.ema_decay)),
-                Keeper(folder, config.learning.validate_every, config.learning.steps),
+                MovingAverage(config.learning.ema_decay),
+                Keeper(folder, config.learning, recorder),
             ],
         )
         try:
             trainer.fit(
                 TrainingModule(config),
-                *make_loaders(config, training, validation, lambda: (trainer.global_step, trainer.global_rank)),
+                *make_loaders(config, training, validation, lambda: (trainer.global_step, trainer.global_rank), device=device),
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
@@ -211,7 +215,8 @@ def draft_card(config: TrainingConfig, training: list[Scene], validation: list[S
         encoding=encoding,
         normalisation=data.normalisation,
         camera=camera.name if data.rgb == "simulated" else "",
-        released_npm=config.network.released_npm,
+        architecture=config.network.architecture,
+        settings=config.network.model_dump(exclude={"architecture"}),
         data=" ".join(filter(None, (config.card.data, f"{_names(training)}."))),
         limits=config.card.limits,
         licence=config.card.licence,

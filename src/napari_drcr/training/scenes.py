@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from napari_drcr.cube import WAVELENGTHS, Quantity, resample
+from napari_drcr.cubes.cube import WAVELENGTHS, Quantity, resample
 from napari_drcr.errors import InputError, notify
-from napari_drcr.files import atomic_paths, naming
+from napari_drcr.inference.preparation import ImageSettings, prepare_rgb
 from napari_drcr.io import cube_files, read_cube
-from napari_drcr.preparation import prepare_rgb
+from napari_drcr.models.store import Card
+from napari_drcr.system.files import atomic_paths, naming
 from napari_drcr.training.dataset import SceneFiles, find_scenes
+from napari_drcr.training.digests import Digests
 from napari_drcr.training.sections import DataConfig
-from napari_drcr.weights import Card
 
 LIT = "holds radiance, lit already; leave data.lights empty"
 
@@ -89,10 +90,13 @@ def cache_scenes(config: DataConfig, *, check: Callable[[], object] | None = Non
     found = find_scenes(config)
     copies = _open_cache(len(found))
     scenes = []
-    for files in found:
-        if check is not None:
-            check()
-        scenes.append(_cache_scene(files, config, copies))
+    try:
+        for files in found:
+            if check is not None:
+                check()
+            scenes.append(_cache_scene(files, config, copies))
+    finally:
+        copies.digests.save()
     if unknown := [scene.name for scene in scenes if scene.quantity == "unknown"]:
         notify(
             f"{len(unknown)} scenes (such as {unknown[0]}) do not say what they hold and are taken as reflectance (data.quantity)."
@@ -133,6 +137,7 @@ class ScenesOnDemand(Sequence[Scene]):
             return [self[one] for one in range(*number.indices(len(self)))]
         if number not in self._scenes:
             self._scenes[number] = _cache_scene(self.files[number], self.config, self._copies)
+            self._copies.digests.save()
         return self._scenes[number]
 
 
@@ -145,13 +150,13 @@ class _Cache:
 
     def __init__(self, folder: Path, scenes: int) -> None:
         self.folder = folder
+        self.digests = Digests(folder / "digests.json")
         self.scenes = scenes
         self.announced = False
 
     def get(self, sources: Iterable[Path], how: str, convert: Callable[[], tuple[Float16Array, str]]) -> tuple[Path, str]:
         """The cached array and its label, converted now if it is not there."""
-        digests = [hashlib.sha256(file.read_bytes()).digest() for file in sources]
-        key = hashlib.sha256(b"".join([*digests, how.encode()])).hexdigest()
+        key = hashlib.sha256(b"".join([*(self.digests[file] for file in sources), how.encode()])).hexdigest()
         cached, label = self.folder / f"{key}.npy", self.folder / f"{key}.txt"
         if not (cached.exists() and label.exists()):
             values, text = convert()
@@ -244,5 +249,5 @@ def half_precision_rgb(path: Path, config: DataConfig) -> Float16Array:
     card = Card(name="the model to be", encoding=config.card_encoding, normalisation=config.normalisation)
     with naming(path):
         pixels, profile = read_stored_rgb(path)
-        prepared = prepare_rgb(pixels, card, encoding=config.encoding, profile=profile, source=path.name)
+        prepared = prepare_rgb(pixels, card, ImageSettings(config.encoding, profile), source=path.name)
     return prepared.values.astype(np.float16)

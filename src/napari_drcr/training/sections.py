@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -17,8 +18,9 @@ from pydantic import (
 )
 
 from napari_drcr.camera import JPEG_GRID, find_camera
-from napari_drcr.colorimetry import illuminant
-from napari_drcr.cube import WAVELENGTHS
+from napari_drcr.cubes.colorimetry import illuminant
+from napari_drcr.cubes.cube import WAVELENGTHS
+from napari_drcr.models.architecture import AnySettings, find_architecture, validate_settings
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -42,82 +44,38 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class NetworkConfig(_Section):
-    """The network's size; see `napari_drcr.network.DRCRNet`.
-
-    Attributes
-    ----------
-    channels : int
-        Of every feature map; the paper has 100.
-    blocks : int
-        How many follow one another; the paper has 10.
-    purification : bool
-        Whether non-local purification (NPM) comes before the blocks.
-    recalibration : bool
-        Whether channels are re-calibrated (CRM) in every block.
-    reduction : int
-        By which re-calibration narrows the channels.
-    released_npm : bool
-        The purification of the released code, whose coarsest level takes the filters of the middle one, in place of the paper's.
-    """
-
-    channels: int = Field(default=32, ge=8)
-    blocks: int = Field(default=5, ge=1)
-    purification: bool = True
-    recalibration: bool = True
-    reduction: int = Field(default=8, ge=1)
-    released_npm: bool = False
-
-    @field_validator("reduction")
-    @classmethod
-    def _leaves_a_gate(cls, reduction: int, found: ValidationInfo) -> int:
-        channels = found.data.get("channels", reduction)
-        if found.data.get("recalibration") and channels < reduction:
-            raise ValueError(f"reduction {reduction} leaves nothing of {channels} channels")
-        return reduction
+Network = Annotated[AnySettings, BeforeValidator(validate_settings)]
+"""The settings of any registered network that learns."""
 
 
 class DataConfig(_Section):
-    """The scenes, where their RGB comes from, and what is cut from them.
-
-    Attributes
-    ----------
-    folder : Path or None
-        Of the scenes, in one of the layouts that the guide to training lists.
-    validation : tuple of str
-        Scenes (file or folder names without suffix) held back where the folder itself does not say.
-    quantity : {"reflectance", "radiance"} or None
-        What the cubes hold, where their files do not say.
-    rgb : {"simulated", "files"}
-        Photographed by the camera, anew for every patch, or the images of the folder as they are.
-    encoding : {"srgb", "linear"}
-        Of the images of the folder. Linear ones are taken as they are, as a model of the challenges takes them.
-    normalisation : {"white", "maximum"}
-        The images of the folder are divided by their white level, or each by its own maximum.
-    lights : tuple of str
-        Names of CIE illuminants and lamps, such as D65, A or FL2, that reflectance is lit with, drawn evenly: the cubes become
-        radiance, each scene divided by its own maximum under that light.
-    patch : int
-        Side of a training patch in pixels, a multiple of 16: patches lie on the JPEG grid.
-    stride : int
-        Pixels between two possible places of a patch, a multiple of 16.
-    workers : int
-        Processes that prepare samples; 0 prepares them in the training process.
-    """
+    """The scenes, where their RGB comes from, and what is cut from them."""
 
     folder: Path | None = None
+    """Of the scenes, in one of the layouts that the guide to training lists."""
     validation: tuple[str, ...] = ()
+    """Scenes (file or folder names without suffix) held back where the folder itself does not say."""
     quantity: Literal["reflectance", "radiance"] | None = None
+    """What the cubes hold, where their files do not say."""
     rgb: Literal["simulated", "files"] = "simulated"
+    """Photographed by the camera, anew for every patch, or the images of the folder as they are."""
     encoding: Literal["srgb", "linear"] = "srgb"
+    """Of the images of the folder. Linear ones are taken as they are, as a model of the challenges takes them."""
     normalisation: Literal["white", "maximum"] = "white"
+    """The images of the folder are divided by their white level, or each by its own maximum."""
     lights: tuple[str, ...] = ()
+    """Names of CIE illuminants and lamps, such as D65, A or FL2, that reflectance is lit with, drawn evenly: the cubes
+    become radiance, each scene divided by its own maximum under that light."""
     patch: int = Field(default=64, ge=16, multiple_of=JPEG_GRID)
+    """Side of a training patch in pixels, a multiple of 16: patches lie on the JPEG grid."""
     stride: int = Field(default=JPEG_GRID, ge=16, multiple_of=JPEG_GRID)
-    workers: int = Field(default=0, ge=0)
+    """Pixels between two possible places of a patch, a multiple of 16."""
+    workers: Annotated[int, Field(ge=0)] | None = None
+    """Processes that prepare samples; 0 prepares them in the training process. Where not set, the device decides: none for the
+    CPU, up to 4 for a GPU."""
 
     @field_validator("encoding", "normalisation")
     @classmethod
@@ -142,32 +100,22 @@ class DataConfig(_Section):
 
 
 class CameraConfig(_Section):
-    """The camera that makes the RGB, and what of it varies from sample to sample.
-
-    Attributes
-    ----------
-    name : str
-        A named camera, or a CSV file of responses.
-    exposure : (float, float) or None
-        Factor on RGB and cube alike, before clipping; drawn evenly in its logarithm. Where not set, 0.5-1.5. Automatic exposure
-        would give the same RGB for cubes of different scale: there no range may be set, cubes keep their scale, and every
-        patch has the exposure of its whole scene.
-    photo_electrons : (float, float)
-        At a linear signal of 1 after exposure, drawn evenly in the logarithm.
-    read_noise : float
-        In photo-electrons.
-    jpeg_quality : (int, int)
-        Drawn evenly.
-    uncompressed : float
-        Share of samples without JPEG, 0-1.
-    """
+    """The camera that makes the RGB, and what of it varies from sample to sample."""
 
     name: str = "photo"
+    """A named camera, or a CSV file of responses."""
     exposure: Range | None = None
+    """Factor on RGB and cube alike, before clipping; drawn evenly in its logarithm. Where not set, 0.5-1.5. Automatic
+    exposure would give the same RGB for cubes of different scale: there no range may be set, cubes keep their scale, and
+    every patch has the exposure of its whole scene."""
     photo_electrons: Range = (1000, 50000)
+    """At a linear signal of 1 after exposure, drawn evenly in the logarithm."""
     read_noise: float = Field(default=2.0, ge=0)
+    """In photo-electrons."""
     jpeg_quality: Annotated[tuple[Quality, Quality], AfterValidator(_ascending)] = (60, 100)
+    """Drawn evenly."""
     uncompressed: float = Field(default=0.1, ge=0, le=1)
+    """Share of samples without JPEG, 0-1."""
 
     @field_validator("name")
     @classmethod
@@ -184,120 +132,92 @@ class CameraConfig(_Section):
 
 
 class LearningConfig(_Section):
-    """How it learns.
-
-    Attributes
-    ----------
-    steps : int
-        Optimiser steps of the whole run.
-    batch : int
-        Patches a step, of all processes together; each takes an equal part.
-    start_from : str or None
-        A shipped model or a file to go on from; the network is then that model's.
-    learning_rate : float
-        Of Adam, after warming up linearly over `warmup_steps`; it then decays as ``(1 - step / steps) ** decay_power``.
-    warmup_steps : int
-        Over which the learning rate rises from nothing.
-    decay_power : float
-        How steeply the learning rate decays: 1 is a straight line to nothing, 0 no decay.
-    floor : float
-        The loss is ``|truth - estimate| / max(truth, floor)``, averaged.
-    beta2 : float
-        Of Adam's second moment.
-    weight_decay : float
-        Of Adam, decoupled from the gradient (Loshchilov and Hutter, ICLR 2019); times the learning rate.
-    ema_decay : float
-        Of the exponential moving average of the weights, which is what is validated and kept; 0 keeps the weights themselves.
-    clip : float or None
-        Largest norm of the gradient; where not set, it is taken as it is.
-    precision : {"auto", "fp32", "bf16", "fp16"}
-        "auto" takes bf16 where the device has it natively.
-    validate_every : int
-        Steps between two validations; also between two checkpoints.
-    validation_floor : float
-        Of the validation's MRAE.
-    """
+    """How it learns."""
 
     start_from: str | None = None
+    """A shipped model or a file to go on from; the network is then that model's."""
     steps: int = Field(default=15000, ge=1)
+    """Optimiser steps of the whole run."""
     batch: int = Field(default=8, ge=1)
+    """Patches a step, of all processes together; each takes an equal part."""
     learning_rate: float = Field(default=1e-3, gt=0)
+    """Of Adam, after warming up linearly over `warmup_steps`; it then decays as ``(1 - step / steps) ** decay_power``."""
     warmup_steps: int = Field(default=500, ge=0)
+    """Over which the learning rate rises from nothing."""
     decay_power: float = Field(default=1.5, ge=0)
+    """How steeply the learning rate decays: 1 is a straight line to nothing, 0 no decay."""
     floor: float = Field(default=0.01, gt=0)
+    """The loss is ``|truth - estimate| / max(truth, floor)``, averaged."""
     beta2: float = Field(default=0.999, gt=0, lt=1)
+    """Of Adam's second moment."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """Of Adam, decoupled from the gradient (Loshchilov and Hutter, ICLR 2019); times the learning rate."""
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    """Of the exponential moving average of the weights, which is what is validated and kept; 0 keeps the weights
+    themselves."""
     clip: Annotated[float, Field(gt=0)] | None = 1.0
+    """Largest norm of the gradient; where not set, it is taken as it is."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """"auto" takes bf16 where the device has it natively."""
     validate_every: int = Field(default=500, ge=1)
+    """Steps between two validations; also between two checkpoints."""
     validation_floor: float = Field(default=0.01, gt=0)
+    """Of the validation's MRAE."""
 
 
 class CardConfig(_Section):
-    """What only people know of a model, for its card.
-
-    Attributes
-    ----------
-    data : str
-        Where the scenes are from and under which terms; their names are added.
-    limits : str
-        What the model cannot do.
-    licence : str
-        Of the weights.
-    """
+    """What only people know of a model, for its card."""
 
     data: str = ""
+    """Where the scenes are from and under which terms; their names are added."""
     limits: str = ""
+    """What the model cannot do."""
     licence: str = ""
+    """Of the weights."""
 
 
 class TrainingConfig(_Section):
-    """One run.
-
-    Attributes
-    ----------
-    name : str
-        Name of the resulting model: letters, digits, blanks and ``_ . + -``.
-    seed : int
-        Of the weights and of every sample.
-    device : str
-        "auto" for the best there is, or a device such as cpu or cuda:0; of a run on several, the first.
-    devices : int
-        Processes a node: so many GPUs, or processes on the CPU.
-    nodes : int
-        Computers that share the run, as torchrun or SLURM starts it on each.
-    strategy : {"auto", "ddp", "ddp_find_unused_parameters_true"}
-        How Lightning keeps several processes together. "auto" takes what the network needs. Strategies that split the weights are not
-        among them: these fit into every GPU, and models are written whole.
-    network : NetworkConfig
-        Its size.
-    data : DataConfig
-        Scenes and patches.
-    camera : CameraConfig
-        How RGB is made.
-    learning : LearningConfig
-        How it learns.
-    card : CardConfig
-        What only people know.
-    """
+    """One run."""
 
     name: Annotated[str, AfterValidator(_nameable)] = "photo"
+    """Name of the resulting model: letters, digits, blanks and ``_ . + -``."""
     seed: int = Field(default=0, ge=0, lt=2**32)
+    """Of the weights and of every sample."""
     device: str = "auto"
+    """"auto" for the best there is, or a device such as cpu or cuda:0; of a run on several, the first."""
     devices: int = Field(default=1, ge=1)
+    """Processes a node: so many GPUs, or processes on the CPU."""
     nodes: int = Field(default=1, ge=1)
+    """Computers that share the run, as torchrun or SLURM starts it on each."""
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
-    network: NetworkConfig = NetworkConfig()
+    """How Lightning keeps several processes together. "auto" takes what the network needs. Strategies that split the
+    weights are not among them: these fit into every GPU, and models are written whole."""
+    network: Network = Field(default_factory=lambda: validate_settings({}))
+    """Which network, its sizes and options."""
     data: DataConfig = DataConfig()
+    """Scenes and patches."""
     camera: CameraConfig = CameraConfig()
+    """How RGB is made."""
     learning: LearningConfig = LearningConfig()
+    """How it learns."""
     card: CardConfig = CardConfig()
+    """What only people know."""
 
     @property
     def processes(self) -> int:
         """How many share the run."""
         return self.devices * self.nodes
+
+    @model_validator(mode="after")
+    def _can_learn(self) -> TrainingConfig:
+        architecture = find_architecture(self.network.architecture)
+        if not architecture.trainable:
+            raise ValueError(f"network is a {architecture.title}, which does not learn by steps; choose another")
+        if self.data.patch % architecture.multiple:
+            raise ValueError(
+                f"data.patch is {self.data.patch}, but {architecture.title} takes multiples of {architecture.multiple} pixels"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fits_its_processes(self) -> TrainingConfig:

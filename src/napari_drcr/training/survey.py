@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from napari_drcr.cube import WAVELENGTHS, Quantity
-from napari_drcr.errors import InputError, Notice
+from napari_drcr.cubes.cube import WAVELENGTHS, Quantity
+from napari_drcr.cubes.lazy import pieces
+from napari_drcr.errors import InputError, notices_to
 from napari_drcr.io import read_cube, scene_name
-from napari_drcr.lazy import pieces
+from napari_drcr.system.steps import run_to_end
 from napari_drcr.training.dataset import DataFolder, SceneFiles, look_into
 from napari_drcr.training.scenes import LIT, half_precision_rgb
 from napari_drcr.training.sections import DataConfig
@@ -126,14 +126,7 @@ def survey(config: DataConfig, *, values: bool = False, progress: Callable[[int,
     InputError
         If no folder is given, or it cannot be opened.
     """
-    going = iter_survey(config, values=values)
-    while True:
-        try:
-            done, total, _ = next(going)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        if progress is not None:
-            progress(done, total)
+    return run_to_end(iter_survey(config, values=values), None if progress is None else lambda step: progress(step[0], step[1]))
 
 
 def iter_survey(config: DataConfig, *, values: bool = False) -> Generator[tuple[int, int, SceneEntry], None, Survey]:
@@ -252,12 +245,11 @@ def _problems_of_image(files: SceneFiles, size: tuple[int, int], config: DataCon
 @contextmanager
 def _noting(path: Path, problems: list[Problem], *, stops: bool = True) -> Iterator[None]:
     """Take down why a file cannot be read, and what was assumed where it can."""
-    with warnings.catch_warnings(record=True) as notices:
-        warnings.simplefilter("always", Notice)
+    said: dict[str, None] = {}
+    with notices_to(lambda notice: said.setdefault(str(notice))):
         try:
             yield
         except (InputError, OSError, MemoryError) as error:
             reason = (str(error) or "it does not fit into memory").removeprefix(f"{path.name}: ").rstrip(".")
             problems.append(Problem(f"{path.name} cannot be read: {reason}", stops))
-    said = dict.fromkeys(str(notice.message) for notice in notices if issubclass(notice.category, Notice))
     problems += [Problem(text.removeprefix(f"{path.name}: ").rstrip("."), stops=False) for text in said]

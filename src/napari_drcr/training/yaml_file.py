@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from napari_drcr.errors import InputError, shown
-from napari_drcr.files import naming
+from napari_drcr.system.files import naming
 
 LONGEST = 2**17  # bytes: thousands of scene names
 DEEPEST = 16

@@ -15,13 +15,13 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QDoubleSpinBox, QFormLayout, QVBoxLayout
 
+from napari_drcr.cubes.rendering import render_false_colour, render_srgb
 from napari_drcr.errors import InputError
-from napari_drcr.rendering import render_false_colour, render_srgb
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.layers import PROVENANCE_KEY, is_cube_layer, layer_to_cube, layer_wavelengths
-from napari_drcr.widgets.placement import placement
-from napari_drcr.widgets.stacking import add_below_marks
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY, is_cube_layer, layer_to_cube, layer_wavelengths
+from napari_drcr.widgets.viewer.placement import placement
+from napari_drcr.widgets.viewer.stacking import add_below_marks
 
 if TYPE_CHECKING:
     import xarray as xr

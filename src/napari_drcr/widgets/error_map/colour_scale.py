@@ -10,8 +10,8 @@ from magicgui.widgets import ComboBox
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QSizePolicy, QWidget
 
-from napari_drcr.widgets.controls import offer
 from napari_drcr.widgets.error_map.measure import percentile
+from napari_drcr.widgets.viewer.controls import offer
 
 UNIT, PERCENTILE, FIXED = "unit", "percentile", "fixed"
 

@@ -13,8 +13,6 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout
 
-from napari_drcr.widgets.controls import offer
-from napari_drcr.widgets.dock import Dock
 from napari_drcr.widgets.error_map.figure_panel import FigurePanel
 from napari_drcr.widgets.error_map.layers import ErrorLayers
 from napari_drcr.widgets.error_map.likely_pairs import unfit
@@ -26,11 +24,13 @@ from napari_drcr.widgets.error_map.runs import ErrorRuns
 from napari_drcr.widgets.error_map.tables import WorstPanel
 from napari_drcr.widgets.error_map.truth_choice import PairChoice
 from napari_drcr.widgets.error_map.work import News
-from napari_drcr.widgets.fitting import scrolling
-from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
-from napari_drcr.widgets.navigation import current_wavelength, fly_to, go_to_wavelength
-from napari_drcr.widgets.shape_regions import Region, RegionWatch, region_layers, regions_of
 from napari_drcr.widgets.spectrum import Spectrum
+from napari_drcr.widgets.viewer.controls import offer
+from napari_drcr.widgets.viewer.dock import Dock
+from napari_drcr.widgets.viewer.fitting import scrolling
+from napari_drcr.widgets.viewer.layers import is_cube_layer, model_of_layer
+from napari_drcr.widgets.viewer.navigation import current_wavelength, fly_to, go_to_wavelength
+from napari_drcr.widgets.viewer.shape_regions import Region, RegionWatch, region_layers, regions_of
 
 CALM = 300
 """How long, in ms, nothing must have changed before maps that are there are made anew."""
@@ -177,17 +177,17 @@ class ErrorMap(Dock):
             self.panel.button.setEnabled(False)
             self._say("Cancelling\N{HORIZONTAL ELLIPSIS}")
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Cancel the work, give the colours of the maps free, and leave no callback behind."""
         self._later.stop()
-        self._runs.let_go()
-        self.choice.let_go()
-        self.plausibility.let_go()
-        self.figure.let_go()
-        self._watch.let_go()
-        self._pairs.let_go()
-        self.maps.let_go()
-        super().let_go()
+        self._runs.detach()
+        self.choice.detach()
+        self.plausibility.detach()
+        self.figure.detach()
+        self._watch.detach()
+        self._pairs.detach()
+        self.maps.detach()
+        super().detach()
 
     def _toggle(self) -> None:
         if self.running:

@@ -21,17 +21,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_drcr.analysis.figures import comparison_figure
+from napari_drcr.analysis.figures.comparison import MOST_BANDS, MOST_MODELS
 from napari_drcr.errors import InputError
-from napari_drcr.figures import comparison_figure
-from napari_drcr.figures.comparison import MOST_BANDS, MOST_MODELS
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import wrapped_label
 from napari_drcr.widgets.error_map.estimate_list import EstimateList
 from napari_drcr.widgets.error_map.rgb_choice import RGBChoice
-from napari_drcr.widgets.fitting import form_layout
-from napari_drcr.widgets.layers import layer_to_cube
-from napari_drcr.widgets.navigation import current_wavelength
-from napari_drcr.widgets.rgb_images import rgb_from_layer, shown_slice
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.layers import layer_to_cube
+from napari_drcr.widgets.viewer.navigation import current_wavelength
+from napari_drcr.widgets.viewer.rgb_images import rgb_from_layer, shown_slice
 
 NO_TRUTH = "There is no true cube yet. Open one, and choose it."
 NO_ESTIMATE = "No estimate of the true cube's size is marked; reconstruct its image, or mark one."
@@ -151,10 +151,10 @@ class FigurePanel(QWidget):
         self._say(f"Writing {path.name}\N{HORIZONTAL ELLIPSIS}")
         self._update()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind; a figure that is being written is finished."""
-        self._background.let_go()
-        self.image.let_go()
+        self._background.detach()
+        self.image.detach()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Look again which truth and estimates there are."""

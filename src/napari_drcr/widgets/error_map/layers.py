@@ -15,7 +15,7 @@ from napari.layers import Image, Layer
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_drcr.widgets.error_map.measure import Measure, map_facts, percent
-from napari_drcr.widgets.layers import (
+from napari_drcr.widgets.viewer.layers import (
     PROVENANCE_KEY,
     WAVELENGTHS_KEY,
     layer_wavelengths,
@@ -23,7 +23,7 @@ from napari_drcr.widgets.layers import (
     show_alone,
     with_gray_gaps,
 )
-from napari_drcr.widgets.stacking import below_marks
+from napari_drcr.widgets.viewer.stacking import below_marks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -196,7 +196,7 @@ class ErrorLayers(QObject):
         self._linked = maps
         self.show_bar()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Let every map have colours and limits of its own, and write nothing on the canvas any more."""
         self.unlink()
         self._name_gray(None)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from napari.layers import Image, Layer
 
-from napari_drcr.cube import common_bands
+from napari_drcr.cubes.cube import common_bands
 from napari_drcr.errors import InputError
 from napari_drcr.io import CUBE_SUFFIXES, IMAGE_SUFFIXES
-from napari_drcr.widgets.layers import PROVENANCE_KEY, is_cube_layer, layer_to_cube, model_of_layer
+from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY, is_cube_layer, layer_to_cube, model_of_layer
 
 NO_ESTIMATE = "There is no cube to compare yet. Reconstruct an image, or open a cube."
 NO_TRUTH = "There is no true cube yet. Open one with the button beside Ground truth."

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Image, Layer
 
-from napari_drcr.metrics import metric_name
-from napari_drcr.widgets.layers import MAP_KEY, PROVENANCE_KEY
+from napari_drcr.analysis.metrics import metric_name
+from napari_drcr.widgets.viewer.layers import MAP_KEY, PROVENANCE_KEY
 
 SAMPLE = 400_000
 """How many values of all maps a percentile is taken of."""

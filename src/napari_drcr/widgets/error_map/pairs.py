@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.metrics import WorstPixel
+from napari_drcr.analysis.metrics import WorstPixel
 from napari_drcr.widgets.error_map.layers import ErrorLayers
 from napari_drcr.widgets.error_map.measure import Measure, map_facts, percent
 from napari_drcr.widgets.error_map.tables import ScoreRow
-from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
-from napari_drcr.widgets.marks import PALETTE, free_colour
+from napari_drcr.widgets.viewer.layers import is_cube_layer, model_of_layer
+from napari_drcr.widgets.viewer.marks import PALETTE, free_colour
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -140,7 +140,7 @@ class Pairs:
             if facts["estimate"] in cubes and facts["truth"] in cubes:
                 self.of(cubes[facts["estimate"]], cubes[facts["truth"]])
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Forget all pairs, and leave no callback at any layer."""
         self._pairs = {}
         self._follow()

@@ -17,14 +17,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_drcr.widgets.controls import make_shrinkable, wrapped_label
 from napari_drcr.widgets.error_map.colour_scale import ColourScale
 from napari_drcr.widgets.error_map.measure import Measure
 from napari_drcr.widgets.error_map.pairs import Pair
 from napari_drcr.widgets.error_map.tables import ScoreTable
-from napari_drcr.widgets.fitting import form_layout
-from napari_drcr.widgets.layers import model_of_layer
 from napari_drcr.widgets.plot import Curve, SpectrumPlot
+from napari_drcr.widgets.viewer.controls import make_shrinkable, wrapped_label
+from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.layers import model_of_layer
 
 METRICS = (
     ("relative error (MRAE)", "relative"),

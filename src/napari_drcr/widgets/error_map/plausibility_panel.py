@@ -14,14 +14,14 @@ from napari.utils.notifications import show_info
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
+from napari_drcr.analysis.plausibility import MEANING, Plausibility, assess_plausibility
 from napari_drcr.camera import CAMERAS
 from napari_drcr.errors import InputError
-from napari_drcr.plausibility import MEANING, Plausibility, assess_plausibility
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import make_shrinkable, offer, wrapped_label
 from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, RGBChoice
-from napari_drcr.widgets.fitting import form_layout
-from napari_drcr.widgets.layers import (
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import make_shrinkable, offer, wrapped_label
+from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.layers import (
     MAP_KEY,
     PROVENANCE_KEY,
     facts_of_layer,
@@ -30,8 +30,8 @@ from napari_drcr.widgets.layers import (
     show_alone,
     show_map,
 )
-from napari_drcr.widgets.placement import placement
-from napari_drcr.widgets.rgb_images import profile_of_layer, rgb_from_layer, shown_slice
+from napari_drcr.widgets.viewer.placement import placement
+from napari_drcr.widgets.viewer.rgb_images import profile_of_layer, rgb_from_layer, shown_slice
 
 CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
 ASSUMED = "assumes CIE 1931"
@@ -134,10 +134,10 @@ class PlausibilityPanel(QWidget):
         offer(self.camera, [*(offered | {path.name: path}).items(), (CHOOSE_FILE, CHOOSE_FILE)])
         self.camera.value = path
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind; the map stays."""
-        self._background.let_go()
-        self.image.let_go()
+        self._background.detach()
+        self.image.detach()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Look again which estimate there is."""

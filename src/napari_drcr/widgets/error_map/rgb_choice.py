@@ -10,10 +10,10 @@ from magicgui.widgets import ComboBox
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
-from napari_drcr.widgets.controls import make_shrinkable, offer
-from napari_drcr.widgets.layers import facts_of_layer
-from napari_drcr.widgets.navigation import image_size
-from napari_drcr.widgets.rgb_images import no_image, rgb_layers
+from napari_drcr.widgets.viewer.controls import make_shrinkable, offer
+from napari_drcr.widgets.viewer.layers import facts_of_layer
+from napari_drcr.widgets.viewer.navigation import image_size
+from napari_drcr.widgets.viewer.rgb_images import no_image, rgb_layers
 
 NO_CUBE = "There is no cube yet. Reconstruct an image, or open one."
 OPEN_ITS_IMAGE = "Open the one that the cube belongs to."
@@ -75,7 +75,7 @@ class RGBChoice(QObject):
         """Why there is no image to choose; empty if there is one."""
         return "" if self.box.choices else no_image(self._viewer.layers, OPEN_ITS_IMAGE)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind."""
         while self._emitters:
             self._emitters.pop().disconnect(self.refresh)

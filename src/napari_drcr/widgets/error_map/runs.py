@@ -7,11 +7,11 @@ from threading import Event
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_drcr.widgets.background import Background
 from napari_drcr.widgets.error_map.measure import Measure
 from napari_drcr.widgets.error_map.pairs import Pair, Summary
 from napari_drcr.widgets.error_map.work import News, work
-from napari_drcr.widgets.shape_regions import Region
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.shape_regions import Region
 
 
 class ErrorRuns(QObject):
@@ -114,10 +114,10 @@ class ErrorRuns(QObject):
         self._stop.set()
         self._background.cancel()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """End the work, and tell nothing any more."""
         self.cancel()
-        self._background.let_go()
+        self._background.detach()
 
     def _take(self, pair: Pair, news: News) -> None:
         for waiting, last in ((self._to_map, Summary), (self._to_score, list)):

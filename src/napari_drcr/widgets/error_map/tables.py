@@ -10,8 +10,8 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
-from napari_drcr.metrics import Scores, WorstPixel, metric_name
-from napari_drcr.widgets.controls import wrapped_label
+from napari_drcr.analysis.metrics import Scores, WorstPixel, metric_name
+from napari_drcr.widgets.viewer.controls import wrapped_label
 
 SWATCH = 10
 """Side of the square that shows a curve's colour, in pixels of the screen."""

@@ -13,13 +13,13 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from napari_drcr.io import CUBE_SUFFIXES
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import make_shrinkable, offer
 from napari_drcr.widgets.error_map.likely_pairs import likeliest_pair, likeliest_truth
-from napari_drcr.widgets.fitting import form_layout
-from napari_drcr.widgets.layers import cube_to_layer_data, is_cube_layer, model_of_layer, open_cube, show_wavelength
-from napari_drcr.widgets.navigation import begin_at_green
-from napari_drcr.widgets.stacking import add_below_marks
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import make_shrinkable, offer
+from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.layers import cube_to_layer_data, is_cube_layer, model_of_layer, open_cube, show_wavelength
+from napari_drcr.widgets.viewer.navigation import begin_at_green
+from napari_drcr.widgets.viewer.stacking import add_below_marks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -144,9 +144,9 @@ class PairChoice(QWidget):
         """Whether a file is being read."""
         return self._background.running
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Add no file that is still being read."""
-        self._background.let_go()
+        self._background.detach()
 
     def _set(self, estimate: Image | None, truth: Image | None) -> None:
         for chooser, layer in ((self.estimate, estimate), (self.truth, truth)):

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from napari_drcr.cube import CLIPPED, common_bands
+from napari_drcr.analysis.metrics import error_cube, error_map, mean_curve, mean_map, scores, worst_pixels
+from napari_drcr.analysis.regions import region_mask
+from napari_drcr.cubes.cube import CLIPPED, common_bands
 from napari_drcr.errors import Cancelled, InputError
-from napari_drcr.metrics import error_cube, error_map, mean_curve, mean_map, scores, worst_pixels
-from napari_drcr.regions import region_mask
 from napari_drcr.widgets.error_map.measure import Measure
 from napari_drcr.widgets.error_map.pairs import Pair, Summary
 from napari_drcr.widgets.error_map.tables import ScoreRow
-from napari_drcr.widgets.layers import layer_to_cube
+from napari_drcr.widgets.viewer.layers import layer_to_cube
 
 if TYPE_CHECKING:
-    from napari_drcr.widgets.shape_regions import Region
+    from napari_drcr.widgets.viewer.shape_regions import Region
 
 Check = Callable[[], None]
 """Raises `Cancelled` once the work shall end."""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from napari.utils.theme import get_theme
 
-from napari_drcr.colorimetry import decode_srgb
-from napari_drcr.figures._page import INK, QUIET
+from napari_drcr.analysis.figures._page import INK, QUIET
+from napari_drcr.cubes.colorimetry import decode_srgb
 
 LEAST_CONTRAST = 4.5
 """Between text and what is behind it, as WCAG 2 asks."""

@@ -187,7 +187,7 @@ class SpectrumPlot(QWidget):
         InputError
             If the suffix is another or the folder cannot be written to.
         """
-        from napari_drcr.figures import save_figure
+        from napari_drcr.analysis.figures import save_figure
 
         save_figure(path, self.on_paper())
 

@@ -12,10 +12,10 @@ from magicgui.widgets import ComboBox
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
-from napari_drcr.widgets.controls import make_shrinkable, offer, wrapped_label
-from napari_drcr.widgets.fitting import form_layout
-from napari_drcr.widgets.layers import is_cube_layer, model_of_layer
 from napari_drcr.widgets.plot import LineStyle
+from napari_drcr.widgets.viewer.controls import make_shrinkable, offer, wrapped_label
+from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.layers import is_cube_layer, model_of_layer
 
 if TYPE_CHECKING:
     from napari.layers import Image

@@ -10,8 +10,8 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from napari_drcr.metrics import metric_name
-from napari_drcr.spectra import Comparison
+from napari_drcr.analysis.metrics import metric_name
+from napari_drcr.analysis.spectra import Comparison
 from napari_drcr.widgets.spectrum.reader import Place
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
+from napari_drcr.analysis.spectra import Comparison, Scaling, compare, match_scale, scaled
 from napari_drcr.errors import InputError
-from napari_drcr.spectra import Comparison, Scaling, compare, match_scale, scaled
 from napari_drcr.widgets.plot import Curve, LineStyle
 from napari_drcr.widgets.spectrum.curve_table import CurveRow
 from napari_drcr.widgets.spectrum.reader import Key, Place, Reading

@@ -16,15 +16,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_drcr.cube import explain_difference
+from napari_drcr.cubes.cube import explain_difference
 from napari_drcr.errors import InputError
-from napari_drcr.reconstruction import ESTIMATE
-from napari_drcr.widgets.canvas import Click, ClickListener
-from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.dock import Dock
-from napari_drcr.widgets.fitting import BreakingRow, form_layout, scrolling
-from napari_drcr.widgets.layers import model_of_layer
-from napari_drcr.widgets.navigation import current_wavelength, fly_to, go_to_wavelength, pixel_at
+from napari_drcr.inference.reconstruction import ESTIMATE
 from napari_drcr.widgets.plot import SpectrumPlot
 from napari_drcr.widgets.spectrum.cube_choice import CubeChoice
 from napari_drcr.widgets.spectrum.curve_table import CurveTable
@@ -36,7 +30,13 @@ from napari_drcr.widgets.spectrum.reference_choice import ReferenceChoice
 from napari_drcr.widgets.spectrum.refine import Refine
 from napari_drcr.widgets.spectrum.save_menu import SaveMenu
 from napari_drcr.widgets.spectrum.similar_pixels import SimilarPixels
-from napari_drcr.widgets.tools import end_tool, tool_of
+from napari_drcr.widgets.viewer.canvas import Click, ClickListener
+from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.dock import Dock
+from napari_drcr.widgets.viewer.fitting import BreakingRow, form_layout, scrolling
+from napari_drcr.widgets.viewer.layers import model_of_layer
+from napari_drcr.widgets.viewer.navigation import current_wavelength, fly_to, go_to_wavelength, pixel_at
+from napari_drcr.widgets.viewer.tools import end_tool, tool_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -189,17 +189,17 @@ class Spectrum(Dock):
         self._remove_button.clicked.connect(lambda: self._remove(self.table.selected.place if self.table.selected else None))
         self._clear_button.clicked.connect(self.places.picks.clear)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind; the layers stay."""
         self._clicks.stop()
-        self._preview.let_go()
-        self.places.let_go()
-        self.references.let_go()
-        self._reader.let_go()
-        self.similar.let_go()
-        self.refine.let_go()
-        self.save_menu.let_go()
-        super().let_go()
+        self._preview.detach()
+        self.places.detach()
+        self.references.detach()
+        self._reader.detach()
+        self.similar.detach()
+        self.refine.detach()
+        self.save_menu.detach()
+        super().detach()
 
     def pick(self, layer: Image, y: int, x: int) -> None:
         """Pick a pixel, unless it is picked already.

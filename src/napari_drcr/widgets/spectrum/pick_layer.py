@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtGui import QColor
 
-from napari_drcr.widgets.layers import PROVENANCE_KEY, facts_of_layer
-from napari_drcr.widgets.marks import PALETTE, free_colour, hex_colours, pixels_of
-from napari_drcr.widgets.placement import tool_placement, unit_factor
+from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY, facts_of_layer
+from napari_drcr.widgets.viewer.marks import PALETTE, free_colour, hex_colours, pixels_of
+from napari_drcr.widgets.viewer.placement import tool_placement, unit_factor
 
 if TYPE_CHECKING:
     from napari import Viewer

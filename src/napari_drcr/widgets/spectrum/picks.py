@@ -9,9 +9,6 @@ from napari.layers import Image, Points
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.layers import PROVENANCE_KEY
-from napari_drcr.widgets.marks import hex_colours
-from napari_drcr.widgets.placement import tool_placement
 from napari_drcr.widgets.spectrum.pick_layer import (
     NAME,
     PICKS_KEY,
@@ -25,7 +22,10 @@ from napari_drcr.widgets.spectrum.pick_layer import (
     settle,
     text_of,
 )
-from napari_drcr.widgets.stacking import bring_up
+from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY
+from napari_drcr.widgets.viewer.marks import hex_colours
+from napari_drcr.widgets.viewer.placement import tool_placement
+from napari_drcr.widgets.viewer.stacking import bring_up
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -210,7 +210,7 @@ class Picks(QObject):
         if self._layer is not None:
             self._layer.selected_data = set() if index is None else {index}
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind, and tell nothing any more; the layer stays in the viewer."""
         self._release()
         self._fitting.stop()

@@ -11,15 +11,15 @@ from napari.layers import Shapes
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QWidget
 
-from napari_drcr.regions import Statistic
-from napari_drcr.widgets.controls import make_shrinkable, offer
-from napari_drcr.widgets.fitting import form_layout
-from napari_drcr.widgets.placement import tool_placement
-from napari_drcr.widgets.shape_regions import RegionWatch, region_layers, regions_of, tell_apart
+from napari_drcr.analysis.regions import Statistic
 from napari_drcr.widgets.spectrum.picks import Picks
 from napari_drcr.widgets.spectrum.reader import Place
-from napari_drcr.widgets.stacking import bring_up
-from napari_drcr.widgets.tools import PAN_ZOOM, ToolWatch, tool_of
+from napari_drcr.widgets.viewer.controls import make_shrinkable, offer
+from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.placement import tool_placement
+from napari_drcr.widgets.viewer.shape_regions import RegionWatch, region_layers, regions_of, tell_apart
+from napari_drcr.widgets.viewer.stacking import bring_up
+from napari_drcr.widgets.viewer.tools import PAN_ZOOM, ToolWatch, tool_of
 
 if TYPE_CHECKING:
     from napari.layers import Image, Points
@@ -145,12 +145,12 @@ class PlaceChoice(QWidget):
         shapes = [(layer.name, layer) for layer in region_layers(self._viewer)]
         offer(self.shapes, [("none", None), *shapes])
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """End drawing, and leave no callback at any layer; the layers stay."""
         self.end_drawing()
-        self.tools.let_go()
-        self.picks.let_go()
-        self._watch.let_go()
+        self.tools.detach()
+        self.picks.detach()
+        self._watch.detach()
 
     @property
     def _drawing(self) -> bool:

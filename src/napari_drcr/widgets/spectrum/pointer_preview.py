@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
-from napari_drcr.widgets.canvas import PointerListener
-from napari_drcr.widgets.navigation import pixel_at
 from napari_drcr.widgets.plot import SpectrumPlot
 from napari_drcr.widgets.spectrum.cube_choice import CubeChoice
 from napari_drcr.widgets.spectrum.curves import CurveMaker, Settings
 from napari_drcr.widgets.spectrum.reader import Place, SpectrumReader
+from napari_drcr.widgets.viewer.canvas import PointerListener
+from napari_drcr.widgets.viewer.navigation import pixel_at
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -94,10 +94,10 @@ class PointerPreview(QObject):
         self._layers = layers
         self._reader.use(layers)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no callback behind."""
         self._pointer.stop()
-        self._reader.let_go()
+        self._reader.detach()
 
     def _move(self, position: tuple[float, ...] | None) -> None:
         host = self._cubes.host

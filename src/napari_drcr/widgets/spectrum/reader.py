@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_drcr.analysis.regions import Statistic, region_spectrum
+from napari_drcr.analysis.spectra import spectrum_at
 from napari_drcr.errors import ChangedFile, InputError
-from napari_drcr.regions import Statistic, region_spectrum
-from napari_drcr.spectra import spectrum_at
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.layers import layer_to_cube
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.layers import layer_to_cube
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -121,7 +121,7 @@ class SpectrumReader(QObject):
         place : Place
             Where.
         statistic : {"mean", "median"}
-            Of regions, see `napari_drcr.regions.region_spectrum`.
+            Of regions, see `napari_drcr.analysis.regions.region_spectrum`.
 
         Returns
         -------
@@ -166,10 +166,10 @@ class SpectrumReader(QObject):
         self._known.clear()
         self._wanted.clear()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Stop, and leave no callback at any layer."""
         self._timer.stop()
-        self._background.let_go()
+        self._background.detach()
         self.use([])
 
     def _forget_layer(self, event: Any) -> None:

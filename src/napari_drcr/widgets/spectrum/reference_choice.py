@@ -10,12 +10,12 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QPixmap
 from qtpy.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
+from napari_drcr.analysis.spectra import nearest
 from napari_drcr.io import read_library
 from napari_drcr.io.library import Library, colorchecker
-from napari_drcr.spectra import nearest
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import make_shrinkable, offer, wrapped_label
-from napari_drcr.widgets.fitting import form_layout
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import make_shrinkable, offer, wrapped_label
+from napari_drcr.widgets.viewer.fitting import form_layout
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -141,10 +141,10 @@ class ReferenceChoice(QWidget):
         self._curve = None if spectrum is None else (name, spectrum)
         self._rank()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Stop what is running."""
-        self._reading.let_go()
-        self._ranking.let_go()
+        self._reading.detach()
+        self._ranking.detach()
 
     def _pick_file(self, _row: int) -> None:
         if self.chooser.value == CHOOSE_FILE:

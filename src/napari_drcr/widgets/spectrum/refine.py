@@ -10,16 +10,17 @@ import numpy.typing as npt
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QWidget
 
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import StepsBar
-from napari_drcr.widgets.layers import PROVENANCE_KEY, facts_of_layer, model_of_layer
-from napari_drcr.widgets.passes import pass_of_layer
+from napari_drcr.system.steps import mapped
 from napari_drcr.widgets.spectrum.reader import Place
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import StepsBar
+from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY, facts_of_layer, model_of_layer
+from napari_drcr.widgets.viewer.passes import pass_of_layer
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_drcr.passes import Pass
+    from napari_drcr.inference.passes import Pass
 
 Box = tuple[int, int, int, int]
 """Top, left, bottom and right in pixels, the last two excluded."""
@@ -109,9 +110,9 @@ class Refine(QPushButton):
         if not self.running:
             self.said = ""
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Cancel, and write nothing any more."""
-        self._background.let_go()
+        self._background.detach()
 
     def _toggle(self) -> None:
         (self.cancel if self.running else self.run)()
@@ -215,15 +216,12 @@ def _refine(jobs: Sequence[Job]) -> Generator[tuple[int, int, Refined | None], N
 def _refine_layer(job: Job, exact: bool) -> Generator[tuple[int, int, Refined | None], None, None]:
     values, total = [], len(job.boxes)
     for done, box in enumerate(job.boxes, start=1):
-        steps = job.made.refine(box, exact=exact)
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                values.append(end.value)
-                break
+
+        def overall(step: tuple[int, int], done: int = done) -> tuple[int, int, None]:
             # A box of one step is itself one of several; others, and the extra pass, have steps of their own.
-            yield (*step, None) if step[1] > 1 else (done, total, None)
+            return (*step, None) if step[1] > 1 else (done, total, None)
+
+        values.append((yield from mapped(job.made.refine(box, exact=exact), overall)))
     yield total, total, Refined(job, values, exact)
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
-from napari_drcr.figures import save_figure
-from napari_drcr.spectra import write_spectra_csv
-from napari_drcr.widgets.background import Background
+from napari_drcr.analysis.figures import save_figure
+from napari_drcr.analysis.spectra import write_spectra_csv
 from napari_drcr.widgets.plot import SpectrumPlot
+from napari_drcr.widgets.viewer.background import Background
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,7 +54,7 @@ class SaveMenu(QPushButton):
         Parameters
         ----------
         path : str or Path
-            See `napari_drcr.spectra.write_spectra_csv`.
+            See `napari_drcr.analysis.spectra.write_spectra_csv`.
         """
         self._save(write_spectra_csv, path, list(self._spectra()))
 
@@ -82,9 +82,9 @@ class SaveMenu(QPushButton):
         self._plot.copy()
         self._said("The plot is on the clipboard.")
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Say nothing any more."""
-        self._saving.let_go()
+        self._saving.detach()
 
     def _save(self, write: Callable[[str | Path, Any], None], path: str | Path, what: Any) -> None:
         self._saving.run(write, path, what, done=lambda _: self._said(f"Saved {Path(path).name}."))

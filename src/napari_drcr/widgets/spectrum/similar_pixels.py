@@ -10,9 +10,9 @@ import napari
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton, QWidget
 
-from napari_drcr.spectra import spectral_angle_map
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.layers import facts_of_layer, map_to_layer_data, model_of_layer, show_map
+from napari_drcr.analysis.spectra import spectral_angle_map
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.layers import facts_of_layer, map_to_layer_data, model_of_layer, show_map
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -74,9 +74,9 @@ class SimilarPixels(QPushButton):
         _, _, cube, spectrum = curve
         self._background.run(spectral_angle_map, cube, spectrum, done=partial(self._add, curve))
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Add nothing any more."""
-        self._background.let_go()
+        self._background.detach()
 
     def _offer(self) -> None:
         menu = self.menu()

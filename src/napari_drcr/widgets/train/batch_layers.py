@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.colorimetry import encode_srgb
-from napari_drcr.cube import WAVELENGTHS, make_cube
+from napari_drcr.cubes.colorimetry import encode_srgb
+from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
 from napari_drcr.training.config import make_config
-from napari_drcr.widgets.layers import LayerData, cube_to_layer_data
+from napari_drcr.widgets.viewer.layers import LayerData, cube_to_layer_data
 
 RGB_NAME, CUBE_NAME = "batch (RGB)", "batch (cubes)"
 BATCH_KEY = "batch_of"

@@ -8,9 +8,9 @@ import napari
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QPushButton
 
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.layers import LayerData, show_wavelength
 from napari_drcr.widgets.train.batch_layers import batch_layers
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.layers import LayerData, show_wavelength
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -82,9 +82,9 @@ class BatchPreview(QObject):
         self._folder = folder
         self._update_button()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Show nothing any more, and hold no layer."""
-        self._background.let_go()
+        self._background.detach()
         self._layers.clear()
 
     def _update_button(self) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 from qtpy.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, Qt
 from qtpy.QtWidgets import QComboBox, QCompleter, QFileDialog, QWidget
 
-from napari_drcr.baselines import FEATURES
 from napari_drcr.camera import CAMERAS
-from napari_drcr.colorimetry import illuminant_names
+from napari_drcr.cubes.colorimetry import illuminant_names
 from napari_drcr.errors import shown
-from napari_drcr.weights import shipped_models
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import HardwareChoice, offer
+from napari_drcr.models.architecture import architectures, find_architecture
+from napari_drcr.models.store import read_card, shipped_models
 from napari_drcr.widgets.train.editors import Editor, NamesEditor, fit
+from napari_drcr.widgets.train.fields import NETWORK
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import HardwareChoice, offer
 
 NOTHING = "nothing"
 
@@ -100,7 +101,7 @@ class DeviceEditor(Editor):
         self._value = value
         self._show()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Wait for the hardware no longer."""
         self._hardware.stop()
 
@@ -136,9 +137,9 @@ class LightsEditor(NamesEditor):
             self._background.run(illuminant_names, done=self._complete)
         return super().eventFilter(watched, event)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Complete nothing any more."""
-        self._background.let_go()
+        self._background.detach()
 
     def _complete(self, names: list[str]) -> None:
         self.line.setCompleter(_LastName(names, self.line))
@@ -160,16 +161,44 @@ class _LastName(QCompleter):
         return f"{before}, {index.data()}" if before else str(index.data())
 
 
+class NetworkChoice(Editor):
+    """One of the networks that can be trained, by its title."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.box = QComboBox()
+        fit(self.box)
+        self._layout.addWidget(self.box)
+        for architecture in architectures():
+            if architecture.trainable:
+                self.box.addItem(architecture.title, architecture.id)
+                self.box.setItemData(self.box.count() - 1, architecture.paper, Qt.ItemDataRole.ToolTipRole)
+        self.box.currentIndexChanged.connect(lambda _: self.edited.emit())
+
+    @property
+    def value(self) -> str:
+        """Id of its architecture."""
+        return str(self.box.currentData())
+
+    def set_value(self, value: Any) -> None:
+        """Choose a network."""
+        row = self.box.findData(value)
+        if row < 0:
+            raise ValueError(f"{value!r} is no network that can be trained")
+        self.box.setCurrentIndex(row)
+
+
 def _cameras() -> Editor:
     return FileChoice(CAMERAS, "Choose CSV", "Responses (*.csv)")
 
 
 def _starts() -> Editor:
-    networks = [name for name in shipped_models() if name not in FEATURES]
+    networks = [name for name in shipped_models() if find_architecture(read_card(name).architecture).trainable]
     return FileChoice([None, *networks], "Choose file", "Models (*.safetensors *.pth);;All files (*)")
 
 
 CHOOSERS: dict[str, Callable[[], Editor]] = {
+    NETWORK: NetworkChoice,
     "camera.name": _cameras,
     "learning.start_from": _starts,
     "device": DeviceEditor,

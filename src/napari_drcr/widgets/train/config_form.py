@@ -12,11 +12,11 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidge
 from napari_drcr.errors import InputError, shown
 from napari_drcr.training.config import check_config, make_config, network_of, presets, read_content, write_config
 from napari_drcr.training.sections import TrainingConfig
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.fitting import BreakingRow, scrolling
-from napari_drcr.widgets.train.fields import config_fields, config_sections, flat, label_of, nested, without_defaults
+from napari_drcr.widgets.train.fields import NETWORK, config_fields, config_sections, flat, label_of, nested, without_defaults
 from napari_drcr.widgets.train.preset_choice import PresetChoice
 from napari_drcr.widgets.train.rows import Fold, Marked, Row, compact_form
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.fitting import BreakingRow, scrolling
 
 ESSENTIALS = ("data.folder", "data.quantity", "camera.name", "learning.start_from", "learning.steps", "device")
 """What most users change, in this order."""
@@ -79,6 +79,7 @@ class ConfigForm(QWidget):
         self.save_button.clicked.connect(self._ask_to_save)
         for row in self.rows.values():
             row.editor.edited.connect(self._edited)
+        self._network = self.rows[NETWORK].editor.value
         self.set_content({})
 
     def _lay_out(self) -> None:
@@ -136,9 +137,14 @@ class ConfigForm(QWidget):
         before = {path: row.editor.value for path, row in self.rows.items()}
         self._filling = True
         try:
+            self._show(NETWORK, values.get(NETWORK, config_fields()[NETWORK].default))
+            self._show_fields_of_network()
             for path, row in self.rows.items():
-                self._show(path, values.get(path, row.field.default))
+                if path != NETWORK:
+                    self._show(path, values.get(path, row.field.default))
         except InputError:
+            self._show(NETWORK, before[NETWORK])
+            self._show_fields_of_network()
             for path, value in before.items():
                 self._show(path, value)
             raise
@@ -199,12 +205,12 @@ class ConfigForm(QWidget):
         """
         write_config(Path(path), self.config)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Check nothing any more."""
         self._timer.stop()
-        self._background.let_go()
+        self._background.detach()
         for row in self.rows.values():
-            row.editor.let_go()
+            row.editor.detach()
 
     def _values(self) -> dict[str, Any]:
         """By path, but the defaults, and a network that is another model's."""
@@ -222,6 +228,7 @@ class ConfigForm(QWidget):
         if self._filling:
             return
         self._refusal = ""
+        self._show_fields_of_network()
         self._enable_network()
         self.preset.compare(self._values())
         self._timer.start()
@@ -247,9 +254,29 @@ class ConfigForm(QWidget):
 
     def _show_network(self, values: dict[str, Any]) -> None:
         self._filling = True
+        self._show(NETWORK, values[NETWORK])
+        self._show_fields_of_network()
         for path, value in values.items():
             self._show(path, value)
         self._filling = False
+
+    def _show_fields_of_network(self) -> None:
+        """Replace the fields of a network by those of the one that is chosen, with their defaults."""
+        chosen = self.rows[NETWORK].editor.value
+        if chosen == self._network:
+            return
+        self._network = chosen
+        form = self.folds["network"].form
+        for path in [path for path, row in self.rows.items() if row.field.section == "network" and path != NETWORK]:
+            row = self.rows.pop(path)
+            row.editor.detach()
+            form.removeRow(row)
+        for path, field in config_fields(chosen).items():
+            if path not in self.rows:
+                row = self.rows[path] = Row(field)
+                form.addRow(row.label, row)
+                row.editor.set_value(field.default)
+                row.editor.edited.connect(self._edited)
 
     def _check(self) -> None:
         self._background.run(_examine, self.content, done=self._mark)

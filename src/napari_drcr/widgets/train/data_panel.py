@@ -24,11 +24,8 @@ from qtpy.QtWidgets import (
 from napari_drcr.errors import InputError
 from napari_drcr.training.config import make_config
 from napari_drcr.training.dataset import export_scenes, propose_split
-from napari_drcr.training.folder import new_run_folder
+from napari_drcr.training.jobs.folder import new_run_folder
 from napari_drcr.training.survey import SceneEntry, Survey, iter_survey
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.fitting import BreakingRow
 from napari_drcr.widgets.train.batch_preview import BatchPreview
 from napari_drcr.widgets.train.config_form import DELAY, ConfigForm
 from napari_drcr.widgets.train.editors import fit
@@ -37,6 +34,9 @@ from napari_drcr.widgets.train.rows import Marked
 from napari_drcr.widgets.train.scene_table import SceneTable, can_be_held_back
 from napari_drcr.widgets.train.split_choice import SplitChoice
 from napari_drcr.widgets.train.survey_words import hindrance_of, summary_of
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.fitting import BreakingRow
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -223,14 +223,14 @@ class DataPanel(QWidget):
         """Make a batch, in a thread, and show it in place of the last one; each time another."""
         self.batch.make(self._form.content)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Look at nothing any more, and hold no layer."""
         self._timer.stop()
         self._late.stop()
-        self._looking.let_go()
-        self._working.let_go()
-        self.batch.let_go()
-        self.open_cubes.let_go()
+        self._looking.detach()
+        self._working.detach()
+        self.batch.detach()
+        self.open_cubes.detach()
 
     def _scenes(self) -> list[SceneEntry]:
         return [] if self._found is None else [scene for scene in self._found.scenes if not scene.left_out]

@@ -9,13 +9,13 @@ from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout
 
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.dock import Dock, show_dock
-from napari_drcr.widgets.fitting import scrolling
 from napari_drcr.widgets.reconstruct import Reconstruct
 from napari_drcr.widgets.train.config_form import ConfigForm
 from napari_drcr.widgets.train.data_panel import DataPanel
 from napari_drcr.widgets.train.launch import Launch
 from napari_drcr.widgets.train.runs_panel import RunsPanel
+from napari_drcr.widgets.viewer.dock import Dock, show_dock
+from napari_drcr.widgets.viewer.fitting import scrolling
 
 
 class Train(Dock):
@@ -65,13 +65,13 @@ class Train(Dock):
         self._turn()
         self.follow_layers(self.data.open_cubes.refresh)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Stop timers and threads; runs go on."""
-        self.data.let_go()
-        self.form.let_go()
-        self.launch.let_go()
-        self.runs.let_go()
-        super().let_go()
+        self.data.detach()
+        self.form.detach()
+        self.launch.detach()
+        self.runs.detach()
+        super().detach()
 
     def _turn(self, _page: int = 0) -> None:
         self.launch.setVisible(self.tabs.currentWidget() is not self._runs_page)

@@ -69,7 +69,7 @@ class Editor(QWidget):
         """
         raise NotImplementedError
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Wait for nothing any more."""
 
 
@@ -100,14 +100,18 @@ class TextEditor(Editor):
 
 
 class NumberEditor(TextEditor):
-    """A number of any magnitude, such as 1e-4."""
+    """A number of any magnitude, such as 1e-4, or a whole one that may be missing."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(kind)
+        self._type = kind.type
 
     @property
     def value(self) -> Any:
-        """A float, or what was typed in its place."""
+        """A number, or what was typed in its place."""
         text = super().value
         with suppress(TypeError, ValueError):
-            return float(text)
+            return self._type(text)
         return text
 
     def set_value(self, value: Any) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from docstring_parser import DocstringStyle, parse
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from napari_drcr.errors import InputError, shown
+from napari_drcr.models.architecture import NetworkSettings, read_settings
 from napari_drcr.training.sections import TrainingConfig
 
+NETWORK = "network.architecture"
+"""Path of the field that chooses the network, and with it the other fields of its section."""
 CAPITALS = {"ema": "EMA", "jpeg": "JPEG", "npm": "NPM", "rgb": "RGB"}
 
 
@@ -73,15 +75,25 @@ class ConfigField(NamedTuple):
 
 
 @cache
-def config_fields() -> dict[str, ConfigField]:
+def config_fields(network: str | None = None) -> dict[str, ConfigField]:
     """All fields of `TrainingConfig` and its sections.
+
+    Parameters
+    ----------
+    network : str, optional
+        Id of the architecture whose settings are the section ``network``; by default that of an empty configuration.
 
     Returns
     -------
     dict of str to ConfigField
         By their paths, in the order of the models.
+
+    Raises
+    ------
+    InputError
+        If there is no such architecture.
     """
-    return {field.path: field for field in _fields(TrainingConfig, TrainingConfig().model_dump(mode="json"))}
+    return {field.path: field for field in _fields(TrainingConfig(), network)}
 
 
 @cache
@@ -93,25 +105,27 @@ def config_sections() -> dict[str, str]:
     dict of str to str
         What they are about, by name.
     """
-    about = attribute_texts(TrainingConfig)
-    return {name: about[name] for name, info in TrainingConfig.model_fields.items() if _is_section(info)}
+    config = TrainingConfig()
+    return {
+        name: _text(info) for name, info in TrainingConfig.model_fields.items() if isinstance(getattr(config, name), BaseModel)
+    }
 
 
-def attribute_texts(model: type[BaseModel]) -> dict[str, str]:
-    """What a model's docstring says of its attributes.
+def network_in(content: Mapping[str, Any]) -> str | None:
+    """The architecture that a configuration names.
 
     Parameters
     ----------
-    model : type
-        Its docstring has a section Attributes, as numpydoc writes it.
+    content : Mapping
+        Sections and values as in a YAML file, right or wrong.
 
     Returns
     -------
-    dict of str to str
-        Texts on a single line, by name.
+    str or None
+        Its id; None where nothing is said.
     """
-    found = parse(model.__doc__ or "", DocstringStyle.NUMPYDOC).params
-    return {each.arg_name: " ".join((each.description or "").replace("`", "").split()) for each in found}
+    network = content.get("network")
+    return network.get("architecture") if isinstance(network, dict) else None
 
 
 def label_of(name: str) -> str:
@@ -156,8 +170,9 @@ def flat(content: dict[str, Any]) -> dict[str, Any]:
             values |= {f"{name}.{field}": each for field, each in value.items()}
         elif value is not None:
             raise InputError(f"{name} is {shown(value)}, but it is a section with fields of its own.")
+    known = config_fields(network_in(content))
     for path in values:
-        if path not in config_fields():
+        if path not in known:
             raise InputError(f"{path} is no field of a configuration; leave it out.")
     return values
 
@@ -194,23 +209,29 @@ def without_defaults(values: dict[str, Any]) -> dict[str, Any]:
     -------
     dict of str to object
     """
-    return {path: value for path, value in values.items() if value != config_fields()[path].default}
+    fields = config_fields(values.get(NETWORK))
+    first = config_fields()[NETWORK].default
+    return {path: value for path, value in values.items() if value != (first if path == NETWORK else fields[path].default)}
 
 
-def _fields(model: type[BaseModel], defaults: dict[str, Any], section: str = "") -> Iterable[ConfigField]:
-    texts = attribute_texts(model)
-    for name, info in model.model_fields.items():
-        if _is_section(info):
-            yield from _fields(info.annotation, defaults[name], name)  # type: ignore[arg-type]
+def _fields(model: BaseModel, network: str | None, section: str = "") -> Iterable[ConfigField]:
+    defaults = model.model_dump(mode="json")
+    for name, info in type(model).model_fields.items():
+        part = getattr(model, name)
+        if isinstance(part, NetworkSettings) and network is not None:
+            part = read_settings({"architecture": network})
+        if isinstance(part, BaseModel):
+            yield from _fields(part, network, name)
         else:
             path = f"{section}.{name}" if section else name
             # A section's own name says more than the word name.
-            label = label_of(section if section and name == "name" else name)
-            yield ConfigField(path, label, texts.get(name, ""), _kind(info.annotation, info.metadata), defaults[name])
+            label = label_of(section if section and name in ("name", "architecture") else name)
+            text = _text(info) or _text(NetworkSettings.model_fields[name])
+            yield ConfigField(path, label, text, _kind(info.annotation, info.metadata), defaults[name])
 
 
-def _is_section(info: FieldInfo) -> bool:
-    return isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+def _text(info: FieldInfo) -> str:
+    return " ".join((info.description or "").replace("`", "").split())
 
 
 def _kind(annotation: Any, metadata: Iterable[Any]) -> Kind:

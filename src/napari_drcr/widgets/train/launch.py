@@ -13,11 +13,11 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QVB
 
 from napari_drcr.training import jobs
 from napari_drcr.training.config import make_config
-from napari_drcr.training.folder import new_run_folder
+from napari_drcr.training.jobs.folder import new_run_folder
 from napari_drcr.training.probe import Estimate, probe
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import wrapped_label
 from napari_drcr.widgets.train.config_form import ConfigForm
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import wrapped_label
 
 NAME = "name"
 ESTIMATE, CANCEL = "Estimate memory and time", "Cancel"
@@ -135,11 +135,11 @@ class Launch(QWidget):
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason) and not (self._told and not self._form.errors))
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """End the measuring; a run that was started goes on."""
         self._enough.set()
-        self._probing.let_go()
-        self._starting.let_go()
+        self._probing.detach()
+        self._starting.detach()
 
     def _reason(self) -> str:
         wrong = list(self._form.errors.items())

@@ -9,10 +9,10 @@ from napari.layers import Image
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QListWidget, QListWidgetItem, QPushButton
 
-from napari_drcr.widgets.layers import facts_of_layer, is_cube_layer, layer_to_cube, model_of_layer
 from napari_drcr.widgets.train.batch_layers import BATCH_KEY
 from napari_drcr.widgets.train.rows import Fold
 from napari_drcr.widgets.train.scene_table import BOX
+from napari_drcr.widgets.viewer.layers import facts_of_layer, is_cube_layer, layer_to_cube, model_of_layer
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -83,7 +83,7 @@ class OpenCubes(Fold):
         self.note(str(self.list.count() or "none"))
         self._update_button()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Hold no layer any more."""
         self.list.clear()
 

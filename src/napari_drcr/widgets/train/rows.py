@@ -6,11 +6,11 @@ from html import escape
 
 from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_drcr.widgets.controls import wrapped_label
-from napari_drcr.widgets.fitting import form_layout
 from napari_drcr.widgets.train.choosers import CHOOSERS
 from napari_drcr.widgets.train.editors import editor_of
 from napari_drcr.widgets.train.fields import ConfigField
+from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.fitting import form_layout
 
 MARK = "#e5484d"
 """A red that is seen on the dark and on the light theme."""

@@ -15,15 +15,15 @@ from qtpy.QtCore import QPoint
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_drcr.colorimetry import encode_srgb
-from napari_drcr.cube import WAVELENGTHS
-from napari_drcr.training.records import Preview
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.marks import PALETTE
+from napari_drcr.cubes.colorimetry import encode_srgb
+from napari_drcr.cubes.cube import WAVELENGTHS
+from napari_drcr.training.jobs.records import Preview
 from napari_drcr.widgets.plot.page import SMALL, TEXT
 from napari_drcr.widgets.plot.text import PIXELS_PER_INCH, drawable, fitted
 from napari_drcr.widgets.plot.theme import PlotColours, mix, theme_colours
 from napari_drcr.widgets.train.run_record import Curve, RunRecord
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.marks import PALETTE
 
 FloatArray = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]
@@ -164,9 +164,9 @@ class Chart(QWidget):
         self._colours = theme_colours(theme)
         self._change()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Draw nothing any more."""
-        self._background.let_go()
+        self._background.detach()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Draw it anew in the new size."""

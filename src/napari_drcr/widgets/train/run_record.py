@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.cube import WAVELENGTHS
+from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
-from napari_drcr.training.folder import LOG, METRICS, OUTPUT, PREVIEW, STOP
 from napari_drcr.training.jobs import RunState, list_runs
-from napari_drcr.training.records import LossCurve, Preview, read_metrics, read_preview
+from napari_drcr.training.jobs.folder import LOG, METRICS, OUTPUT, PREVIEW, STOP
+from napari_drcr.training.jobs.records import LossCurve, Preview, read_metrics, read_preview
 
 BINS = 600
 """Stretches of steps that a long curve is drawn with, more than a dock has pixels."""

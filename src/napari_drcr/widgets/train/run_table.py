@@ -18,8 +18,8 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
 )
 
-from napari_drcr.training.folder import duration
 from napari_drcr.training.jobs import RunState
+from napari_drcr.training.jobs.folder import duration
 
 ROW, BAR = 40, 3
 """Heights of a row and of the bar in it, in pixels of the screen."""

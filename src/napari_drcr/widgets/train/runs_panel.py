@@ -14,15 +14,15 @@ from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_drcr.errors import InputError
-from napari_drcr.files import atomic_path
+from napari_drcr.system.files import atomic_path
 from napari_drcr.training import jobs
-from napari_drcr.training.folder import CONFIG, duration
 from napari_drcr.training.jobs import RunState
-from napari_drcr.widgets.background import Background
-from napari_drcr.widgets.controls import wrapped_label
+from napari_drcr.training.jobs.folder import CONFIG, duration
 from napari_drcr.widgets.train.run_log import LINES, LogDialog
 from napari_drcr.widgets.train.run_record import RunReader, RunRecord, Seen, look, read_log
 from napari_drcr.widgets.train.run_table import RunTable
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import wrapped_label
 
 INTERVAL = 1000
 """Milliseconds between two looks at the runs."""
@@ -157,13 +157,13 @@ class RunsPanel(QWidget):
         """Look at the runs now; one that is being looked at is looked at again."""
         self._looking.run(look, self._folder, self._reader, done=self._take)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave no timer and no callback behind; runs go on."""
         self._timer.stop()
-        self._looking.let_go()
-        self._working.let_go()
-        self.curves.let_go()
-        self.preview.let_go()
+        self._looking.detach()
+        self._working.detach()
+        self.curves.detach()
+        self.preview.detach()
         self._viewer.events.theme.disconnect(self._change_theme)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
@@ -369,7 +369,7 @@ def export_model(run: RunState, path: Path) -> None:
     InputError
         If there is no model yet, it cannot be read, or the file not be written.
     """
-    from napari_drcr.weights import load_model
+    from napari_drcr.models.store import load_model
 
     if path.suffix != SUFFIX:
         raise InputError(f"a model is written as {SUFFIX}, not {path.suffix or 'without a suffix'} ({path.name}).")

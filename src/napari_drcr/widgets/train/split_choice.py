@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from napari_drcr.training.dataset import propose_split
-from napari_drcr.widgets.fitting import BreakingRow
+from napari_drcr.widgets.viewer.fitting import BreakingRow
 
 REPLACES = "Replaces the present one."
 BY_FOLDER = "The folder itself says what is held back."

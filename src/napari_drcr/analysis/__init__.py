@@ -1,0 +1,1 @@
+"""What cubes are compared with and by: metrics, spectra, regions, figures, evaluation."""

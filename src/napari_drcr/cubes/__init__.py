@@ -1,0 +1,1 @@
+"""Cubes: what one is (`cube`), values left on disk (`lazy`), colour (`colorimetry`, `rendering`)."""

@@ -1,0 +1,1 @@
+"""From an RGB image to a cube: preparation, passes, self-ensemble, reconstruction."""

@@ -1,0 +1,396 @@
+"""What every network tells about itself, and the registry of those there are.
+
+Whatever works with networks (reconstruction, training, benchmark, forms, cards) asks an `Architecture` and never which one it is. To add
+a network, subclass `Architecture` and `register` it. Cheap to import: torch is needed only once a network is built.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError
+from pydantic_core import PydanticCustomError
+
+from napari_drcr.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+    from torch import Tensor, nn
+
+    from napari_drcr.models.execution import Execution
+
+Encoding = Literal["linear", "as given"]
+"""What a model takes: linear sRGB, or the values of the image untouched."""
+Normalisation = Literal["white", "maximum"]
+"""What an image is divided by: its white level, or its own maximum."""
+
+
+class NetworkSettings(BaseModel):
+    """The sizes and options of a network; every architecture has a subclass of its own, in which ``architecture`` is a literal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    architecture: str
+    """Which network it is, by the id of its architecture."""
+
+    @property
+    def has_unused_parameters(self) -> bool:
+        """Whether some parameters take no part in the estimate, which training on several devices must know."""
+        return False
+
+    def summary(self) -> str:
+        """The sizes in a few words, for tables and reports."""
+        given = self.model_dump(exclude={"architecture"})
+        return ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in given.items() if type(value) is int)
+
+
+@dataclass(frozen=True)
+class ForeignLayout:
+    """Checkpoints of a network as somebody else publishes them.
+
+    Attributes
+    ----------
+    marks : tuple of str
+        First parts of parameter names that no other layout has.
+    encoding, normalisation : str
+        How its authors feed the network; see `Card`.
+    hints : Mapping of str to object
+        Settings that names and shapes do not tell.
+    """
+
+    marks: tuple[str, ...]
+    encoding: Encoding = "as given"
+    normalisation: Normalisation = "maximum"
+    hints: Mapping[str, Any] = field(default_factory=dict)
+
+    def recognises(self, names: list[str]) -> bool:
+        """Whether parameters of these names, without ``module.``, are in this layout."""
+        return any(name.split(".", 1)[0] in self.marks for name in names)
+
+
+class Architecture(ABC):
+    """A kind of network: its facts, and how to build, load and run one.
+
+    Attributes
+    ----------
+    id : str
+        Names it in cards and configurations; for ever.
+    title : str
+        What users call it.
+    paper : str
+        Authors, title, venue and year.
+    settings : type of NetworkSettings
+        Its sizes and options, with defaults.
+    presets : Mapping of str to NetworkSettings
+        ``published`` is the paper's, ``small`` (the settings' defaults) trains on a laptop.
+    multiple : int
+        What the sides of an image must be multiples of; others are padded by reflection.
+    precisions : tuple of str
+        Those shown to be safe, which "auto" chooses among. Others can still be asked for.
+    per_pixel : bool
+        Whether the spectrum of a pixel depends on that pixel alone.
+    trainable : bool
+        Whether it learns by gradient descent, so that training offers it.
+    foreign : ForeignLayout or None
+        Checkpoints of others that it can load.
+    """
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    settings: ClassVar[type[NetworkSettings]]
+    presets: ClassVar[Mapping[str, NetworkSettings]] = {}
+    multiple: ClassVar[int] = 1
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    per_pixel: ClassVar[bool] = False
+    trainable: ClassVar[bool] = True
+    foreign: ClassVar[ForeignLayout | None] = None
+
+    @abstractmethod
+    def build(self, settings: Any, bands: int) -> Any:
+        """Make a network with random weights.
+
+        Parameters
+        ----------
+        settings : NetworkSettings
+            Of this architecture.
+        bands : int
+            Bands of its cubes.
+
+        Returns
+        -------
+        torch.nn.Module
+            Float32, on the current default device; takes (batch, 3, y, x), gives (batch, bands, y, x). An architecture that is
+            not `trainable` may return something else that its other methods understand.
+        """
+
+    def context(self, settings: Any) -> int | None:
+        """How far around a pixel, in pixels, the network looks for its spectrum.
+
+        Parameters
+        ----------
+        settings : NetworkSettings
+            Of this architecture.
+
+        Returns
+        -------
+        int or None
+            With it pieces of an image give the whole image's answer; None where something looks at the whole image.
+        """
+        return None
+
+    def execution(self, network: nn.Module, settings: Any, device: str, kind: torch.dtype) -> Execution:
+        """How a network goes through an image.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            In float32; stays what it is.
+        settings : NetworkSettings
+            Of the network.
+        device : str
+            torch's name of it.
+        kind : torch.dtype
+            To compute in.
+
+        Returns
+        -------
+        Execution
+            By default in pieces where `context` is known, else the whole image at once.
+        """
+        from napari_drcr.models.execution import Tiles, WholeImage
+
+        context = self.context(settings)
+        if context is None:
+            return WholeImage(network, device, kind)
+        return Tiles(network, device, kind, context=context, multiple=self.multiple)
+
+    def rename(self, path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Parameters of a `foreign` checkpoint under our names.
+
+        Parameters
+        ----------
+        path : Path
+            Named in errors.
+        state : Mapping of str to Tensor
+            Names as published, without ``module.``.
+
+        Returns
+        -------
+        dict of str to Tensor
+
+        Raises
+        ------
+        InputError
+            If names are not of that layout.
+        """
+        raise NotImplementedError(f"{self.title} has no foreign layout.")
+
+    def infer(self, path: Path, known: Mapping[str, Any], state: Mapping[str, Any]) -> NetworkSettings:
+        """The settings of a network from what is known of them, and from names and shapes of its parameters.
+
+        Parameters
+        ----------
+        path : Path
+            Named in errors.
+        known : Mapping of str to object
+            Settings as a card has them, perhaps not all.
+        state : Mapping of str to Tensor or ndarray
+            Parameters under our names.
+
+        Returns
+        -------
+        NetworkSettings
+
+        Raises
+        ------
+        InputError
+            If the settings are incomplete or wrong.
+        """
+        return read_settings({"architecture": self.id, **known}, source=path.name)
+
+    def load(self, path: Path, settings: Any, bands: int, state: Mapping[str, Any]) -> Any:
+        """Make a network with given parameters.
+
+        Parameters
+        ----------
+        path : Path
+            Named in errors.
+        settings : NetworkSettings
+            Of this architecture.
+        bands : int
+            Bands of its cubes.
+        state : Mapping of str to Tensor or ndarray
+            Parameters under our names.
+
+        Returns
+        -------
+        torch.nn.Module
+            Float32, on the CPU, in evaluation mode.
+
+        Raises
+        ------
+        InputError
+            If a parameter is missing, surplus, of another shape, not of real numbers or not finite.
+        """
+        from napari_drcr.models.parameters import load_parameters
+
+        return load_parameters(path, self.title, lambda: self.build(settings, bands), state)
+
+    def parameters(self, network: Any) -> dict[str, npt.NDArray[np.floating[Any]]]:
+        """The parameters of a network as they go into a file.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            Made by `build` or `load`.
+
+        Returns
+        -------
+        dict of str to ndarray
+        """
+        return {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+
+    def count(self, network: Any) -> int:
+        """How many numbers a network has learned.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            Made by `build` or `load`.
+
+        Returns
+        -------
+        int
+        """
+        return sum(parameter.numel() for parameter in network.parameters())
+
+
+_registry: dict[str, Architecture] = {}
+
+
+def register(architecture: Architecture) -> Architecture:
+    """Make an architecture known to everything that works with networks.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        With an `id` of its own.
+
+    Returns
+    -------
+    Architecture
+        The same.
+
+    Raises
+    ------
+    ValueError
+        If another architecture has that id.
+    """
+    if type(_registry.get(architecture.id, architecture)) is not type(architecture):
+        raise ValueError(f"there is an architecture {architecture.id!r} already.")
+    _registry[architecture.id] = architecture
+    return architecture
+
+
+def architectures() -> list[Architecture]:
+    """All registered architectures.
+
+    Returns
+    -------
+    list of Architecture
+        In the order in which they were registered.
+    """
+    return list(_registry.values())
+
+
+def find_architecture(id: str) -> Architecture:
+    """A registered architecture.
+
+    Parameters
+    ----------
+    id : str
+        Its `Architecture.id`.
+
+    Returns
+    -------
+    Architecture
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    if id not in _registry:
+        raise InputError(f"there is no network {id!r}; there is {', '.join(_registry)}.")
+    return _registry[id]
+
+
+def read_settings(content: Mapping[str, Any] | NetworkSettings, *, source: str = "the settings") -> NetworkSettings:
+    """Check the settings of a network.
+
+    Parameters
+    ----------
+    content : Mapping of str to object, or NetworkSettings
+        Settings by name; ``architecture`` names the network.
+    source : str
+        What errors call it.
+
+    Returns
+    -------
+    NetworkSettings
+        Of the subclass that belongs to the architecture.
+
+    Raises
+    ------
+    InputError
+        Naming the first setting that is wrong, its value and what it needs.
+    """
+    try:
+        return validate_settings(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "network"
+        raise InputError(f"{source}: {place} is {first['input']!r}: {first['msg']}.") from error
+    except PydanticCustomError as error:
+        raise InputError(f"{source}: {error.message()}.") from error
+
+
+def validate_settings(content: Any) -> NetworkSettings:
+    """Settings of the subclass that their ``architecture`` names, for pydantic: the union of all registered networks.
+
+    Parameters
+    ----------
+    content : Mapping of str to object, or NetworkSettings
+        Without ``architecture``, settings of the first registered network.
+
+    Returns
+    -------
+    NetworkSettings
+
+    Raises
+    ------
+    pydantic.ValidationError, pydantic_core.PydanticCustomError
+        If they are wrong, or there is no such network.
+    """
+    if isinstance(content, NetworkSettings):
+        return content
+    if not isinstance(content, Mapping):
+        raise PydanticCustomError("network", "needs the settings of a network")
+    name = content.get("architecture", next(iter(_registry)))
+    if name not in _registry:
+        there = ", ".join(_registry)
+        raise PydanticCustomError(
+            "network", "there is no network {name}; there is {there}", {"name": repr(name), "there": there}
+        )
+    return _registry[name].settings.model_validate(dict(content))
+
+
+AnySettings = SerializeAsAny[NetworkSettings]
+"""Settings of any network, written with all fields of their subclass."""

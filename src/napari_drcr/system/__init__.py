@@ -1,0 +1,1 @@
+"""The computer: devices, memory, files, pickles, and work shared among threads and processes."""

@@ -1,0 +1,200 @@
+"""Work that several processes share: which one this is, its part of the files, and the results of all."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from napari_drcr.errors import InputError
+from napari_drcr.system.devices import choose_device, devices, usable_cores
+
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+"""Where torchrun, Lightning and SLURM tell a process which one it is."""
+PATIENCE = timedelta(days=7)
+"""How long a process that is through with its part waits for the others; in ms it must fit into 32 bits."""
+MEETING = timedelta(seconds=10)
+
+Item = TypeVar("Item")
+
+
+def is_first() -> bool:
+    """Whether this process leads those that share its work, and speaks for them.
+
+    Returns
+    -------
+    bool
+        True also where there is no other.
+    """
+    return next((rank for name in RANKS if (rank := os.environ.get(name))), "0") == "0"
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process of those that share some files.
+
+    Parameters
+    ----------
+    rank : int
+        Which one, from 0 on.
+    count : int
+        How many there are.
+    device : str
+        Where this one computes; see `napari_drcr.system.devices.choose_device`.
+    by_torchrun : bool
+        Whether torchrun has started them.
+    """
+
+    rank: int = 0
+    count: int = 1
+    device: str = "auto"
+    by_torchrun: bool = False
+
+    def part(self, items: Sequence[Item]) -> Sequence[Item]:
+        """What this process does of a list that all have: every `count`-th."""
+        return items[self.rank :: self.count]
+
+    def gather(self, results: Sequence[Item]) -> list[Item]:
+        """What all processes have made of their parts; each must ask, and waits for the others.
+
+        Parameters
+        ----------
+        results : sequence
+            One for each item of `part`, in its order.
+
+        Returns
+        -------
+        list
+            One for each item of the list that was shared, in its order.
+
+        Raises
+        ------
+        InputError
+            If another process has ended before it was through.
+        """
+        if self.count == 1:
+            return list(results)
+        from torch.distributed import all_gather_object
+
+        parts: list[Any] = [None] * self.count
+        try:
+            all_gather_object(parts, list(results))
+        except RuntimeError as error:
+            raise InputError(
+                "another of the processes that share the files has ended before it was through; its own words are above."
+            ) from error
+        return [parts[number % self.count][number // self.count] for number in range(sum(map(len, parts)))]
+
+    def meet(self) -> bool:
+        """Wait some seconds until all processes are here; says whether they came."""
+        from torch.distributed import monitored_barrier
+
+        try:
+            monitored_barrier(timeout=MEETING)
+        except RuntimeError:
+            return False
+        return True
+
+
+ALONE = Share()
+"""A process that shares nothing."""
+
+
+def join(wanted: int | None, device: str, files: int) -> Share:
+    """Share files with other processes: those that torchrun has started, or else as many as are wanted, which Lightning Fabric starts.
+
+    For programs, not for a line in the middle of one: Fabric starts the program anew, with the same arguments, once for each further process. They
+    meet here, so whatever comes before must be the same in all.
+
+    Parameters
+    ----------
+    wanted : int or None
+        Devices: GPUs, or processes that share the cores of the CPU. No more are started than there are files.
+    device : str
+        "auto", "cuda" or "cpu"; with a single process also any other of `napari_drcr.system.devices.devices`.
+    files : int
+        How many there are to share.
+
+    Returns
+    -------
+    Share
+        That of this process. Without `wanted` and torchrun there is only one, and nothing is imported or started.
+
+    Raises
+    ------
+    InputError
+        If these devices cannot be had, or are not as many as torchrun has started processes.
+    """
+    if wanted is not None and wanted < 1:
+        raise InputError(f"the number of devices must be at least 1, not {wanted}.")
+    by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+    if by_torchrun:
+        count, here = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        if wanted not in (None, here):
+            raise InputError(f"torchrun has started {here} processes, but the number of devices is {wanted}; leave it out.")
+    else:
+        count = here = wanted or 1
+    if count == 1:
+        return Share(device=device)
+    kind = _kind_of_several(device, here)
+    if not by_torchrun:
+        count = here = min(here, files)
+        if count <= 1:
+            return Share(device=device)
+    import torch
+    from lightning.fabric import Fabric
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+    from lightning.fabric.strategies.ddp import DDPStrategy
+
+    with quiet_lightning():
+        strategy = DDPStrategy(
+            # Named, because Lightning would wait for the processes of a SLURM job that has only one.
+            cluster_environment=TorchElasticEnvironment() if by_torchrun else LightningEnvironment(),
+            # Only words go from one to the other, so gloo will do on GPUs too.
+            process_group_backend="gloo",
+            timeout=PATIENCE,
+        )
+        fabric = Fabric(accelerator=kind, devices=here, num_nodes=count // here, strategy=strategy)
+        fabric.launch()
+    # Else gloo's threads may still run when Python ends, which C++ answers with an abort.
+    atexit.register(torch.distributed.destroy_process_group)
+    if kind == "cpu":
+        torch.set_num_threads(max(1, usable_cores() // here))
+    own = f"{kind}:{fabric.local_rank}" if kind == "cuda" else kind
+    return Share(fabric.global_rank, fabric.world_size, own, by_torchrun)
+
+
+def _kind_of_several(device: str, count: int) -> str:
+    """The kind, cuda or cpu, where there are so many."""
+    if device.startswith("cuda:"):
+        raise InputError(f"the device is {device!r}, but several are taken from the first on; choose device cuda.")
+    kind = choose_device(device).partition(":")[0]
+    if kind == "mps":
+        raise InputError("several devices are GPUs of NVIDIA or AMD, or processes on the CPU; choose device cpu.")
+    there = sum(name.startswith("cuda") for name in devices())
+    if kind == "cuda" and count > there:
+        raise InputError(f"the number of devices is {count}, but there are {there} GPUs here; choose fewer, or device cpu.")
+    return kind
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's remarks about hardware, tips and deprecations out of the user's terminal."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

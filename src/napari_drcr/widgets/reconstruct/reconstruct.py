@@ -1,0 +1,294 @@
+"""The dock widget Reconstruct: an RGB layer becomes a cube layer."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import napari
+from magicgui.widgets import CheckBox, ComboBox
+from napari.layers import Image
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout
+
+from napari_drcr.cubes.cube import FLIP_DISAGREEMENT
+from napari_drcr.errors import InputError
+from napari_drcr.inference.ensemble import FLIP_MEANING
+from napari_drcr.inference.preparation import WHITE_LEVELS
+from napari_drcr.inference.reconstruction import ESTIMATE, iter_reconstruct
+from napari_drcr.models.store import shipped_models
+from napari_drcr.training.jobs.folder import MODEL
+from napari_drcr.widgets.reconstruct.white_patch import WhitePatch
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import HardwareChoice, StepsBar, make_shrinkable, offer, wrapped_label
+from napari_drcr.widgets.viewer.dock import Dock, show_dock
+from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.layers import (
+    SLICE_KEY,
+    cube_to_layer_data,
+    flip_disagreement_to_layer_data,
+    show_wavelength,
+)
+from napari_drcr.widgets.viewer.navigation import current_wavelength, go_to_green
+from napari_drcr.widgets.viewer.passes import remember_pass
+from napari_drcr.widgets.viewer.rgb_images import no_image, profile_of_layer, rgb_from_layer, rgb_layers, shown_slice
+from napari_drcr.widgets.viewer.stacking import add_below_marks
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from napari_drcr.inference.passes import Pass
+
+OPEN_ONE = "Open one, or choose File > Open Sample > DRCR."
+CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
+
+
+class Reconstruct(Dock):
+    """Estimate a spectral cube from an RGB layer.
+
+    The work is done in a thread: model and torch are loaded there, its steps move the progress bar, and the result is added
+    as a layer. Closing the widget cancels it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where the images come from and the cube goes.
+
+    Attributes
+    ----------
+    layer, model, device, precision, encoding, white_level : magicgui.widgets.ComboBox
+        The choices. `model` holds names of shipped models and paths of checkpoints; `device` and `precision` offer only
+        "auto" until the hardware is known.
+    white_patch : WhitePatch
+        Picks something white in the image.
+    ensemble : magicgui.widgets.CheckBox
+        Whether flips and turns are averaged, and their disagreement shown.
+    button : QPushButton
+        Starts, and while running cancels.
+    progress : StepsBar
+        Steps done, of those there are.
+    status : QLabel
+        The last result, or why there is none.
+    """
+
+    TITLE = "Reconstruct"
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        remedy = "try a smaller image, or another device or precision"
+        self._background = Background(self, self._refuse, show_info, task="The reconstruction", remedy=remedy)
+        self._background.finished.connect(self._finish)
+        self.layer = ComboBox(
+            choices=[],
+            label="Image",
+            tooltip="RGB image layers of this viewer. Of a series the image is taken that the sliders show.",
+        )
+        self.model = ComboBox(
+            choices=[*((name, name) for name in shipped_models()), (CHOOSE_FILE, None)],
+            label="Model",
+            tooltip="A shipped model, or a .safetensors or .pth checkpoint.",
+        )
+        self._hardware = HardwareChoice(self)
+        self.device, self.precision = self._hardware.device, self._hardware.precision
+        self.encoding = ComboBox(
+            choices=[("sRGB (ordinary photos)", "srgb"), ("linear", "linear")],
+            label="Encoding",
+            tooltip="How the image's values are encoded. linear takes them, and leaves the colour profile, as they are.",
+        )
+        self.white_level = ComboBox(
+            choices=[("auto", None), *((f"{level} ({bits} bits)", level) for bits, level in WHITE_LEVELS.items())],
+            label="White level",
+            tooltip="The value that means white. auto takes the largest that the image's type can hold.",
+        )
+        self.white_patch = WhitePatch(viewer, self.layer, self.encoding, self.white_level)
+        self.ensemble = CheckBox(
+            text="average flips and turns",
+            tooltip=f"Takes 8 times as long, and adds a layer, flip disagreement. {FLIP_MEANING}",
+        )
+        self.button = QPushButton("Reconstruct")
+        self.progress = StepsBar()
+        self.status = wrapped_label("")
+        self._lay_out()
+        self._chosen_model = self.model.value
+        self._missing = ""
+        self.model.changed.connect(self._remember_model)
+        self.button.clicked.connect(self._toggle)
+        self.model.native.activated.connect(self._pick_model)
+        self.follow_layers(self._refresh_layers)
+        self.choose_active_layer()
+
+    def _lay_out(self) -> None:
+        form = form_layout()
+        for chooser in (self.layer, self.model, self.device, self.precision, self.encoding, self.white_level):
+            make_shrinkable(chooser)
+            form.addRow(chooser.label, chooser.native)
+        form.addRow("White patch", self.white_patch)
+        form.addRow("How sure", self.ensemble.native)
+        self.progress.hide()
+        layout = QVBoxLayout(self.content)
+        layout.addLayout(form)
+        layout.addWidget(self.button)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.status)
+        layout.addWidget(wrapped_label(ESTIMATE))
+        layout.addStretch()
+
+    def choose_active_layer(self) -> None:
+        """Take the layer that is selected in the viewer, if it is an RGB image."""
+        self._refresh_layers()
+        active = self._viewer.layers.selection.active
+        if active in self.layer.choices:
+            self.layer.value = active
+
+    def add_checkpoint(self, path: str | Path) -> None:
+        """Offer a checkpoint among the models, and choose it.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that `napari_drcr.load_model` reads; it is read when the run starts.
+        """
+        path = Path(path)
+        files = [*dict.fromkeys(model for model in (*self.model.choices, path) if isinstance(model, Path))]
+        shipped = [(name, name) for name in shipped_models()]
+        # All runs call their model the same, so it goes by its folder's name.
+        named = [(file.parent.name if file.name == MODEL else file.name, file) for file in files]
+        offer(self.model, [*shipped, *named, (CHOOSE_FILE, None)])
+        self.model.value = path
+        self.model.native.setToolTip(str(path))
+
+    def run(self) -> None:
+        """Start with the present choices; a notification says so where they cannot be used."""
+        if self.running:
+            return
+        layer, model = self.layer.value, self.model.value
+        if layer is None or model is None:
+            self._refuse(self._missing if layer is None else "No model is chosen; choose one, or a checkpoint file.")
+            return
+        try:
+            index = shown_slice(self._viewer, layer)
+        except InputError as error:
+            self._refuse(str(error))
+            return
+        names = ("device", "precision", "encoding", "white_level", "ensemble")
+        settings = {name: getattr(self, name).value for name in names} | {"white": self.white_patch.box}
+        self.progress.start()
+        self.button.setText("Cancel")
+        self.white_patch.setEnabled(False)
+        self._say(f"Loading {Path(model).name}\N{HORIZONTAL ELLIPSIS}")
+        self._background.run(
+            partial(_estimate, layer, index, model, **settings),
+            done=partial(self._add_cube, layer),
+            progress=self._show_progress,
+        )
+
+    def cancel(self) -> None:
+        """Ask the run to stop; it does after its present step, and adds nothing."""
+        if self.running:
+            self._background.cancel()
+            self.button.setEnabled(False)
+            self._say("Cancelling\N{HORIZONTAL ELLIPSIS}")
+
+    @property
+    def running(self) -> bool:
+        """Whether a run has begun and not yet ended."""
+        return self._background.running
+
+    def detach(self) -> None:
+        """Cancel a run, and leave no callback behind."""
+        self._background.detach()
+        self._hardware.stop()
+        self.white_patch.detach()
+        super().detach()
+
+    def _toggle(self) -> None:
+        if self.running:
+            self.cancel()
+        else:
+            self.run()
+
+    def _refresh_layers(self, _event: Any = None) -> None:
+        offer(self.layer, rgb_layers(self._viewer.layers))
+        self._update_button()
+
+    def _update_button(self) -> None:
+        if self.running:
+            return
+        missing = "" if self.layer.choices else no_image(self._viewer.layers, OPEN_ONE)
+        self.button.setDisabled(bool(missing))
+        self.button.setToolTip(missing)
+        if missing or self.status.text() == self._missing:
+            self._say(missing)
+        self._missing = missing
+
+    def _remember_model(self, model: str | Path | None) -> None:
+        self._chosen_model = model or self._chosen_model
+
+    def _pick_model(self, _row: int) -> None:
+        if self.model.value is None:
+            kinds = "Checkpoints (*.safetensors *.pth);;All files (*)"
+            path, _ = QFileDialog.getOpenFileName(self, "Choose a checkpoint", "", kinds)
+            if path:
+                self.add_checkpoint(path)
+            else:
+                self.model.value = self._chosen_model
+
+    def _show_progress(self, done: int, total: int) -> None:
+        self.progress.take(done, total)
+        if self.button.isEnabled():
+            self._say("Reconstructing\N{HORIZONTAL ELLIPSIS}")
+
+    def _add_cube(self, source: Image, made: tuple[xr.DataArray, Pass | None]) -> None:
+        cube, its_pass = made
+        had_bands = self._viewer.dims.ndim > 2
+        values, properties, _ = cube_to_layer_data(cube, source=source)
+        layer = Image(values, **properties)
+        add_below_marks(self._viewer, layer)
+        if its_pass is not None and its_pass.precision != "fp32":
+            remember_pass(layer, its_pass)
+        if FLIP_DISAGREEMENT in cube.coords:
+            disagreement, its_properties, _ = flip_disagreement_to_layer_data(cube, source)
+            add_below_marks(self._viewer, Image(disagreement, **its_properties))
+        show_wavelength(self._viewer)
+        if not had_bands or current_wavelength(self._viewer, layer) is None:
+            go_to_green(self._viewer, layer)
+        facts = cube.attrs
+        colours = f"colours {facts['input_profile']}, {facts['clipped_share']:.1%} clipped"
+        if facts["ensemble"]:
+            colours += f"; flip disagreement {facts['flip_disagreement_mean']:.1%} on average"
+        self._say(f"{facts['model']} on {facts['device_name']}, {facts['precision']}: {facts['seconds']:.1f} s; {colours}")
+
+    def _refuse(self, sentence: str) -> None:
+        self._say(sentence)
+        show_error(sentence)
+
+    def _say(self, sentence: str) -> None:
+        self.status.setText(sentence)
+        self.status.setVisible(bool(sentence))
+
+    def _finish(self) -> None:
+        self.progress.hide()
+        self.button.setText("Reconstruct")
+        self.white_patch.setEnabled(True)
+        if self._background.cancelled:
+            self._say("Cancelled; nothing was added.")
+        self._update_button()
+
+
+def _estimate(
+    layer: Image, index: tuple[int, ...], model: str | Path, **settings: Any
+) -> Generator[tuple[int, int], None, tuple[xr.DataArray, Pass | None]]:
+    """Run in a thread, where loading torch and a model holds nobody up; the cube, and the pass where it is one."""
+    passes: list[Pass] = []
+    settings |= {"profile": profile_of_layer(layer), "remember": passes.append}
+    cube = yield from iter_reconstruct(rgb_from_layer(layer, index), model, **settings)
+    if index:
+        cube.attrs[SLICE_KEY] = list(index)
+    return cube, next(iter(passes), None)
+
+
+def reconstruct_active_layer() -> None:
+    """Show the widget Reconstruct, the selected layer chosen in it: what napari's menu Layers runs."""
+    show_dock(Reconstruct).choose_active_layer()

@@ -1,0 +1,214 @@
+"""A control to pick something white in an image by a click on the canvas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import napari
+from magicgui.widgets import ComboBox
+from napari.layers import Image, Shapes
+from qtpy.QtGui import QHideEvent
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_drcr.errors import InputError, ignore_notice, notices_to
+from napari_drcr.inference.preparation import measure_white
+from napari_drcr.inference.white import Box
+from napari_drcr.widgets.viewer.canvas import Click, ClickListener
+from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY
+from napari_drcr.widgets.viewer.navigation import image_size, pixel_at
+from napari_drcr.widgets.viewer.placement import placement
+from napari_drcr.widgets.viewer.rgb_images import profile_of_layer, rgb_from_layer, shown_slice
+from napari_drcr.widgets.viewer.shape_regions import WHITE_PATCH_KEY, is_outline
+from napari_drcr.widgets.viewer.stacking import bring_up
+from napari_drcr.widgets.viewer.tools import end_tool
+
+SIDE = 9
+"""Of the box around a click, in pixels of the image."""
+HINT = "Click something white in the image."
+
+
+class WhitePatch(QWidget):
+    """Pick a white patch of the chosen image, and see what it gives.
+
+    While the button is down, a click on the canvas takes the box around it; a drag still moves the view. The box is outlined
+    by a Shapes layer, and removing that layer clears the patch, as choosing another image does. A cleared patch leaves the layer
+    hidden, for the next one: napari can crash at a later draw after a layer of shapes was removed.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Whose canvas is clicked.
+    layer, encoding, white_level : magicgui.widgets.ComboBox
+        The image that the patch belongs to, and how its values are to be understood.
+
+    Attributes
+    ----------
+    button : QPushButton
+        Down while a click is waited for.
+    clear_button : QPushButton
+        Forgets the patch.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer, layer: ComboBox, encoding: ComboBox, white_level: ComboBox) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._layer, self._encoding, self._white_level = layer, encoding, white_level
+        self._box: Box | None = None
+        self._outline: Shapes | None = None
+        self._clicks = ClickListener(viewer, self._click)
+        self.button = QPushButton("Pick")
+        self.button.setCheckable(True)
+        self.button.setToolTip(
+            "Press, then click something white or neutral gray-white in the image: it is brought to white, which takes out a "
+            "colour cast and the exposure. For models of photographs."
+        )
+        self.clear_button = QPushButton("Clear")
+        self.clear_button.setEnabled(False)
+        self._label = wrapped_label("")
+        self._label.hide()
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.button)
+        buttons.addWidget(self.clear_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(buttons)
+        layout.addWidget(self._label)
+        self.button.toggled.connect(self._listen)
+        self.clear_button.clicked.connect(self.clear)
+        layer.changed.connect(self.clear)
+        for chooser in (encoding, white_level):
+            chooser.changed.connect(self._measure)
+        viewer.layers.events.removed.connect(self._forget_outline)
+
+    @property
+    def box(self) -> Box | None:
+        """Top, left, bottom and right of the patch in pixels, the last two excluded."""
+        return self._box
+
+    @property
+    def said(self) -> str:
+        """What the control says: the box and its gains, or why there are none."""
+        return self._label.text()
+
+    def take(self, position: tuple[float, ...]) -> None:
+        """Take the box around a point of the canvas, or say why not.
+
+        Parameters
+        ----------
+        position : tuple of float
+            World coordinates, the last two of them y and x.
+        """
+        layer: Image | None = self._layer.value
+        if layer is None:
+            self._say("There is no RGB image to pick from.")
+            return
+        pixel = pixel_at(self._viewer, layer, position)
+        if pixel is None:
+            self._say(f"That is outside the image {layer.name!r}; click inside it.")
+            return
+        row, column = pixel
+        height, width = image_size(layer)
+        half = SIDE // 2
+        self.clear()
+        self._box = (
+            max(row - half, 0),
+            max(column - half, 0),
+            min(row + half + 1, height),
+            min(column + half + 1, width),
+        )
+        self._measure()
+        if self._box is not None:
+            self._draw(layer, self._box)
+            self.clear_button.setEnabled(True)
+            self.button.setChecked(False)
+
+    def clear(self) -> None:
+        """Forget the patch, and hide its outline."""
+        outline, self._outline, self._box = self._outline, None, None
+        self.clear_button.setEnabled(False)
+        self._say(HINT if self.button.isChecked() else "")
+        if outline is not None and outline in self._viewer.layers:
+            outline.visible = False
+
+    def detach(self) -> None:
+        """Leave no callback behind; of the outline, what stays is hidden."""
+        self.button.setChecked(False)
+        self._viewer.layers.events.removed.disconnect(self._forget_outline)
+        self.clear()
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
+        """Stop waiting for a click where nobody would see that it is waited for."""
+        self.button.setChecked(False)
+        super().hideEvent(event)
+
+    def _listen(self, pressed: bool) -> None:
+        if pressed:
+            end_tool(self._viewer)
+            self._clicks.start()
+        else:
+            self._clicks.stop()
+        if self._box is None:
+            self._say(HINT if pressed else "")
+
+    def _click(self, click: Click) -> None:
+        if click.flat:
+            self.take(click.position)
+        else:
+            self._say("A patch can only be picked in the flat view; switch the canvas back from 3-D.")
+
+    def _measure(self) -> None:
+        """Measure the present box anew, and drop it if it cannot be used."""
+        if self._box is None:
+            return
+        box, layer = self._box, self._layer.value
+        top, left, bottom, right = box
+        # Of an image that is not in memory, no more is read than it takes; a box at the border is too small for an image.
+        above, before = max(top - SIDE, 0), max(left - SIDE, 0)
+        height, width = image_size(layer)
+        around = above, before, min(bottom + SIDE, height), min(right + SIDE, width)
+        try:
+            # What is assumed about the image is told when it is reconstructed.
+            with notices_to(ignore_notice):
+                gains = measure_white(
+                    rgb_from_layer(layer, shown_slice(self._viewer, layer), around),
+                    (top - above, left - before, bottom - above, right - before),
+                    encoding=self._encoding.value,
+                    profile=profile_of_layer(layer),
+                    white_level=self._white_level.value,
+                )
+        except InputError as error:
+            self.clear()
+            self._say(str(error))
+            return
+        red, green, blue = gains
+        self._say(
+            f"Rows {top}-{bottom - 1}, columns {left}-{right - 1}; gains {red:.2f} red, {green:.2f} green, {blue:.2f} blue."
+        )
+
+    def _draw(self, layer: Image, box: Box) -> None:
+        top, left, bottom, right = (edge - 0.5 for edge in box)
+        corners = [(top, left), (top, right), (bottom, right), (bottom, left)]
+        outline = next(filter(is_outline, self._viewer.layers), None)
+        if outline is None:
+            # Made here, since napari hands plugins a stand-in of what its own add_shapes makes, and that is not the layer itself.
+            outline = Shapes(ndim=2, metadata={PROVENANCE_KEY: {WHITE_PATCH_KEY: True}})
+            selected = set(self._viewer.layers.selection)
+            self._viewer.add_layer(outline)
+            self._viewer.layers.selection = selected
+        for key, value in placement(layer).items():
+            setattr(outline, key, value)
+        outline.name = f"{layer.name} (white patch)"
+        outline.data = []
+        outline.add_rectangles([corners], edge_width=1, edge_color="magenta", face_color="transparent")
+        outline.selected_data = set()
+        bring_up(self._viewer, outline)
+        self._outline = outline
+
+    def _forget_outline(self, event: Any) -> None:
+        if event.value is self._outline:
+            self.clear()
+
+    def _say(self, sentence: str) -> None:
+        self._label.setText(sentence)
+        self._label.setVisible(bool(sentence))
