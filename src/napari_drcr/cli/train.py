@@ -37,11 +37,15 @@ def train(
 ) -> None:
     """Train a model; a run is a folder with configuration, metrics, checkpoints, log and the best model so far."""
     from napari_drcr.system.sharing import is_first
+    from napari_drcr.training.config import read_content
+    from napari_drcr.training.jobs.folder import CONFIG
 
     if resume is not None:
         if check or any(value is not None for value in (config, data, output, steps, device, devices, nodes)):
             raise InputError("--resume uses the run's own configuration; leave out everything else.")
         folder, settings = resume, None
+        if (folder / CONFIG).is_file():
+            read_content(folder / CONFIG)  # Rejects what is no configuration before torch is imported.
     else:
         from napari_drcr.training.config import make_config, read_config
         from napari_drcr.training.jobs.folder import new_run_folder
