@@ -232,7 +232,7 @@ class ErrorLayers(QObject):
         overlays = self._viewer.canvas.overlays
         if share and GRAY not in overlays:
             # In the corner of the bar it would push that towards the middle.
-            overlays[GRAY] = TextOverlay(position="top_center")
+            overlays[GRAY] = TextOverlay(position="top_left")
         if GRAY in overlays:
             overlays[GRAY].text = f"gray: {percent(share)} left out"
             overlays[GRAY].visible = bool(share)
