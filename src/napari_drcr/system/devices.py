@@ -118,7 +118,9 @@ def precisions(device: str) -> list[str]:
     import torch
 
     if device.startswith("cuda"):
-        return ["bf16", "fp16", "fp32"] if torch.cuda.is_bf16_supported(including_emulation=False) else ["fp16", "fp32"]
+        with torch.cuda.device(device):  # The question is about the current device; there may be cards of several generations.
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return ["bf16", "fp16", "fp32"] if native else ["fp16", "fp32"]
     if device == "mps":
         return ["fp32", "fp16"]
     # On a CPU without these instructions bf16 is emulated, and slower than fp32. With them it is nearly twice as fast, and moves the
