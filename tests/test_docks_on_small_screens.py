@@ -168,6 +168,16 @@ def test_only_a_dock_that_is_seen_takes_clicks(viewer: napari.Viewer, qtbot: QtB
     assert [(pick.y, pick.x) for pick in spectrum.places.picks.all()] == [(10, 20)]
 
 
+def test_a_dock_that_the_menu_shows_again_comes_to_the_front(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    spectrum, reconstruct = open_by_menu(viewer, "Spectrum"), open_by_menu(viewer, "Reconstruct")
+    qtbot.waitUntil(lambda: spectrum.parent().x() < 0)
+    open_by_menu(viewer, "Spectrum")
+    assert spectrum.parent().isHidden()
+    QApplication.processEvents()
+    assert open_by_menu(viewer, "Spectrum") is spectrum
+    qtbot.waitUntil(lambda: spectrum.content.isVisible() and not reconstruct.content.isVisible())
+
+
 def test_a_row_breaks_where_it_does_not_fit_and_joins_again(qtbot: QtBot) -> None:
     left, middle, right = QPushButton("first"), QPushButton("second"), QLineEdit("third")
     row = BreakingRow(left, middle, right, stretched=2)

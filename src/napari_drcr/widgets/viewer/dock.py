@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 import napari
 from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QDockWidget, QWidget
 
 from napari_drcr.errors import InputError
@@ -98,6 +99,12 @@ class Dock(ScrollArea, metaclass=_OneInAWindow):
         # Qt moves a tab that is behind another out of the window, where it counts as visible.
         self.content.setVisible(seen)
 
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Come to the front when it is shown, also by the menu after it was hidden."""
+        super().showEvent(event)
+        if isinstance(self._frame, QDockWidget) and not event.spontaneous():
+            self._frame.raise_()
+
     def event(self, event: QEvent) -> bool:
         """Follow napari when it puts the dock into a frame, and detach and be deleted when it takes it out to close it."""
         if event.type() == QEvent.Type.ParentChange:
@@ -129,8 +136,8 @@ class Dock(ScrollArea, metaclass=_OneInAWindow):
         beside = [other for other in frames if window.dockWidgetArea(other) == area and not other.isFloating()]
         if beside:
             window.tabifyDockWidget(beside[-1], frame)
-            frame.show()
-            frame.raise_()
+        # Left to napari, docks that are opened at once would be shown, and so come to the front, in another order.
+        frame.show()
         width = max([min(self.sizeHint().width(), COMFORT), *(other.width() for other in beside)])
         window.resizeDocks([frame], [width], Qt.Orientation.Horizontal)
 
