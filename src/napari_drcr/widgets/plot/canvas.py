@@ -21,11 +21,6 @@ class PlotCanvas(FigureCanvasQTAgg):
 
     Drawing is left to the paint event, so nothing is drawn for a canvas that is hidden, without size, or being deleted, and
     several changes before the next one cost no more than the largest.
-
-    Parameters
-    ----------
-    page : Page
-        What to show.
     """
 
     wavelength_clicked = Signal(float)

@@ -50,17 +50,7 @@ class Page:
 
     Figure.draw draws the background; the rest is animated, in matplotlib's sense, and drawn over it by `draw_curves` and
     `draw_overlay`. Files take all but the overlay. What changes the page tells from which layer on it must be drawn anew.
-
-    Parameters
-    ----------
-    colours : PlotColours
-        To draw with.
-    strip : bool
-        Whether there is a strip.
-    size : (float, float)
-        Width and height in inches.
-    dpi : float
-        Dots an inch.
+    The size is in inches.
     """
 
     def __init__(

@@ -123,64 +123,32 @@ class SpectrumPlot(QWidget):
         self._canvas.refresh(self._page.show(content), announce=True)
 
     def preview(self, curves: Sequence[Curve], errors: Sequence[Curve] = ()) -> None:
-        """Show curves over the others for a moment, in place of those previewed before.
+        """Show curves over the others for a moment, in place of those previewed before; none takes the preview away.
 
-        Parameters
-        ----------
-        curves, errors : sequence of Curve
-            As for `show_curves`; none takes the preview away. The upper axes grow for them where they must, and shrink again
-            when the preview ends; the strip does not.
+        The upper axes grow for them where they must, and shrink again when the preview ends; the strip does not.
         """
         self._canvas.refresh(self._page.preview(curves, errors), announce=True)
 
     def set_wavelength(self, nm: float | None) -> None:
-        """Move the line at the present wavelength.
-
-        Parameters
-        ----------
-        nm : float or None
-            Where to; None takes it away.
-        """
+        """Move the line at the present wavelength to one in nm; None takes it away."""
         self._canvas.refresh(self._page.set_wavelength(nm))
 
     def set_common_range(self, nm: tuple[float, float] | None) -> None:
-        """Say over which wavelengths cubes are compared, and shade the others, in the strip if there is one.
-
-        Parameters
-        ----------
-        nm : (float, float) or None
-            The first and the last, in nm; None if there is nothing to say.
-        """
+        """Say over which wavelengths (first and last in nm) cubes are compared, and shade the others in the strip."""
         self._canvas.refresh(self._page.set_common_range(nm))
 
     def set_theme(self, theme: str) -> None:
-        """Take the colours of a theme of napari.
-
-        Parameters
-        ----------
-        theme : str
-            Its id, as in ``viewer.theme``.
-        """
+        """Take the colours of a theme of napari, by its id, as in ``viewer.theme``."""
         self._canvas.refresh(self._page.set_colours(theme_colours(theme)))
 
     def on_paper(self) -> Figure:
-        """The plot for paper: on white, as large as on the screen, without preview and wavelength line.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-            A copy, which may be written in a thread.
-        """
+        """A copy on white, as large as on the screen, without preview and wavelength line; it may be written in a thread."""
         return self._page.on_paper()
 
     def save(self, path: str | Path) -> None:
-        """Write the plot as `on_paper` draws it.
+        """Write the plot as `on_paper` draws it, as ``.png`` (300 dots an inch), ``.svg`` or ``.pdf`` (text stays text).
 
-        Parameters
-        ----------
-        path : str or Path
-            Ends in ``.png`` (300 dots an inch), ``.svg`` or ``.pdf`` (text stays text); a file that is already there is
-            replaced.
+        A file that is already there is replaced.
 
         Raises
         ------

@@ -23,16 +23,9 @@ NOTHING = "nothing"
 
 
 class FileChoice(Editor):
-    """One of a few names, or a file.
+    """One of a few names (None for nothing), or a file.
 
-    Parameters
-    ----------
-    names : iterable of str or None
-        What can be chosen without a file; None for nothing.
-    text : str
-        Of the choice that asks for a file.
-    kinds : str
-        The files that are asked for, as Qt's dialogs take them.
+    The text is that of the choice that asks for a file; its kinds are as Qt's dialogs take them.
     """
 
     def __init__(self, names: Iterable[str | None], text: str, kinds: str) -> None:

@@ -31,11 +31,6 @@ class ConfigForm(QWidget):
 
     Values are checked in a thread, shortly after the last change: what a run starts from must be loaded for that.
 
-    Parameters
-    ----------
-    parent : QWidget, optional
-        What it is part of.
-
     Attributes
     ----------
     changed : Signal
@@ -120,13 +115,9 @@ class ConfigForm(QWidget):
         return dict(self._errors)
 
     def set_content(self, content: dict[str, Any]) -> None:
-        """Show other values in place of all there are.
+        """Show sections and values, as in a YAML file, in place of all there are; for what they do not name, the defaults.
 
-        Parameters
-        ----------
-        content : dict
-            Sections and values as in a YAML file; for what it does not name, the defaults. Wrong values are marked. Where it names
-            something to start from, its network is left out: that of the model is shown.
+        Wrong values are marked. Where they name something to start from, their network is left out: that of the model is shown.
 
         Raises
         ------
@@ -154,36 +145,14 @@ class ConfigForm(QWidget):
         self._edited()
 
     def load(self, name: str | Path) -> None:
-        """Show a preset, which leaves alone what it cannot know (folder, device, ...), or what a file holds.
-
-        Parameters
-        ----------
-        name : str or Path
-            One of `napari_drcr.training.config.presets`, or a YAML file.
-
-        Raises
-        ------
-        InputError
-            As `open_yaml`.
-        """
+        """Show a preset, which leaves alone what it cannot know (folder, device, ...), or what a file holds, as `open_yaml`."""
         if str(name) in presets():
             self.set_content(nested(self.preset.fill(str(name), self._values())))
         else:
             self.open_yaml(name)
 
     def open_yaml(self, path: str | Path) -> None:
-        """Show what a file holds.
-
-        Parameters
-        ----------
-        path : str or Path
-            A YAML file, such as `save_yaml` writes.
-
-        Raises
-        ------
-        InputError
-            If it holds no configuration that can be shown.
-        """
+        """Show what a YAML file holds; an `InputError` says why it cannot be shown."""
         content = read_content(path)
         try:
             self.set_content(content)
@@ -191,17 +160,9 @@ class ConfigForm(QWidget):
             raise InputError(f"{Path(path).name} was not opened: {error}") from error
 
     def save_yaml(self, path: str | Path) -> None:
-        """Write all values to a file, which `napari_drcr.training.config.read_config` reads.
+        """Write all values to a file, or over it; `napari_drcr.training.config.read_config` reads it.
 
-        Parameters
-        ----------
-        path : str or Path
-            A file that is already there is replaced.
-
-        Raises
-        ------
-        InputError
-            If a value is wrong, or the file cannot be written.
+        An `InputError` says which value is wrong, or why the file cannot be written.
         """
         write_config(Path(path), self.config)
 

@@ -52,13 +52,6 @@ RGB_SOURCES = {"simulated": "photographed by the camera of the settings", "files
 class DataPanel(QWidget):
     """Choose scenes and split them. All that is chosen stands in the form; the panel shows what it leads to.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose cubes can be trained with, and where a batch is shown.
-    form : ConfigForm
-        The configuration.
-
     Attributes
     ----------
     changed : Signal
@@ -185,15 +178,7 @@ class DataPanel(QWidget):
         return hindrance_of(self._found)
 
     def choose(self, folder: str | Path, validation: Iterable[str] = ()) -> None:
-        """Take the scenes of a folder.
-
-        Parameters
-        ----------
-        folder : str or Path
-            See `napari_drcr.training.dataset.look_into`.
-        validation : iterable of str
-            Scenes to hold back where the folder itself does not say.
-        """
+        """Take the scenes of a folder, and hold these back where the folder itself does not say."""
         self._set(VALIDATION, list(validation))
         self._set(FOLDER, str(folder))
 

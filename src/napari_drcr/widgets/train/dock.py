@@ -21,11 +21,6 @@ from napari_drcr.widgets.viewer.fitting import scrolling
 class Train(Dock):
     """Train models in processes of their own. Closing the dock stops nothing but what it shows.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose cubes can be trained with.
-
     Attributes
     ----------
     tabs : QTabWidget

@@ -32,14 +32,9 @@ LARGEST_WHOLE = 2.0**53
 
 
 class Editor(QWidget):
-    """A value that can be seen and changed.
+    """A value that can be seen and changed; `edited` tells that it may have been, by a user's hand or by `set_value`.
 
     What cannot be a right value is kept as it was typed, for whoever checks the configuration to say so.
-
-    Attributes
-    ----------
-    edited : Signal
-        The value may have changed, by a user's hand or by `set_value`.
     """
 
     edited = Signal()
@@ -55,18 +50,7 @@ class Editor(QWidget):
         raise NotImplementedError
 
     def set_value(self, value: Any) -> None:
-        """Show a value.
-
-        Parameters
-        ----------
-        value : object
-            As YAML has it.
-
-        Raises
-        ------
-        ValueError
-            If it cannot be shown here.
-        """
+        """Show a value as YAML has it; a `ValueError` says why it cannot be shown here."""
         raise NotImplementedError
 
     def detach(self) -> None:
@@ -306,17 +290,7 @@ class FolderEditor(TextEditor):
 
 
 def editor_of(kind: Kind) -> Editor:
-    """Make the editor for values of a kind.
-
-    Parameters
-    ----------
-    kind : Kind
-        What the value may be.
-
-    Returns
-    -------
-    Editor
-    """
+    """Make the editor for values of a kind."""
     if kind.choices:
         return ChoiceEditor(kind)
     if kind.type is tuple:

@@ -35,8 +35,8 @@ class Launch(QWidget):
 
     Attributes
     ----------
-    started : Signal
-        A run was started in this folder (Path).
+    started : Signal(Path)
+        A run was started in this folder.
     name : QLineEdit
         That of the form.
     estimate_button, start_button : QPushButton
@@ -112,13 +112,7 @@ class Launch(QWidget):
             self._probing.cancel()
 
     def stand_below(self, scenes: bool) -> None:
-        """Say no more what the panel above says already.
-
-        Parameters
-        ----------
-        scenes : bool
-            Whether the scenes, with what is wrong about them, stand there.
-        """
+        """Say no more what the panel above says already, if that is the one of the scenes."""
         self._told = scenes
         self.refresh()
 
@@ -182,18 +176,7 @@ class Launch(QWidget):
 
 
 def describe(found: Estimate) -> str:
-    """Say what a run is expected to take.
-
-    Parameters
-    ----------
-    found : Estimate
-        As measured.
-
-    Returns
-    -------
-    str
-        A sentence.
-    """
+    """Say in a sentence what a run is expected to take."""
     memory = "" if found.memory_bytes is None else f"about {_size(found.memory_bytes)} of memory, "
     return (
         f"On {found.device} in {found.precision}: {memory}{_time(found.seconds_per_step)} a step, {_time(found.seconds_per_epoch)} from one "

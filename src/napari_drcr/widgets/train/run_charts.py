@@ -38,22 +38,7 @@ ERROR_MAP = "magma"
 
 
 class Sheet:
-    """A figure in the colours of napari.
-
-    Parameters
-    ----------
-    colours : PlotColours
-        To draw with.
-    size : (float, float)
-        Width and height in pixels of 1/96 inch.
-    ratio : float
-        Dots of the screen for each of them.
-
-    Attributes
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-    """
+    """A figure in the colours of napari: its size in pixels of 1/96 inch, and the dots of the screen for each of them."""
 
     def __init__(self, colours: PlotColours, size: tuple[float, float], ratio: float) -> None:
         self.colours, self.size, self.ratio = colours, size, ratio
@@ -61,19 +46,7 @@ class Sheet:
         self.figure = Figure(figsize=inches, dpi=PIXELS_PER_INCH * ratio, facecolor=colours.face)
 
     def add_axes(self, box: Box, title: str) -> Axes:
-        """Add axes.
-
-        Parameters
-        ----------
-        box : (float, float, float, float)
-            Left and lower edge, width and height, in pixels of 1/96 inch.
-        title : str
-            Above them; cut to their width.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-        """
+        """Add axes in a box of left and lower edge, width and height, in pixels of 1/96 inch; a long title is cut."""
         width, height = self.size
         left, bottom, wide, high = box
         axes = self.figure.add_axes((left / width, bottom / height, max(wide, 1) / width, max(high, 1) / height))
@@ -111,18 +84,7 @@ def _draw_sheet(sheet: Sheet, compose: Compose) -> tuple[Sheet, QImage]:
 
 
 class Chart(QWidget):
-    """Shows a figure that is drawn in a thread, when something has changed and somebody looks.
-
-    Parameters
-    ----------
-    height : int
-        In pixels of the screen.
-
-    Attributes
-    ----------
-    sheet : Sheet or None
-        What is seen.
-    """
+    """Shows a figure, its `sheet`, that is drawn in a thread, when something has changed and somebody looks."""
 
     def __init__(self, height: int) -> None:
         super().__init__()
@@ -138,13 +100,7 @@ class Chart(QWidget):
         self.setFixedHeight(height)
 
     def show_sheet(self, compose: Compose) -> None:
-        """Show a figure in place of the other, once it is drawn.
-
-        Parameters
-        ----------
-        compose : callable
-            Fills an empty sheet; it is called in a thread, and again for another size or theme.
-        """
+        """Show another figure, once `compose` has filled a sheet, in a thread; again for another size or theme."""
         self._compose = compose
         self._change()
 
@@ -154,13 +110,7 @@ class Chart(QWidget):
         self.sheet = self._picture = None
 
     def set_theme(self, theme: str) -> None:
-        """Take the colours of a theme of napari.
-
-        Parameters
-        ----------
-        theme : str
-            Its id, as in ``viewer.theme``.
-        """
+        """Take the colours of a theme of napari, by its id, as in ``viewer.theme``."""
         self._colours = theme_colours(theme)
         self._change()
 
@@ -204,17 +154,7 @@ def _nothing(_sheet: Sheet) -> None:
 
 
 def draw_curves(sheet: Sheet, record: RunRecord, metric: str) -> None:
-    """Loss, validation score and learning rate over the steps.
-
-    Parameters
-    ----------
-    sheet : Sheet
-        An empty one.
-    record : RunRecord
-        Of the run.
-    metric : str
-        Name of the validation score.
-    """
+    """Loss, validation score and learning rate over the steps, on an empty sheet."""
     if not len(record.losses):
         sheet.say(NO_STEPS)
         return
@@ -274,17 +214,7 @@ def _draw(axes: Axes, curve: Curve, **style: Any) -> None:
 
 
 def draw_preview(sheet: Sheet, preview: Preview, metric: str) -> None:
-    """A held-back patch: its RGB, its error, and the spectra of its middle pixel.
-
-    Parameters
-    ----------
-    sheet : Sheet
-        An empty one.
-    preview : Preview
-        As of the last validation.
-    metric : str
-        Name of the validation score.
-    """
+    """A held-back patch, on an empty sheet: its RGB, its error, and the spectra of its middle pixel."""
     width, height = sheet.size
     rgb, truth, estimate = (np.nan_to_num(image.astype(np.float64)) for image in (preview.rgb, preview.truth, preview.estimate))
     y, x = truth.shape[1] // 2, truth.shape[2] // 2
@@ -320,7 +250,7 @@ def draw_preview(sheet: Sheet, preview: Preview, metric: str) -> None:
 
 
 def relative_errors(truth: FloatArray, estimate: FloatArray, metric: str) -> FloatArray:
-    """The error map of a patch.
+    """The error map of a patch: the mean over the bands, NaN where no value counts.
 
     Parameters
     ----------
@@ -328,11 +258,6 @@ def relative_errors(truth: FloatArray, estimate: FloatArray, metric: str) -> Flo
         In the same units.
     metric : str
         Name of the score, such as "MRAE@0.01": values of the truth below its floor do not count.
-
-    Returns
-    -------
-    ndarray, shape (y, x)
-        The mean over the bands; NaN where no value counts.
     """
     try:
         floor = max(float(metric.partition("@")[2]), 0.0)

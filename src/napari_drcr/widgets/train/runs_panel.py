@@ -46,18 +46,14 @@ class RunsPanel(QWidget):
 
     Attributes
     ----------
-    use_requested : Signal(object)
-        Path of the model of a run, to be used.
-    settings_requested : Signal(object)
-        Path of the configuration of a run, to be opened.
-    refreshed : Signal()
+    use_requested, settings_requested : Signal(Path)
+        The model of a run is to be used, or its configuration to be opened.
+    refreshed : Signal
         What is shown is as the last look has seen it.
     table : RunTable
         The runs.
-    curves : Chart
-        Loss, validation score and learning rate of the selected run.
-    preview : Chart
-        A held-back patch as of its last validation.
+    curves, preview : Chart
+        Loss, validation score and learning rate of the selected run, and a held-back patch as of its last validation.
     stop_button, resume_button, use_button, export_button, settings_button, log_button, delete_button : QPushButton
         For the selected run.
     """
@@ -142,13 +138,7 @@ class RunsPanel(QWidget):
         return self._working.running
 
     def choose(self, folder: Path) -> None:
-        """Select a run, as soon as it is seen.
-
-        Parameters
-        ----------
-        folder : Path
-            Of the run.
-        """
+        """Select a run, by its folder, as soon as it is seen."""
         self._choose(folder)
         self._show()
         self.refresh()
@@ -314,13 +304,7 @@ class RunsPanel(QWidget):
         self.export(path)
 
     def export(self, path: Path) -> None:
-        """Copy the best model of the selected run, with its card, in a thread.
-
-        Parameters
-        ----------
-        path : Path
-            Ends in ``.safetensors``; a file that is already there is replaced.
-        """
+        """Copy the best model of the selected run, with its card, to (or over) a ``.safetensors`` file, in a thread."""
         if (run := self.selected) is not None:
             done = partial(self._say, f"Written to {path.absolute()}.")
             self._work(export_model, run, path, saying=f"Writing {path.name}", done=done)
@@ -355,19 +339,12 @@ def plain_label() -> QLabel:
 
 
 def export_model(run: RunState, path: Path) -> None:
-    """Copy the best model of a run, if it is one.
-
-    Parameters
-    ----------
-    run : RunState
-        The run.
-    path : Path
-        Ends in ``.safetensors``; replaced at once or not at all.
+    """Copy the best model of a run, if it is one, at once or not at all.
 
     Raises
     ------
     InputError
-        If there is no model yet, it cannot be read, or the file not be written.
+        If there is no model yet, it cannot be read, or the file, a ``.safetensors``, not be written.
     """
     from napari_drcr.models.store import load_model
 

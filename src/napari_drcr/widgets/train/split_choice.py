@@ -15,14 +15,10 @@ BY_FOLDER = "The folder itself says what is held back."
 
 
 class SplitChoice(QWidget):
-    """A button that asks for a split, and what it depends on.
+    """A button that asks for a split (`asked`), and what it depends on.
 
     Attributes
     ----------
-    asked : Signal
-        A split is wanted.
-    button : QPushButton
-        Asks.
     share : QDoubleSpinBox
         Of the scenes to hold back, in percent.
     seed : QSpinBox
@@ -44,33 +40,10 @@ class SplitChoice(QWidget):
         self.button.clicked.connect(self.asked)
 
     def propose(self, names: Iterable[str]) -> list[str]:
-        """Draw the scenes to hold back.
-
-        Parameters
-        ----------
-        names : iterable of str
-            Of all scenes.
-
-        Returns
-        -------
-        list of str
-
-        Raises
-        ------
-        InputError
-            As `napari_drcr.training.dataset.propose_split`.
-        """
+        """Draw the scenes to hold back; errors as `napari_drcr.training.dataset.propose_split`."""
         return propose_split(names, self.share.value() / 100, self.seed.value())
 
     def allow(self, scenes: bool, fixed: bool) -> None:
-        """Offer the button, or say why not.
-
-        Parameters
-        ----------
-        scenes : bool
-            Whether there are any.
-        fixed : bool
-            Whether the folder holds scenes back by itself.
-        """
+        """Offer the button if there are scenes, or say that the folder holds them back by itself."""
         self.button.setEnabled(scenes and not fixed)
         self.button.setToolTip(BY_FOLDER if fixed else REPLACES)
