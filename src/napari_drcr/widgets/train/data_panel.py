@@ -28,13 +28,13 @@ from napari_drcr.training.jobs.folder import new_run_folder
 from napari_drcr.training.survey import SceneEntry, Survey, iter_survey
 from napari_drcr.widgets.train.batch_preview import BatchPreview
 from napari_drcr.widgets.train.config_form import DELAY, ConfigForm
-from napari_drcr.widgets.train.editors import fit
 from napari_drcr.widgets.train.open_cubes import OpenCubes
 from napari_drcr.widgets.train.rows import Marked
 from napari_drcr.widgets.train.scene_table import SceneTable, can_be_held_back
 from napari_drcr.widgets.train.split_choice import SplitChoice
 from napari_drcr.widgets.train.survey_words import hindrance_of, summary_of
 from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.choosers import narrow
 from napari_drcr.widgets.viewer.controls import wrapped_label
 from napari_drcr.widgets.viewer.fitting import BreakingRow
 
@@ -102,8 +102,7 @@ class DataPanel(QWidget):
             "DRCR Net or MST++, or of CAVE.</p>"
         )
         self.open_cubes = OpenCubes(self._viewer)
-        self.rgb = QComboBox()
-        fit(self.rgb)
+        self.rgb = narrow(QComboBox())
         for value, text in RGB_SOURCES.items():
             self.rgb.addItem(text, value)
         self.rgb.setToolTip("<p>Where the RGB of a scene comes from: anew for each patch, with noise and JPEG, or files.</p>")

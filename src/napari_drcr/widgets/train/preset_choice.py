@@ -9,8 +9,8 @@ from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox
 
 from napari_drcr.training.config import describe_preset, presets, read_content
-from napari_drcr.widgets.train.editors import fit
 from napari_drcr.widgets.train.fields import flat, without_defaults
+from napari_drcr.widgets.viewer.choosers import narrow
 
 STAYS = {
     "data.folder",
@@ -34,7 +34,7 @@ class PresetChoice(QComboBox):
 
     def __init__(self) -> None:
         super().__init__()
-        fit(self)
+        narrow(self)
         self._presets = {name: without_defaults(flat(read_content(name))) for name in presets()}
         self.addItem(OWN, None)
         items = self.model()
