@@ -18,10 +18,8 @@ class Curve:
 
     Parameters
     ----------
-    wavelengths : ndarray, shape (bands,)
-        In nm, ascending.
-    values : ndarray, shape (bands,)
-        NaN makes a gap.
+    wavelengths, values : ndarray, shape (bands,)
+        In nm, ascending; a value of NaN makes a gap.
     colour : str
         As "#rrggbb".
     style : LineStyle

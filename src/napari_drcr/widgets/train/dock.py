@@ -62,10 +62,8 @@ class Train(Dock):
 
     def detach(self) -> None:
         """Stop timers and threads; runs go on."""
-        self.data.detach()
-        self.form.detach()
-        self.launch.detach()
-        self.runs.detach()
+        for part in (self.data, self.form, self.launch, self.runs):
+            part.detach()
         super().detach()
 
     def _turn(self, _page: int = 0) -> None:

@@ -21,21 +21,10 @@ CAPITALS = {"ema": "EMA", "jpeg": "JPEG", "npm": "NPM", "rgb": "RGB"}
 
 
 class Kind(NamedTuple):
-    """What a value may be.
+    """What a value may be: its type (tuple for several values), and whether there may be none.
 
-    Attributes
-    ----------
-    type : type
-        Of the value; tuple for several.
-    optional : bool
-        Whether there may be none.
-    minimum, maximum, step : float or None
-        The smallest and largest that are allowed, and what it is a multiple of; None for no limit, and for one that itself is not
-        allowed.
-    choices : tuple of str
-        All there are, where there are few.
-    items : tuple of Kind
-        Of a tuple: one for each value, or a single one for any number of them.
+    Minimum and maximum are themselves allowed, and None without a limit; the value is a multiple of the step. Choices are all
+    there are, where there are few. Items are the kinds of the values of a tuple, a single one for any number of them.
     """
 
     type: type
@@ -48,18 +37,9 @@ class Kind(NamedTuple):
 
 
 class ConfigField(NamedTuple):
-    """A field of the configuration.
+    """A field of the configuration: what a form calls it, what it says of it, and what its value may be.
 
-    Attributes
-    ----------
-    path : str
-        Its section and name, such as ``learning.steps``; the name alone outside the sections.
-    label, help : str
-        What a form calls it, and says of it.
-    kind : Kind
-        What its value may be.
-    default : object
-        As YAML has it: lists, numbers, text, true or false, or nothing.
+    The path is its section and name, such as ``learning.steps``, or the name alone; the default is as YAML has it.
     """
 
     path: str

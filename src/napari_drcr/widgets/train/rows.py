@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from html import escape
 
-from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QPushButton, QWidget
 
 from napari_drcr.widgets.train.choosers import CHOOSERS
 from napari_drcr.widgets.train.editors import editor_of
 from napari_drcr.widgets.train.fields import ConfigField
 from napari_drcr.widgets.viewer.controls import wrapped_label
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.fitting import form_layout, stack
 
 MARK = "#e5484d"
 """A red that is seen on the dark and on the light theme."""
@@ -27,12 +27,7 @@ class Marked(QFrame):
         self.setObjectName("marked")
         self._said = wrapped_label("")
         self._said.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2, 2, 2, 2)
-        layout.setSpacing(2)
-        if content is not None:
-            layout.addWidget(content)
-        layout.addWidget(self._said)
+        stack(self, *([] if content is None else [content]), self._said, margin=2).setSpacing(2)
         self._frame("transparent")
 
     @property
@@ -87,11 +82,7 @@ class Fold(QWidget):
         self.form = compact_form(self.content)
         self.content.hide()
         self.said = Marked(self.content)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.heading)
-        layout.addWidget(self.said)
+        stack(self, self.heading, self.said).setSpacing(0)
         self.heading.toggled.connect(self._fold)
         self._fold(False)
 

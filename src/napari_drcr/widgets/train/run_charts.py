@@ -11,16 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-from qtpy.QtCore import QPoint
-from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QResizeEvent
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QSizePolicy
 
 from napari_drcr.cubes.colorimetry import encode_srgb
 from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.training.jobs.records import Preview
-from napari_drcr.widgets.plot.page import SMALL, TEXT
+from napari_drcr.widgets.plot.canvas import Canvas, picture_of
+from napari_drcr.widgets.plot.page import SMALL, TEXT, Layer, dress
 from napari_drcr.widgets.plot.text import PIXELS_PER_INCH, drawable, fitted
-from napari_drcr.widgets.plot.theme import PlotColours, mix, theme_colours
+from napari_drcr.widgets.plot.theme import PlotColours, mix
 from napari_drcr.widgets.train.run_record import Curve, RunRecord
 from napari_drcr.widgets.viewer.background import Background
 from napari_drcr.widgets.viewer.marks import PALETTE
@@ -50,10 +50,7 @@ class Sheet:
         width, height = self.size
         left, bottom, wide, high = box
         axes = self.figure.add_axes((left / width, bottom / height, max(wide, 1) / width, max(high, 1) / height))
-        axes.set_facecolor(self.colours.face)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(self.colours.quiet)
-        axes.tick_params(labelsize=SMALL, length=3, width=0.8, pad=3, color=self.colours.quiet, labelcolor=self.colours.ink)
+        dress(axes, self.colours)
         text = fitted(title, TEXT, wide + RIGHT)
         axes.set_title(text, size=TEXT, loc="left", pad=4, color=self.colours.ink, parse_math=False)
         return axes
@@ -67,11 +64,7 @@ class Sheet:
         """Draw it."""
         canvas = FigureCanvasAgg(self.figure)
         canvas.draw()
-        width, height = canvas.get_width_height(physical=True)
-        # A copy, because QImage does not keep what it shows alive.
-        picture = QImage(canvas.buffer_rgba(), width, height, 4 * width, QImage.Format.Format_RGBX8888).copy()
-        picture.setDevicePixelRatio(self.ratio)
-        return picture
+        return picture_of(canvas, self.ratio)
 
 
 Compose = Callable[[Sheet], None]
@@ -83,17 +76,14 @@ def _draw_sheet(sheet: Sheet, compose: Compose) -> tuple[Sheet, QImage]:
     return sheet, sheet.picture()
 
 
-class Chart(QWidget):
+class Chart(Canvas):
     """Shows a figure, its `sheet`, that is drawn in a thread, when something has changed and somebody looks."""
 
     def __init__(self, height: int) -> None:
         super().__init__()
         self.sheet: Sheet | None = None
-        self._picture: QImage | None = None
-        self._compose: Compose = _nothing
-        self._stale = True
-        self._colours = theme_colours("dark")
-        self._background = Background(self, self._fail, self._fail, task="Drawing")
+        self._compose: Compose = lambda _sheet: None
+        self._background = Background(self, self.setToolTip, self.setToolTip, task="Drawing")
         self._background.finished.connect(self.update)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(240)
@@ -102,55 +92,26 @@ class Chart(QWidget):
     def show_sheet(self, compose: Compose) -> None:
         """Show another figure, once `compose` has filled a sheet, in a thread; again for another size or theme."""
         self._compose = compose
-        self._change()
+        self.refresh()
 
     def clear(self) -> None:
         """Show nothing until there is something new."""
         self._background.cancel()
         self.sheet = self._picture = None
 
-    def set_theme(self, theme: str) -> None:
-        """Take the colours of a theme of napari, by its id, as in ``viewer.theme``."""
-        self._colours = theme_colours(theme)
-        self._change()
-
     def detach(self) -> None:
         """Draw nothing any more."""
         self._background.detach()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
-        """Draw it anew in the new size."""
-        super().resizeEvent(event)
-        self._change()
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
-        """Show what there is, and have what has changed drawn."""
-        painter = QPainter(self)
-        try:
-            painter.fillRect(event.rect(), QColor(self._colours.face))
-            if self._picture is not None:
-                painter.drawImage(QPoint(0, 0), self._picture)
-        finally:
-            painter.end()
-        if self._stale and not self._background.running and min(self.width(), self.height()) > 0:
-            self._stale = False
+    def _draw(self) -> None:
+        if not self._background.running:
+            self._stale = Layer.NONE
             sheet = Sheet(self._colours, (self.width(), self.height()), self.devicePixelRatioF())
             self._background.run(_draw_sheet, sheet, self._compose, done=self._take)
-
-    def _change(self) -> None:
-        self._stale = True
-        self.update()
 
     def _take(self, drawn: tuple[Sheet, QImage]) -> None:
         self.sheet, self._picture = drawn
         self.update()
-
-    def _fail(self, sentence: str) -> None:
-        self.setToolTip(sentence)
-
-
-def _nothing(_sheet: Sheet) -> None:
-    """An empty sheet."""
 
 
 def draw_curves(sheet: Sheet, record: RunRecord, metric: str) -> None:

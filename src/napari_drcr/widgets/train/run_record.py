@@ -28,18 +28,10 @@ Curve = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The curves of a run, and how its model does.
+    """The curves of a run, each of shape (n, 2), its last step, how its model did in the last validation, and what went wrong.
 
-    Attributes
-    ----------
-    losses, means, rates, scores : ndarray, shape (n, 2), float64
-        Step and loss, its running mean, learning rate, and validation score. Long curves keep what can be seen of them.
-    step : int
-        The last one.
-    preview : Preview or None
-        Of the last validation.
-    trouble : str
-        What could not be read, in a sentence.
+    They are the loss, its running mean, the learning rate and the validation score over the steps. Long ones keep what can be
+    seen of them. The trouble is a sentence on what could not be read.
     """
 
     losses: Curve

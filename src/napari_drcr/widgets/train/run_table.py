@@ -31,11 +31,6 @@ SHARE = Qt.ItemDataRole.UserRole
 DASH = "\N{EN DASH}"
 
 
-def state_text(run: RunState, *, stopping: bool) -> str:
-    """What a run is doing, in a word."""
-    return "stopping\N{HORIZONTAL ELLIPSIS}" if stopping else run.state
-
-
 class RunTable(QTableWidget):
     """All runs; the selection stays with its run, and `chosen` gives the folder of one that the user has selected."""
 
@@ -69,7 +64,8 @@ class RunTable(QTableWidget):
             self.setHorizontalHeaderLabels(["Run", "Step", "Left", f"Best\n{common}".strip()])
             self.setRowCount(len(runs))
             for row, run in enumerate(runs):
-                self._fill(row, run, state_text(run, stopping=run.folder in stopping), named=not common)
+                state = "stopping\N{HORIZONTAL ELLIPSIS}" if run.folder in stopping else run.state
+                self._fill(row, run, state, named=not common)
             self._folders = [run.folder for run in runs]
             if selected not in self._folders:
                 self.setCurrentCell(-1, -1)

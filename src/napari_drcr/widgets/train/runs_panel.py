@@ -22,6 +22,7 @@ from napari_drcr.widgets.train.run_log import LINES, LogDialog
 from napari_drcr.widgets.train.run_record import RunReader, RunRecord, Seen, look, read_log
 from napari_drcr.widgets.train.run_table import RunTable
 from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.choosers import explained
 from napari_drcr.widgets.viewer.controls import wrapped_label
 
 INTERVAL = 1000
@@ -91,19 +92,30 @@ class RunsPanel(QWidget):
         self._show()
 
     def _lay_out(self) -> None:
-        def button(text: str, tooltip: str, clicked: Callable[[], object]) -> QPushButton:
-            made = QPushButton(text)
-            made.setToolTip(tooltip)
-            made.clicked.connect(lambda _checked: clicked())
+        def button(text: str, tooltip: str, act: Callable[[RunState], object]) -> QPushButton:
+            made = explained(QPushButton(text), tooltip)
+            made.clicked.connect(lambda _checked: None if self.selected is None else act(self.selected))
             return made
 
-        self.stop_button = button("Stop", "Keep a checkpoint and end, within seconds.", self._stop)
-        self.resume_button = button("Resume", "Go on from the last checkpoint.", self._resume)
-        self.log_button = button(f"Log{ELLIPSIS}", "Read what happened when.", self._open_log)
+        def stop(run: RunState) -> None:
+            self._work(jobs.stop, run.folder)
+
+        def resume(run: RunState) -> None:
+            self._work(jobs.start, run.folder, saying="Starting")
+
+        def open_settings(run: RunState) -> None:
+            self.settings_requested.emit(run.folder / CONFIG)
+
+        def open_log(run: RunState) -> None:
+            self._work(read_log, run.folder, LINES, done=lambda text: LogDialog(self, run.name, text).show())
+
+        self.stop_button = button("Stop", "Keep a checkpoint and end, within seconds.", stop)
+        self.resume_button = button("Resume", "Go on from the last checkpoint.", resume)
+        self.log_button = button(f"Log{ELLIPSIS}", "Read what happened when.", open_log)
         self.delete_button = button(f"Delete{ELLIPSIS}", "Remove the run with its model, after asking.", self._ask_to_delete)
         self.use_button = button("Use this model", "Reconstruct with the best model so far.", self._use)
         self.export_button = button(f"Export{ELLIPSIS}", "Copy the best model so far to a file.", self._ask_for_file)
-        self.settings_button = button("Settings", "Open the settings of this run, for a new one.", self._open_settings)
+        self.settings_button = button("Settings", "Open the settings of this run, for a new one.", open_settings)
         self._buttons = QWidget()
         grid = QGridLayout(self._buttons)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -150,10 +162,8 @@ class RunsPanel(QWidget):
     def detach(self) -> None:
         """Leave no timer and no callback behind; runs go on."""
         self._timer.stop()
-        self._looking.detach()
-        self._working.detach()
-        self.curves.detach()
-        self.preview.detach()
+        for part in (self._looking, self._working, self.curves, self.preview):
+            part.detach()
         self._viewer.events.theme.disconnect(self._change_theme)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
@@ -196,9 +206,8 @@ class RunsPanel(QWidget):
         for widget in (self._told, self._buttons):
             widget.setVisible(run is not None)
         record = self._seen.record if run is not None and self._seen.reader is self._reader else None
-        self._told.setText(
-            "" if run is None else self._sentence(run) + (f" {record.trouble}" if record and record.trouble else "")
-        )
+        trouble = f" {record.trouble}" if record is not None and record.trouble else ""
+        self._told.setText("" if run is None else self._sentence(run) + trouble)
         if record is not self._shown:
             self._shown = record
             self._draw(record, "" if run is None else run.status.metric)
@@ -250,32 +259,11 @@ class RunsPanel(QWidget):
             return f"Waits until no other run uses {status.device or 'its device'}."
         return "Preparing its scenes."
 
-    def _stop(self) -> None:
-        if (run := self.selected) is not None:
-            self._work(jobs.stop, run.folder, saying="")
-
-    def _resume(self) -> None:
-        if (run := self.selected) is not None:
-            self._work(jobs.start, run.folder, saying="Starting")
-
-    def _use(self) -> None:
-        if (run := self.selected) is not None and run.model is not None:
+    def _use(self, run: RunState) -> None:
+        if run.model is not None:
             self.use_requested.emit(run.model)
 
-    def _open_settings(self) -> None:
-        if (run := self.selected) is not None:
-            self.settings_requested.emit(run.folder / CONFIG)
-
-    def _open_log(self) -> None:
-        if (run := self.selected) is not None:
-            self._work(read_log, run.folder, LINES, done=partial(self._show_log, run.name))
-
-    def _show_log(self, name: str, text: str) -> None:
-        LogDialog(self, name, text).show()
-
-    def _ask_to_delete(self) -> None:
-        if (run := self.selected) is None:
-            return
+    def _ask_to_delete(self, run: RunState) -> None:
         buttons = QMessageBox.StandardButton
         box = QMessageBox(QMessageBox.Icon.Question, "Delete run", "", buttons.Yes | buttons.Cancel, self)
         box.setTextFormat(Qt.TextFormat.PlainText)
@@ -288,9 +276,7 @@ class RunsPanel(QWidget):
         box.button(buttons.Yes).clicked.connect(lambda _checked: self._work(jobs.delete, run.folder, saying="Deleting"))
         box.open()
 
-    def _ask_for_file(self) -> None:
-        if (run := self.selected) is None:
-            return
+    def _ask_for_file(self, run: RunState) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Export model", f"{run.name}{SUFFIX}", f"Models (*{SUFFIX})")
         if not name:
             return

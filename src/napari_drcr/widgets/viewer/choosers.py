@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, QWidget
@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, QWi
 from napari_drcr.errors import shown
 
 NOTHING = "nothing"
+Widget = TypeVar("Widget", bound=QWidget)
 
 
 class Editor(QWidget):
@@ -94,3 +95,9 @@ def narrow(box: QComboBox) -> QComboBox:
     box.setMinimumContentsLength(8)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return box
+
+
+def explained(widget: Widget, tooltip: str) -> Widget:
+    """Give a control its tooltip."""
+    widget.setToolTip(tooltip)
+    return widget
