@@ -18,19 +18,9 @@ THIN, THICK = 1.4, 2.8
 
 
 def curve_artists(curves: Sequence[Curve], kind: str) -> list[Artist]:
-    """Pale bands, lines, and markers where a value stands alone; all are animated, in matplotlib's sense.
+    """Pale bands, lines, and markers where a value stands alone, in the order in which to draw them; thick lines last.
 
-    Parameters
-    ----------
-    curves : sequence of Curve
-        What to draw.
-    kind : str
-        Begins their names in SVG files, where each name must be another.
-
-    Returns
-    -------
-    list of matplotlib.artist.Artist
-        In the order in which to draw them: bands, then lines, then those that are thick. They are in no axes yet.
+    All are animated, in matplotlib's sense, and in no axes yet. Their names in SVG files begin with the kind.
     """
     artists: list[Artist] = []
     for number, curve in enumerate(curves, start=1):
@@ -53,22 +43,7 @@ def curve_artists(curves: Sequence[Curve], kind: str) -> list[Artist]:
 
 
 def mark_beyond(axes: Axes, curves: Sequence[Curve], colour: str) -> Artist:
-    """Put arrows at the upper edge of axes where a curve leaves them.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Whose upper edge; their limits must be set.
-    curves : sequence of Curve
-        What is drawn in them.
-    colour : str
-        Of the arrows.
-
-    Returns
-    -------
-    matplotlib.artist.Artist
-        One for all arrows, animated.
-    """
+    """Arrows at the upper edge of axes, whose limits must be set, where a curve leaves them: one animated artist for all."""
     top = axes.get_ylim()[1]
     places = np.unique(np.concatenate([np.zeros(0), *(curve.wavelengths[curve.values > top] for curve in curves)]))
     arrows = axes.scatter(places, np.ones(places.size), s=14, marker="^", color=colour, linewidths=0)
@@ -77,20 +52,7 @@ def mark_beyond(axes: Axes, curves: Sequence[Curve], colour: str) -> Artist:
 
 
 def lay_over(axes: Axes, artist: Any) -> Any:
-    """Let an artist be drawn in axes without being theirs, so that neither files nor searches find it.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Where it is drawn.
-    artist : matplotlib.artist.Artist
-        In no axes yet.
-
-    Returns
-    -------
-    matplotlib.artist.Artist
-        The same.
-    """
+    """Let an artist, which is returned, be drawn in axes without being theirs, so that neither files nor searches find it."""
     artist.set_figure(axes.figure)
     artist.axes = axes
     if not artist.is_transform_set():

@@ -18,10 +18,8 @@ class Curve:
 
     Parameters
     ----------
-    wavelengths : ndarray, shape (bands,)
-        In nm, ascending.
-    values : ndarray, shape (bands,)
-        NaN makes a gap.
+    wavelengths, values : ndarray, shape (bands,)
+        In nm, ascending; a value of NaN makes a gap.
     colour : str
         As "#rrggbb".
     style : LineStyle
@@ -62,17 +60,6 @@ class Content:
 
 
 def isolated(values: npt.NDArray[np.floating]) -> list[int]:
-    """The values that no line can show, because their neighbours are missing.
-
-    Parameters
-    ----------
-    values : ndarray, shape (bands,)
-        NaN where there is none.
-
-    Returns
-    -------
-    list of int
-        Their indices.
-    """
+    """Indices of the values that no line can show, because their neighbours are missing (NaN)."""
     there = np.pad(np.isfinite(values), 1)
     return np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:]).tolist()

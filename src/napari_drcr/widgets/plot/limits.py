@@ -46,18 +46,7 @@ class FittingLimits:
         previewed: Sequence[Curve] = (),
         previewed_errors: Sequence[Curve] = (),
     ) -> bool:
-        """Follow curves and preview.
-
-        Parameters
-        ----------
-        curves, errors, previewed, previewed_errors : sequence of Curve
-            What is shown now.
-
-        Returns
-        -------
-        bool
-            Whether the limits have changed.
-        """
+        """Follow curves and preview; whether the limits have changed."""
         before = self.present
         own = limits_for(curves, errors)
         if not curves:
@@ -76,33 +65,12 @@ class FittingLimits:
 
 
 def limits_for(curves: Sequence[Curve], errors: Sequence[Curve]) -> AllLimits:
-    """The limits that suit curves if nothing was shown before.
-
-    Parameters
-    ----------
-    curves, errors : sequence of Curve
-        Of the upper axes and of the strip.
-
-    Returns
-    -------
-    AllLimits
-    """
+    """The limits that suit curves, and errors in the strip, if nothing was shown before."""
     return AllLimits(wavelength_limits(curves), value_limits(curves), error_limits(errors))
 
 
 def wavelength_limits(curves: Sequence[Curve]) -> Limits:
-    """The range of all curves, with a little air at both ends.
-
-    Parameters
-    ----------
-    curves : sequence of Curve
-        May be empty; then it is that of visible light.
-
-    Returns
-    -------
-    tuple of float
-        In nm.
-    """
+    """The range of all curves in nm, with a little air at both ends; without curves, that of visible light."""
     centres = [curve.wavelengths for curve in curves if curve.wavelengths.size]
     low = float(min((nm.min() for nm in centres), default=VISIBLE[0]))
     high = float(max((nm.max() for nm in centres), default=VISIBLE[1]))
@@ -111,17 +79,9 @@ def wavelength_limits(curves: Sequence[Curve]) -> Limits:
 
 
 def value_limits(curves: Sequence[Curve]) -> Limits:
-    """A rounded range around zero and all values, so that most further curves lie within it.
+    """A rounded range around zero and all finite values, so that most further curves lie within it.
 
-    Parameters
-    ----------
-    curves : sequence of Curve
-        May be empty. NaN and infinite values do not count.
-
-    Returns
-    -------
-    tuple of float
-        The lower one is 0 if no value is negative.
+    The lower limit is 0 if no value is negative.
     """
     values = _finite([part for curve in curves for part in (curve.values, curve.low, curve.high) if part is not None])
     low, high = min(0.0, values.min(initial=0.0)), max(0.0, values.max(initial=0.0))
@@ -133,17 +93,9 @@ def value_limits(curves: Sequence[Curve]) -> Limits:
 
 
 def error_limits(errors: Sequence[Curve]) -> Limits:
-    """From 0 to a rounded relative error that 95 % of all bands stay below: a few dark bands do not flatten the others.
+    """From 0 to a rounded relative error, at least `LEAST_ERROR`, that 95 % of all bands stay below.
 
-    Parameters
-    ----------
-    errors : sequence of Curve
-        Relative errors, 0.1 for 10 %; may be empty. NaN and infinite values do not count.
-
-    Returns
-    -------
-    tuple of float
-        The upper one is at least `LEAST_ERROR`.
+    So a few dark bands do not flatten the others.
     """
     values = _finite([curve.values for curve in errors])
     usual = float(np.quantile(values, 0.95, method="lower")) if values.size else 0.0
@@ -151,19 +103,9 @@ def error_limits(errors: Sequence[Curve]) -> Limits:
 
 
 def suit(present: Limits, needed: Limits, slack: float) -> Limits:
-    """The present limits as long as they will do, else those needed: to change them is slow, and tiring to look at.
+    """The present limits if they cover those needed and are at most `slack` times as far apart, else those needed.
 
-    Parameters
-    ----------
-    present, needed : tuple of float
-        Lower and upper limit.
-    slack : float
-        How many times as far apart as needed limits may be that will do.
-
-    Returns
-    -------
-    tuple of float
-        One of the two.
+    To change them is slow, and tiring to look at.
     """
     covered = present[0] <= needed[0] and needed[1] <= present[1]
     return present if covered and present[1] - present[0] <= slack * (needed[1] - needed[0]) else needed

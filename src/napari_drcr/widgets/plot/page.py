@@ -45,22 +45,20 @@ class Layer(IntEnum):
     BACKGROUND = 3
 
 
+def dress(axes: Axes, colours: PlotColours) -> None:
+    """Give axes the frame and the ticks that those of all plots have."""
+    axes.set_facecolor(colours.face)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[:].set_color(colours.quiet)
+    axes.tick_params(labelsize=SMALL, length=3, width=0.8, pad=3, color=colours.quiet, labelcolor=colours.ink)
+
+
 class Page:
     """Axes for spectra and, if wanted, a strip for relative errors below, in layers that can be drawn one by one.
 
     Figure.draw draws the background; the rest is animated, in matplotlib's sense, and drawn over it by `draw_curves` and
     `draw_overlay`. Files take all but the overlay. What changes the page tells from which layer on it must be drawn anew.
-
-    Parameters
-    ----------
-    colours : PlotColours
-        To draw with.
-    strip : bool
-        Whether there is a strip.
-    size : (float, float)
-        Width and height in inches.
-    dpi : float
-        Dots an inch.
+    The size is in inches.
     """
 
     def __init__(
@@ -86,8 +84,6 @@ class Page:
         for axes in self.all_axes:
             axes.set_autoscale_on(False)
             axes.set_axisbelow(True)
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.tick_params(labelsize=SMALL, length=3, width=0.8, pad=3)
             axes.yaxis.set_major_formatter(FuncFormatter(_number if axes is self.axes else _percent))
         self.axes.xaxis.set_major_formatter(FuncFormatter(_number))
         self.all_axes[-1].set_xlabel("wavelength (nm)", size=TEXT)
@@ -114,9 +110,7 @@ class Page:
         for marker in self._markers:
             marker.set_color(colours.ink)
         for axes in self.all_axes:
-            axes.set_facecolor(colours.face)
-            axes.spines[:].set_color(colours.quiet)
-            axes.tick_params(color=colours.quiet, labelcolor=colours.ink)
+            dress(axes, colours)
             axes.grid(axis="y", color=colours.grid, linewidth=0.8)
             for label in (axes.xaxis.label, axes.yaxis.label):
                 label.set_color(colours.ink)

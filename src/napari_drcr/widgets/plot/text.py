@@ -13,42 +13,14 @@ PIXELS_PER_INCH = 96
 
 @lru_cache(maxsize=1024)
 def text_width(text: str, size: float) -> float:
-    """How wide a text is.
-
-    Parameters
-    ----------
-    text : str
-        One line.
-    size : float
-        Of the type, in points.
-
-    Returns
-    -------
-    float
-        In pixels of 1/96 inch.
-    """
+    """How wide a line is in pixels of 1/96 inch, in type of this size in points."""
     # As on a screen without finer dots, where hinting makes it widest.
     width, _, _ = _ruler().get_text_width_height_descent(text, FontProperties(size=size), ismath=False)
     return float(width)
 
 
 def fitted(text: str, size: float, width: float) -> str:
-    """A text, with an ellipsis for its middle where it is too long.
-
-    Parameters
-    ----------
-    text : str
-        One line.
-    size : float
-        Of the type, in points.
-    width : float
-        Of the room, in pixels of 1/96 inch.
-
-    Returns
-    -------
-    str
-        At least the ellipsis.
-    """
+    """A line, with an ellipsis for its middle where it is wider than this many pixels of 1/96 inch; at least the ellipsis."""
     text = drawable(text)
     whole = text_width(text, size)
     if whole <= width:
@@ -61,20 +33,7 @@ def fitted(text: str, size: float, width: float) -> str:
 
 
 def shared_out(widths: list[float], room: float) -> list[float]:
-    """Room for each of several texts: what it needs or, if that is too much for all, no more than a limit for the long ones.
-
-    Parameters
-    ----------
-    widths : list of float
-        What each needs.
-    room : float
-        For all of them.
-
-    Returns
-    -------
-    list of float
-        What each gets.
-    """
+    """Room for each of several texts: the width it needs or, if that is too much for all, a limit for the long ones."""
     left, limit = room, room
     for number, width in enumerate(sorted(widths)):
         limit = left / (len(widths) - number)
@@ -87,17 +46,9 @@ def shared_out(widths: list[float], room: float) -> list[float]:
 
 
 def drawable(text: str) -> str:
-    """A text on one line, without characters that the font lacks: matplotlib would warn of each, again and again.
+    """A text on one line, with the replacement character for those that the font lacks.
 
-    Parameters
-    ----------
-    text : str
-        Any.
-
-    Returns
-    -------
-    str
-        With the replacement character in their place.
+    matplotlib would warn of each, again and again.
     """
     known = _characters()
     return "".join(letter if ord(letter) in known else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))

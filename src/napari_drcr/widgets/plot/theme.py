@@ -29,18 +29,7 @@ PAPER = PlotColours("#ffffff", INK, QUIET, "#e6e6e6")
 
 
 def theme_colours(theme: str) -> PlotColours:
-    """The colours that suit a theme of napari.
-
-    Parameters
-    ----------
-    theme : str
-        Its id, as in ``viewer.theme``.
-
-    Returns
-    -------
-    PlotColours
-        The theme's background and text, or black or white for the text where its own cannot be read.
-    """
+    """The background and text of a theme of napari; black or white for a text that cannot be read."""
     found = get_theme(theme)
     face, ink = (_hex(colour.as_rgb_tuple(alpha=False)) for colour in (found.background, found.text))
     if contrast(ink, face) < LEAST_CONTRAST:
@@ -49,18 +38,7 @@ def theme_colours(theme: str) -> PlotColours:
 
 
 def printable(colour: str) -> str:
-    """The colour of a curve, darkened if it would be lost on white paper.
-
-    Parameters
-    ----------
-    colour : str
-        In any form that matplotlib takes.
-
-    Returns
-    -------
-    str
-        As "#rrggbb".
-    """
+    """The colour of a curve as "#rrggbb", darkened if it would be lost on white paper."""
     from matplotlib.colors import to_hex
 
     return next(
@@ -71,35 +49,12 @@ def printable(colour: str) -> str:
 
 
 def mix(first: str, second: str, share: float) -> str:
-    """A colour between two.
-
-    Parameters
-    ----------
-    first, second : str
-        As "#rrggbb".
-    share : float
-        Of the second, in [0, 1].
-
-    Returns
-    -------
-    str
-        As "#rrggbb".
-    """
+    """A colour between two ("#rrggbb"), with a share of the second in [0, 1]."""
     return _hex(tuple(round((1 - share) * a + share * b) for a, b in zip(_rgb(first), _rgb(second), strict=True)))
 
 
 def contrast(first: str, second: str) -> float:
-    """How well two colours can be told apart, from 1 (not at all) to 21, as WCAG 2 defines it.
-
-    Parameters
-    ----------
-    first, second : str
-        As "#rrggbb".
-
-    Returns
-    -------
-    float
-    """
+    """How well two colours ("#rrggbb") can be told apart, from 1 (not at all) to 21, as WCAG 2 defines it."""
     dark, light = sorted(
         float(decode_srgb(np.array(_rgb(colour)) / 255) @ (0.2126, 0.7152, 0.0722)) for colour in (first, second)
     )

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Signal
 from qtpy.QtGui import QImage
-from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_drcr.widgets.plot.curves import Content, Curve, LineStyle
 from napari_drcr.widgets.plot.theme import theme_colours
+from napari_drcr.widgets.viewer.fitting import stack
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-__all__ = ["Curve", "LineStyle", "SpectrumPlot"]
 
 
 class SpectrumPlot(QWidget):
@@ -31,11 +29,11 @@ class SpectrumPlot(QWidget):
     ----------
     strip : bool
         Whether there are second axes below, for relative errors.
-    parent : QWidget, optional
-        Of the widget.
 
     Attributes
     ----------
+    axes, strip_axes : matplotlib.axes.Axes
+        The upper and, if there are any (else None), the lower ones.
     wavelength_clicked : Signal(float)
         The wavelength in nm where the left button went down in either axes, and those that it is dragged over.
     painted : Signal()
@@ -45,29 +43,18 @@ class SpectrumPlot(QWidget):
     wavelength_clicked = Signal(float)
     painted = Signal()
 
-    def __init__(self, *, strip: bool = True, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, *, strip: bool = True) -> None:
+        super().__init__()
         # Here and not above: matplotlib takes a while to import, and a dock is often only named in a menu.
         from napari_drcr.widgets.plot.canvas import PlotCanvas
         from napari_drcr.widgets.plot.page import Page
 
         self._page = Page(theme_colours("dark"), strip=strip)
+        self.axes, self.strip_axes = self._page.axes, self._page.strip_axes
         self._canvas = PlotCanvas(self._page)
         self._canvas.wavelength_clicked.connect(self.wavelength_clicked)
         self._canvas.painted.connect(self.painted)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._canvas)
-
-    @property
-    def axes(self) -> Axes:
-        """The upper axes."""
-        return self._page.axes
-
-    @property
-    def strip_axes(self) -> Axes | None:
-        """The lower axes, if there are any."""
-        return self._page.strip_axes
+        stack(self, self._canvas)
 
     @property
     def wavelength(self) -> float | None:
@@ -120,67 +107,35 @@ class SpectrumPlot(QWidget):
             A sentence for the middle of the plot as long as there are no curves in it.
         """
         content = Content(tuple(curves), tuple(errors), value_label, error_label, tuple(key), hint)
-        self._canvas.refresh(self._page.show(content), announce=True)
+        self._canvas.announce(self._page.show(content))
 
     def preview(self, curves: Sequence[Curve], errors: Sequence[Curve] = ()) -> None:
-        """Show curves over the others for a moment, in place of those previewed before.
+        """Show curves over the others for a moment, in place of those previewed before; none takes the preview away.
 
-        Parameters
-        ----------
-        curves, errors : sequence of Curve
-            As for `show_curves`; none takes the preview away. The upper axes grow for them where they must, and shrink again
-            when the preview ends; the strip does not.
+        The upper axes grow for them where they must, and shrink again when the preview ends; the strip does not.
         """
-        self._canvas.refresh(self._page.preview(curves, errors), announce=True)
+        self._canvas.announce(self._page.preview(curves, errors))
 
     def set_wavelength(self, nm: float | None) -> None:
-        """Move the line at the present wavelength.
-
-        Parameters
-        ----------
-        nm : float or None
-            Where to; None takes it away.
-        """
+        """Move the line at the present wavelength to one in nm; None takes it away."""
         self._canvas.refresh(self._page.set_wavelength(nm))
 
     def set_common_range(self, nm: tuple[float, float] | None) -> None:
-        """Say over which wavelengths cubes are compared, and shade the others, in the strip if there is one.
-
-        Parameters
-        ----------
-        nm : (float, float) or None
-            The first and the last, in nm; None if there is nothing to say.
-        """
+        """Say over which wavelengths (first and last in nm) cubes are compared, and shade the others in the strip."""
         self._canvas.refresh(self._page.set_common_range(nm))
 
     def set_theme(self, theme: str) -> None:
-        """Take the colours of a theme of napari.
-
-        Parameters
-        ----------
-        theme : str
-            Its id, as in ``viewer.theme``.
-        """
-        self._canvas.refresh(self._page.set_colours(theme_colours(theme)))
+        """Take the colours of a theme of napari, by its id, as in ``viewer.theme``."""
+        self._canvas.set_theme(theme)
 
     def on_paper(self) -> Figure:
-        """The plot for paper: on white, as large as on the screen, without preview and wavelength line.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-            A copy, which may be written in a thread.
-        """
+        """A copy on white, as large as on the screen, without preview and wavelength line; it may be written in a thread."""
         return self._page.on_paper()
 
     def save(self, path: str | Path) -> None:
-        """Write the plot as `on_paper` draws it.
+        """Write the plot as `on_paper` draws it, as ``.png`` (300 dots an inch), ``.svg`` or ``.pdf`` (text stays text).
 
-        Parameters
-        ----------
-        path : str or Path
-            Ends in ``.png`` (300 dots an inch), ``.svg`` or ``.pdf`` (text stays text); a file that is already there is
-            replaced.
+        A file that is already there is replaced.
 
         Raises
         ------

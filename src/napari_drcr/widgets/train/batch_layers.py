@@ -21,26 +21,10 @@ GAP = 2
 
 
 def batch_layers(content: dict[str, Any], seed: int | None = None) -> tuple[list[LayerData], list[str]]:
-    """Make a batch as training does, and lay its patches out on two sheets; runs in a thread.
+    """Make a batch of a run (as in a YAML file), and lay its patches out on two sheets; runs in a thread.
 
-    Parameters
-    ----------
-    content : dict
-        The run, as in a YAML file.
-    seed : int, optional
-        As for `napari_drcr.training.preview.preview_batch`.
-
-    Returns
-    -------
-    layers : list of tuple
-        RGB and cubes, for ``viewer.add_image``.
-    names : list of str
-        The scene of each patch, row by row.
-
-    Raises
-    ------
-    InputError
-        If the values are wrong, or the data cannot be trained on.
+    The seed is that of `napari_drcr.training.preview.preview_batch`. Returned are RGB and cubes, for ``viewer.add_image``, and
+    the scene of each patch, row by row; an `InputError` says what is wrong with the values or the data.
     """
     # Here and not above: torch takes seconds to import.
     from napari_drcr.training.preview import preview_batch

@@ -20,19 +20,14 @@ SHOWN_BAND = 550.0
 
 
 class BatchPreview(QObject):
-    """Makes batches in a thread; each takes the place of the last one.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where they are shown.
+    """Makes batches in a thread, when `make` is called; each takes the place of the last one.
 
     Attributes
     ----------
-    said : Signal
-        What is being done, or has come of it (str).
+    said : Signal(str)
+        What is being done, or has come of it.
     button : QPushButton
-        Whoever makes this connects it to `make`.
+        Whoever makes this connects it.
     """
 
     said = Signal(str)
@@ -54,13 +49,7 @@ class BatchPreview(QObject):
         return self._background.running
 
     def make(self, content: dict[str, Any]) -> None:
-        """Make a batch and show it; first that with which the run begins, then others.
-
-        Parameters
-        ----------
-        content : dict
-            The run, as in a YAML file.
-        """
+        """Make a batch of a run (as in a YAML file) and show it; first that with which the run begins, then others."""
         seed = content.get("seed", 0) + self._made if self._made else None
         self._made += 1
         self.said.emit("Making a batch\N{HORIZONTAL ELLIPSIS}")
@@ -72,13 +61,7 @@ class BatchPreview(QObject):
         self._made = 0
 
     def allow(self, folder: bool) -> None:
-        """Offer the button.
-
-        Parameters
-        ----------
-        folder : bool
-            Whether there is one to take patches from.
-        """
+        """Offer the button if there is a folder to take patches from."""
         self._folder = folder
         self._update_button()
 

@@ -2,79 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, Qt
-from qtpy.QtWidgets import QComboBox, QCompleter, QFileDialog, QWidget
+from qtpy.QtWidgets import QCompleter, QWidget
 
 from napari_drcr.camera import CAMERAS
 from napari_drcr.cubes.colorimetry import illuminant_names
 from napari_drcr.errors import shown
 from napari_drcr.models.architecture import architectures, find_architecture
 from napari_drcr.models.store import read_card, shipped_models
-from napari_drcr.widgets.train.editors import Editor, NamesEditor, fit
+from napari_drcr.widgets.train.editors import ChoiceEditor, NamesEditor
 from napari_drcr.widgets.train.fields import NETWORK
 from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.choosers import Editor, FileChoice, narrow
 from napari_drcr.widgets.viewer.controls import HardwareChoice, offer
-
-NOTHING = "nothing"
-
-
-class FileChoice(Editor):
-    """One of a few names, or a file.
-
-    Parameters
-    ----------
-    names : iterable of str or None
-        What can be chosen without a file; None for nothing.
-    text : str
-        Of the choice that asks for a file.
-    kinds : str
-        The files that are asked for, as Qt's dialogs take them.
-    """
-
-    def __init__(self, names: Iterable[str | None], text: str, kinds: str) -> None:
-        super().__init__()
-        self.box = QComboBox()
-        fit(self.box)
-        self._layout.addWidget(self.box)
-        self._text, self._kinds = text, kinds
-        self._values = list(names)
-        self._chosen = 0
-        self.box.addItems([NOTHING if name is None else name for name in self._values])
-        self.box.addItem(f"{text}\N{HORIZONTAL ELLIPSIS}")
-        self.box.currentIndexChanged.connect(self._take)
-        self.box.activated.connect(self._ask)
-
-    @property
-    def value(self) -> str | None:
-        """The name, or the path of the file."""
-        return self._values[self._chosen]
-
-    def set_value(self, value: Any) -> None:
-        """Choose a name, or a file, which is offered from now on."""
-        if value not in self._values:
-            if not isinstance(value, str):
-                raise ValueError(f"{shown(value)} is neither a name nor a file")
-            self._values.append(value)
-            row = self.box.count() - 1
-            self.box.insertItem(row, Path(value).name or value)
-            self.box.setItemData(row, value, Qt.ItemDataRole.ToolTipRole)
-        self.box.setCurrentIndex(self._values.index(value))
-
-    def _take(self, row: int) -> None:
-        if row < len(self._values) and row != self._chosen:
-            self._chosen = row
-            self.edited.emit()
-
-    def _ask(self, row: int) -> None:
-        if row == len(self._values):
-            self.box.setCurrentIndex(self._chosen)
-            path, _ = QFileDialog.getOpenFileName(self, self._text, "", self._kinds)
-            if path:
-                self.set_value(path)
 
 
 class DeviceEditor(Editor):
@@ -85,7 +28,7 @@ class DeviceEditor(Editor):
         self._hardware = HardwareChoice(self)
         self._box = self._hardware.device
         self._value = "auto"
-        fit(self._box.native)
+        narrow(self._box.native)
         self._layout.addWidget(self._box.native)
         self._box.changed.connect(self._take)
 
@@ -161,31 +104,12 @@ class _LastName(QCompleter):
         return f"{before}, {index.data()}" if before else str(index.data())
 
 
-class NetworkChoice(Editor):
-    """One of the networks that can be trained, by its title."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.box = QComboBox()
-        fit(self.box)
-        self._layout.addWidget(self.box)
-        for architecture in architectures():
-            if architecture.trainable:
-                self.box.addItem(architecture.title, architecture.id)
-                self.box.setItemData(self.box.count() - 1, architecture.paper, Qt.ItemDataRole.ToolTipRole)
-        self.box.currentIndexChanged.connect(lambda _: self.edited.emit())
-
-    @property
-    def value(self) -> str:
-        """Id of its architecture."""
-        return str(self.box.currentData())
-
-    def set_value(self, value: Any) -> None:
-        """Choose a network."""
-        row = self.box.findData(value)
-        if row < 0:
-            raise ValueError(f"{value!r} is no network that can be trained")
-        self.box.setCurrentIndex(row)
+def _networks() -> Editor:
+    trainable = [architecture for architecture in architectures() if architecture.trainable]
+    editor = ChoiceEditor({architecture.id: architecture.title for architecture in trainable})
+    for row, architecture in enumerate(trainable):
+        editor.box.setItemData(row, architecture.paper, Qt.ItemDataRole.ToolTipRole)
+    return editor
 
 
 def _cameras() -> Editor:
@@ -198,7 +122,7 @@ def _starts() -> Editor:
 
 
 CHOOSERS: dict[str, Callable[[], Editor]] = {
-    NETWORK: NetworkChoice,
+    NETWORK: _networks,
     "camera.name": _cameras,
     "learning.start_from": _starts,
     "device": DeviceEditor,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 
 from napari_drcr.errors import InputError, shown
 from napari_drcr.training.config import check_config, make_config, network_of, presets, read_content, write_config
@@ -16,7 +16,8 @@ from napari_drcr.widgets.train.fields import NETWORK, config_fields, config_sect
 from napari_drcr.widgets.train.preset_choice import PresetChoice
 from napari_drcr.widgets.train.rows import Fold, Marked, Row, compact_form
 from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.fitting import BreakingRow, scrolling
+from napari_drcr.widgets.viewer.choosers import explained
+from napari_drcr.widgets.viewer.fitting import BreakingRow, scrolling, stack
 
 ESSENTIALS = ("data.folder", "data.quantity", "camera.name", "learning.start_from", "learning.steps", "device")
 """What most users change, in this order."""
@@ -30,11 +31,6 @@ class ConfigForm(QWidget):
     """All fields of a run's configuration, made of its pydantic models; what is wrong is marked where it is.
 
     Values are checked in a thread, shortly after the last change: what a run starts from must be loaded for that.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        What it is part of.
 
     Attributes
     ----------
@@ -65,18 +61,19 @@ class ConfigForm(QWidget):
         self._timer.timeout.connect(self._check)
         self._background = Background(self, self._fail, lambda _: None, task="The check of the settings")
         self.preset = PresetChoice()
-        self.open_button = QPushButton("Open\N{HORIZONTAL ELLIPSIS}")
-        self.open_button.setToolTip("Take all settings from a YAML file.")
-        self.save_button = QPushButton("Save\N{HORIZONTAL ELLIPSIS}")
-        self.save_button.setToolTip("Write all settings to a YAML file, which napari-drcr train runs too.")
+        self.open_button = explained(QPushButton("Open\N{HORIZONTAL ELLIPSIS}"), "Take all settings from a YAML file.")
+        about = "Write all settings to a YAML file, which napari-drcr train runs too."
+        self.save_button = explained(QPushButton("Save\N{HORIZONTAL ELLIPSIS}"), about)
         self.rows = {path: Row(field) for path, field in config_fields().items()}
         self.folds = {"": Fold("Run", "Its name, and where and how often it runs.")}
         self.folds |= {name: Fold(label_of(name), about) for name, about in config_sections().items()}
         self.head = Marked()
         self._lay_out()
         self.preset.chosen.connect(self.load)
-        self.open_button.clicked.connect(self._ask_to_open)
-        self.save_button.clicked.connect(self._ask_to_save)
+        self.open_button.clicked.connect(lambda: self._ask(QFileDialog.getOpenFileName, "Open settings", "", self.open_yaml))
+        self.save_button.clicked.connect(
+            lambda: self._ask(QFileDialog.getSaveFileName, "Save settings", "training.yaml", self.save_yaml)
+        )
         for row in self.rows.values():
             row.editor.edited.connect(self._edited)
         self._network = self.rows[NETWORK].editor.value
@@ -91,18 +88,11 @@ class ConfigForm(QWidget):
             if path not in ESSENTIALS:
                 self.folds[row.field.section].form.addRow(row.label, row)
         page = QWidget()
-        column = QVBoxLayout(page)
+        column = stack(page, essentials, QLabel("More settings"), *self.folds.values())
         column.setContentsMargins(0, 0, 4, 0)
-        column.addWidget(essentials)
-        column.addWidget(QLabel("More settings"))
-        for fold in self.folds.values():
-            column.addWidget(fold)
         column.addStretch()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(BreakingRow(QLabel("Preset"), self.preset, self.open_button, self.save_button, stretched=1))
-        layout.addWidget(self.head)
-        layout.addWidget(scrolling(page), 1)
+        presets_row = BreakingRow(QLabel("Preset"), self.preset, self.open_button, self.save_button, stretched=1)
+        stack(self, presets_row, self.head).addWidget(scrolling(page), 1)
 
     @property
     def content(self) -> dict[str, Any]:
@@ -120,13 +110,9 @@ class ConfigForm(QWidget):
         return dict(self._errors)
 
     def set_content(self, content: dict[str, Any]) -> None:
-        """Show other values in place of all there are.
+        """Show sections and values, as in a YAML file, in place of all there are; for what they do not name, the defaults.
 
-        Parameters
-        ----------
-        content : dict
-            Sections and values as in a YAML file; for what it does not name, the defaults. Wrong values are marked. Where it names
-            something to start from, its network is left out: that of the model is shown.
+        Wrong values are marked. Where they name something to start from, their network is left out: that of the model is shown.
 
         Raises
         ------
@@ -135,55 +121,23 @@ class ConfigForm(QWidget):
         """
         values = flat(content)
         before = {path: row.editor.value for path, row in self.rows.items()}
-        self._filling = True
         try:
-            self._show(NETWORK, values.get(NETWORK, config_fields()[NETWORK].default))
-            self._show_fields_of_network()
-            for path, row in self.rows.items():
-                if path != NETWORK:
-                    self._show(path, values.get(path, row.field.default))
+            self._fill(values)
         except InputError:
-            self._show(NETWORK, before[NETWORK])
-            self._show_fields_of_network()
-            for path, value in before.items():
-                self._show(path, value)
+            self._fill(before)
             raise
-        finally:
-            self._filling = False
         self._own_network = None
         self._edited()
 
     def load(self, name: str | Path) -> None:
-        """Show a preset, which leaves alone what it cannot know (folder, device, ...), or what a file holds.
-
-        Parameters
-        ----------
-        name : str or Path
-            One of `napari_drcr.training.config.presets`, or a YAML file.
-
-        Raises
-        ------
-        InputError
-            As `open_yaml`.
-        """
+        """Show a preset, which leaves alone what it cannot know (folder, device, ...), or what a file holds, as `open_yaml`."""
         if str(name) in presets():
             self.set_content(nested(self.preset.fill(str(name), self._values())))
         else:
             self.open_yaml(name)
 
     def open_yaml(self, path: str | Path) -> None:
-        """Show what a file holds.
-
-        Parameters
-        ----------
-        path : str or Path
-            A YAML file, such as `save_yaml` writes.
-
-        Raises
-        ------
-        InputError
-            If it holds no configuration that can be shown.
-        """
+        """Show what a YAML file holds; an `InputError` says why it cannot be shown."""
         content = read_content(path)
         try:
             self.set_content(content)
@@ -191,17 +145,9 @@ class ConfigForm(QWidget):
             raise InputError(f"{Path(path).name} was not opened: {error}") from error
 
     def save_yaml(self, path: str | Path) -> None:
-        """Write all values to a file, which `napari_drcr.training.config.read_config` reads.
+        """Write all values to a file, or over it; `napari_drcr.training.config.read_config` reads it.
 
-        Parameters
-        ----------
-        path : str or Path
-            A file that is already there is replaced.
-
-        Raises
-        ------
-        InputError
-            If a value is wrong, or the file cannot be written.
+        An `InputError` says which value is wrong, or why the file cannot be written.
         """
         write_config(Path(path), self.config)
 
@@ -216,6 +162,18 @@ class ConfigForm(QWidget):
         """By path, but the defaults, and a network that is another model's."""
         values = without_defaults({path: row.editor.value for path, row in self.rows.items()})
         return {path: value for path, value in values.items() if START not in values or not path.startswith("network.")}
+
+    def _fill(self, values: dict[str, Any], within: str = "") -> None:
+        """Show values by path, and defaults for the others whose path begins so."""
+        self._filling = True
+        try:
+            self._show(NETWORK, values.get(NETWORK, config_fields()[NETWORK].default))
+            self._show_fields_of_network()
+            for path, row in self.rows.items():
+                if path != NETWORK and path.startswith(within):
+                    self._show(path, values.get(path, row.field.default))
+        finally:
+            self._filling = False
 
     def _show(self, path: str, value: Any) -> None:
         try:
@@ -241,7 +199,7 @@ class ConfigForm(QWidget):
         if start and self._own_network is None:
             self._own_network = {path: row.editor.value for path, row in rows.items()}
         elif not start and self._own_network is not None:
-            self._show_network(self._own_network)
+            self._fill(self._own_network, within="network.")
             self._own_network = None
         name = Path(start).name if start else ""
         why = f"It is that of {name}, which the run starts from; start from nothing to choose another." if start else ""
@@ -251,14 +209,6 @@ class ConfigForm(QWidget):
         fold.note(f"that of {name}" if start else "")
         for row in rows.values():
             row.explain(why or row.field.help)
-
-    def _show_network(self, values: dict[str, Any]) -> None:
-        self._filling = True
-        self._show(NETWORK, values[NETWORK])
-        self._show_fields_of_network()
-        for path, value in values.items():
-            self._show(path, value)
-        self._filling = False
 
     def _show_fields_of_network(self) -> None:
         """Replace the fields of a network by those of the one that is chosen, with their defaults."""
@@ -287,7 +237,7 @@ class ConfigForm(QWidget):
         self._errors, network = found
         if self._own_network is not None:
             its_own = self._own_network if network is None else {f"network.{name}": value for name, value in network.items()}
-            self._show_network(its_own)
+            self._fill(its_own, within="network.")
         for path, row in self.rows.items():
             row.mark(self._errors.get(path, ""))
         for name, fold in self.folds.items():
@@ -304,17 +254,10 @@ class ConfigForm(QWidget):
     def _fail(self, sentence: str) -> None:
         self._mark(({"": sentence}, None))
 
-    def _ask_to_open(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open settings", "", KINDS)
-        if path:
-            self._try(self.open_yaml, path)
-
-    def _ask_to_save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save settings", "training.yaml", KINDS)
-        if path:
-            self._try(self.save_yaml, path)
-
-    def _try(self, work: Callable[[str], None], path: str) -> None:
+    def _ask(self, dialog: Callable[..., tuple[str, str]], title: str, name: str, work: Callable[[str], None]) -> None:
+        path, _ = dialog(self, title, name, KINDS)
+        if not path:
+            return
         self._refusal = ""
         try:
             work(path)

@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QProgressBar,
     QPushButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -28,15 +27,15 @@ from napari_drcr.training.jobs.folder import new_run_folder
 from napari_drcr.training.survey import SceneEntry, Survey, iter_survey
 from napari_drcr.widgets.train.batch_preview import BatchPreview
 from napari_drcr.widgets.train.config_form import DELAY, ConfigForm
-from napari_drcr.widgets.train.editors import fit
 from napari_drcr.widgets.train.open_cubes import OpenCubes
 from napari_drcr.widgets.train.rows import Marked
 from napari_drcr.widgets.train.scene_table import SceneTable, can_be_held_back
 from napari_drcr.widgets.train.split_choice import SplitChoice
 from napari_drcr.widgets.train.survey_words import hindrance_of, summary_of
 from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.choosers import explained, narrow
 from napari_drcr.widgets.viewer.controls import wrapped_label
-from napari_drcr.widgets.viewer.fitting import BreakingRow
+from napari_drcr.widgets.viewer.fitting import BreakingRow, stack
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,13 +50,6 @@ RGB_SOURCES = {"simulated": "photographed by the camera of the settings", "files
 
 class DataPanel(QWidget):
     """Choose scenes and split them. All that is chosen stands in the form; the panel shows what it leads to.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose cubes can be trained with, and where a batch is shown.
-    form : ConfigForm
-        The configuration.
 
     Attributes
     ----------
@@ -103,24 +95,22 @@ class DataPanel(QWidget):
 
     def _make_parts(self) -> None:
         self.folder = QLineEdit(readOnly=True, placeholderText="none chosen")
-        self.choose_button = QPushButton("Choose folder\N{HORIZONTAL ELLIPSIS}")
-        self.choose_button.setToolTip(
+        about = (
             "<p>A folder of cubes side by side, with images of the same names if there are any, or the data of ARAD_1K, as for "
             "DRCR Net or MST++, or of CAVE.</p>"
         )
+        self.choose_button = explained(QPushButton("Choose folder\N{HORIZONTAL ELLIPSIS}"), about)
         self.open_cubes = OpenCubes(self._viewer)
-        self.rgb = QComboBox()
-        fit(self.rgb)
+        self.rgb = narrow(QComboBox())
         for value, text in RGB_SOURCES.items():
             self.rgb.addItem(text, value)
         self.rgb.setToolTip("<p>Where the RGB of a scene comes from: anew for each patch, with noise and JPEG, or files.</p>")
         self.summary = wrapped_label("")
         self.problems = Marked()
         self.table = SceneTable()
-        self.values = QCheckBox("read all values")
-        self.values.setToolTip("<p>Finds NaN and values of 0 or less too; takes as long as reading the whole folder.</p>")
-        self.again_button = QPushButton("Look again")
-        self.again_button.setToolTip("After files were changed.")
+        about = "<p>Finds NaN and values of 0 or less too; takes as long as reading the whole folder.</p>"
+        self.values = explained(QCheckBox("read all values"), about)
+        self.again_button = explained(QPushButton("Look again"), "After files were changed.")
         self.progress = QProgressBar()
         self.cancel_button = QPushButton("Cancel")
         self.split_choice = SplitChoice()
@@ -128,21 +118,23 @@ class DataPanel(QWidget):
         self.status = wrapped_label("")
 
     def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.addLayout(_beside(self.folder, self.choose_button))
-        layout.addWidget(self.open_cubes)
-        layout.addLayout(_beside(QLabel("RGB"), self.rgb, stretched=1))
-        layout.addWidget(self.summary)
-        layout.addWidget(self.problems)
-        layout.addWidget(self.table, 1)
-        layout.addLayout(_beside(self.progress, self.cancel_button))
-        layout.addWidget(self.split_choice)
-        layout.addWidget(BreakingRow(self.again_button, self.values, QWidget(), self.batch.button, stretched=2))
-        layout.addWidget(self.status)
-        self.progress.hide()
-        self.cancel_button.hide()
-        self.status.hide()
+        column = stack(
+            self,
+            _beside(self.folder, self.choose_button),
+            self.open_cubes,
+            _beside(QLabel("RGB"), self.rgb, stretched=1),
+            self.summary,
+            self.problems,
+            self.table,
+            _beside(self.progress, self.cancel_button),
+            self.split_choice,
+            BreakingRow(self.again_button, self.values, QWidget(), self.batch.button, stretched=2),
+            self.status,
+            margin=6,
+        )
+        column.setStretchFactor(self.table, 1)
+        for part in (self.progress, self.cancel_button, self.status):
+            part.hide()
 
     def _connect(self) -> None:
         self._form.changed.connect(self._follow_form)
@@ -185,15 +177,7 @@ class DataPanel(QWidget):
         return hindrance_of(self._found)
 
     def choose(self, folder: str | Path, validation: Iterable[str] = ()) -> None:
-        """Take the scenes of a folder.
-
-        Parameters
-        ----------
-        folder : str or Path
-            See `napari_drcr.training.dataset.look_into`.
-        validation : iterable of str
-            Scenes to hold back where the folder itself does not say.
-        """
+        """Take the scenes of a folder, and hold these back where the folder itself does not say."""
         self._set(VALIDATION, list(validation))
         self._set(FOLDER, str(folder))
 
@@ -227,10 +211,8 @@ class DataPanel(QWidget):
         """Look at nothing any more, and hold no layer."""
         self._timer.stop()
         self._late.stop()
-        self._looking.detach()
-        self._working.detach()
-        self.batch.detach()
-        self.open_cubes.detach()
+        for part in (self._looking, self._working, self.batch, self.open_cubes):
+            part.detach()
 
     def _scenes(self) -> list[SceneEntry]:
         return [] if self._found is None else [scene for scene in self._found.scenes if not scene.left_out]

@@ -21,11 +21,6 @@ from napari_drcr.widgets.viewer.fitting import scrolling
 class Train(Dock):
     """Train models in processes of their own. Closing the dock stops nothing but what it shows.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose cubes can be trained with.
-
     Attributes
     ----------
     tabs : QTabWidget
@@ -67,10 +62,8 @@ class Train(Dock):
 
     def detach(self) -> None:
         """Stop timers and threads; runs go on."""
-        self.data.detach()
-        self.form.detach()
-        self.launch.detach()
-        self.runs.detach()
+        for part in (self.data, self.form, self.launch, self.runs):
+            part.detach()
         super().detach()
 
     def _turn(self, _page: int = 0) -> None:

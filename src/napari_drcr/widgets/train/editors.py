@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from qtpy.QtCore import QLocale, Signal
-from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QPushButton,
-    QSizePolicy,
-    QWidget,
-)
+from qtpy.QtCore import QLocale
+from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QDoubleSpinBox, QFileDialog, QLabel, QLineEdit, QPushButton
 
 from napari_drcr.errors import shown
 from napari_drcr.widgets.train.fields import Kind
+from napari_drcr.widgets.viewer.choosers import Editor, narrow
 
 NOT_SET = "not set"
 DIGITS = 30
@@ -31,60 +21,16 @@ LARGEST_WHOLE = 2.0**53
 """Up to which a double holds every whole number."""
 
 
-class Editor(QWidget):
-    """A value that can be seen and changed.
-
-    What cannot be a right value is kept as it was typed, for whoever checks the configuration to say so.
-
-    Attributes
-    ----------
-    edited : Signal
-        The value may have changed, by a user's hand or by `set_value`.
-    """
-
-    edited = Signal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._layout = QHBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-
-    @property
-    def value(self) -> Any:
-        """The value, as YAML has it."""
-        raise NotImplementedError
-
-    def set_value(self, value: Any) -> None:
-        """Show a value.
-
-        Parameters
-        ----------
-        value : object
-            As YAML has it.
-
-        Raises
-        ------
-        ValueError
-            If it cannot be shown here.
-        """
-        raise NotImplementedError
-
-    def detach(self) -> None:
-        """Wait for nothing any more."""
-
-
 class TextEditor(Editor):
     """Text on one line."""
 
+    NOTHING = NOT_SET
+
     def __init__(self, kind: Kind) -> None:
-        super().__init__()
-        self.line = QLineEdit()
-        self._layout.addWidget(self.line)
+        self.line = QLineEdit(placeholderText=self.NOTHING if kind.optional else "", clearButtonEnabled=kind.optional)
+        super().__init__(self.line)
         self._optional = kind.optional
-        if kind.optional:
-            self.line.setPlaceholderText(NOT_SET)
-            self.line.setClearButtonEnabled(True)
-        self.line.textChanged.connect(lambda _: self.edited.emit())
+        self.line.textChanged.connect(self.edited)
 
     @property
     def value(self) -> Any:
@@ -124,16 +70,15 @@ class WholeEditor(Editor):
     """A whole number within limits."""
 
     def __init__(self, kind: Kind) -> None:
-        super().__init__()
         low = -LARGEST_WHOLE if kind.minimum is None else kind.minimum
         high = LARGEST_WHOLE if kind.maximum is None else kind.maximum
         # Qt's box for whole numbers ends at 31 bits, where seeds go on.
         self.box = QDoubleSpinBox(decimals=0, minimum=low, maximum=high, singleStep=kind.step or 1)
+        super().__init__(self.box)
         if kind.step is None and high - low > 1000:
             self.box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
         self.box.setMinimumWidth(60)
-        self._layout.addWidget(self.box)
-        self.box.valueChanged.connect(lambda _: self.edited.emit())
+        self.box.valueChanged.connect(self.edited)
 
     @property
     def value(self) -> int:
@@ -142,27 +87,22 @@ class WholeEditor(Editor):
 
     def set_value(self, value: Any) -> None:
         """Show a number within the limits."""
-        number = _number(value)
-        if not (number.is_integer() and self.box.minimum() <= number <= self.box.maximum()):
-            raise ValueError(f"{shown(value)} is no whole number that is allowed here")
-        self.box.setValue(number)
+        _show_number(self.box, value, "whole number")
 
 
 class ShareEditor(Editor):
     """A number between two limits that both are allowed."""
 
     def __init__(self, kind: Kind) -> None:
-        super().__init__()
         assert kind.minimum is not None
         assert kind.maximum is not None
-        self.box = _ShortSpinBox(
-            decimals=DIGITS, minimum=kind.minimum, maximum=kind.maximum, singleStep=(kind.maximum - kind.minimum) / 20
-        )
+        step = (kind.maximum - kind.minimum) / 20
+        self.box = _ShortSpinBox(decimals=DIGITS, minimum=kind.minimum, maximum=kind.maximum, singleStep=step)
+        super().__init__(self.box)
         # That of the system may have a decimal comma.
         self.box.setLocale(QLocale.c())
         self.box.setMinimumWidth(60)
-        self._layout.addWidget(self.box)
-        self.box.valueChanged.connect(lambda _: self.edited.emit())
+        self.box.valueChanged.connect(self.edited)
 
     @property
     def value(self) -> float:
@@ -171,10 +111,7 @@ class ShareEditor(Editor):
 
     def set_value(self, value: Any) -> None:
         """Show a number within the limits."""
-        number = _number(value)
-        if not self.box.minimum() <= number <= self.box.maximum():
-            raise ValueError(f"{shown(value)} is no number that is allowed here")
-        self.box.setValue(number)
+        _show_number(self.box, value, "number")
 
 
 class _ShortSpinBox(QDoubleSpinBox):
@@ -186,22 +123,24 @@ class _ShortSpinBox(QDoubleSpinBox):
         return short if math.isclose(value, float(short), rel_tol=1e-12) else repr(value)
 
 
-def _number(value: Any) -> float:
-    """What a number, or text that YAML did not take for one, such as 3e5, says; NaN for all else."""
+def _show_number(box: QDoubleSpinBox, value: Any, kind: str) -> None:
+    """Show a number, or text that YAML did not take for one, such as 3e5."""
+    number = math.nan
     with suppress(TypeError, ValueError):
-        return float(value)
-    return math.nan
+        number = float(value)
+    if not box.minimum() <= number <= box.maximum() or (not box.decimals() and not number.is_integer()):
+        raise ValueError(f"{shown(value)} is no {kind} that is allowed here")
+    box.setValue(number)
 
 
 class SwitchEditor(Editor):
     """Yes or no."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.box = QCheckBox()
-        self._layout.addWidget(self.box)
+        super().__init__(self.box)
         self._layout.addStretch()
-        self.box.toggled.connect(lambda _: self.edited.emit())
+        self.box.toggled.connect(self.edited)
 
     @property
     def value(self) -> bool:
@@ -216,16 +155,14 @@ class SwitchEditor(Editor):
 
 
 class ChoiceEditor(Editor):
-    """One of a few texts, or none."""
+    """One of a few values, by their texts."""
 
-    def __init__(self, kind: Kind) -> None:
-        super().__init__()
-        self.box = QComboBox()
-        fit(self.box)
-        self._layout.addWidget(self.box)
-        self._values: list[str | None] = [*([None] if kind.optional else []), *kind.choices]
-        self.box.addItems([NOT_SET if value is None else value for value in self._values])
-        self.box.currentIndexChanged.connect(lambda _: self.edited.emit())
+    def __init__(self, texts: Mapping[str | None, str]) -> None:
+        self.box = narrow(QComboBox())
+        super().__init__(self.box)
+        self._values = list(texts)
+        self.box.addItems(list(texts.values()))
+        self.box.currentIndexChanged.connect(self.edited)
 
     @property
     def value(self) -> str | None:
@@ -267,16 +204,13 @@ class TupleEditor(Editor):
             editor.set_value(each)
 
 
-class NamesEditor(Editor):
+class NamesEditor(TextEditor):
     """Any number of names between commas."""
 
+    NOTHING = "none"
+
     def __init__(self) -> None:
-        super().__init__()
-        self.line = QLineEdit()
-        self.line.setPlaceholderText("none")
-        self.line.setClearButtonEnabled(True)
-        self._layout.addWidget(self.line)
-        self.line.textChanged.connect(lambda _: self.edited.emit())
+        super().__init__(Kind(tuple, optional=True))
 
     @property
     def value(self) -> list[str]:
@@ -289,16 +223,16 @@ class NamesEditor(Editor):
             not isinstance(name, str) or "," in name or name != name.strip() or not name for name in value
         ):
             raise ValueError(f"{shown(value)} is no list of names")
-        self.line.setText(", ".join(value))
-        self.line.setCursorPosition(0)
+        super().set_value(", ".join(value))
 
 
 class FolderEditor(TextEditor):
     """A folder, typed or chosen in a dialog."""
 
+    NOTHING = "none chosen"
+
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind)
-        self.line.setPlaceholderText("none chosen")
         self.button = QPushButton("Choose folder\N{HORIZONTAL ELLIPSIS}")
         self.button.clicked.connect(self._choose)
         self._layout.addWidget(self.button)
@@ -310,19 +244,9 @@ class FolderEditor(TextEditor):
 
 
 def editor_of(kind: Kind) -> Editor:
-    """Make the editor for values of a kind.
-
-    Parameters
-    ----------
-    kind : Kind
-        What the value may be.
-
-    Returns
-    -------
-    Editor
-    """
+    """Make the editor for values of a kind."""
     if kind.choices:
-        return ChoiceEditor(kind)
+        return ChoiceEditor(({None: NOT_SET} if kind.optional else {}) | {choice: choice for choice in kind.choices})
     if kind.type is tuple:
         return NamesEditor() if len(kind.items) == 1 else TupleEditor(kind)
     if kind.type is bool:
@@ -333,10 +257,3 @@ def editor_of(kind: Kind) -> Editor:
         both = kind.minimum is not None and kind.maximum is not None
         return ShareEditor(kind) if both and not kind.optional else NumberEditor(kind)
     return TextEditor(kind) if kind.type is str else FolderEditor(kind)
-
-
-def fit(box: QComboBox) -> None:
-    """Let a chooser of long texts be as narrow as the dock; the list that opens still shows them whole."""
-    box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(8)
-    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

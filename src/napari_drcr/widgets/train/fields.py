@@ -21,21 +21,10 @@ CAPITALS = {"ema": "EMA", "jpeg": "JPEG", "npm": "NPM", "rgb": "RGB"}
 
 
 class Kind(NamedTuple):
-    """What a value may be.
+    """What a value may be: its type (tuple for several values), and whether there may be none.
 
-    Attributes
-    ----------
-    type : type
-        Of the value; tuple for several.
-    optional : bool
-        Whether there may be none.
-    minimum, maximum, step : float or None
-        The smallest and largest that are allowed, and what it is a multiple of; None for no limit, and for one that itself is not
-        allowed.
-    choices : tuple of str
-        All there are, where there are few.
-    items : tuple of Kind
-        Of a tuple: one for each value, or a single one for any number of them.
+    Minimum and maximum are themselves allowed, and None without a limit; the value is a multiple of the step. Choices are all
+    there are, where there are few. Items are the kinds of the values of a tuple, a single one for any number of them.
     """
 
     type: type
@@ -48,18 +37,9 @@ class Kind(NamedTuple):
 
 
 class ConfigField(NamedTuple):
-    """A field of the configuration.
+    """A field of the configuration: what a form calls it, what it says of it, and what its value may be.
 
-    Attributes
-    ----------
-    path : str
-        Its section and name, such as ``learning.steps``; the name alone outside the sections.
-    label, help : str
-        What a form calls it, and says of it.
-    kind : Kind
-        What its value may be.
-    default : object
-        As YAML has it: lists, numbers, text, true or false, or nothing.
+    The path is its section and name, such as ``learning.steps``, or the name alone; the default is as YAML has it.
     """
 
     path: str
@@ -76,35 +56,17 @@ class ConfigField(NamedTuple):
 
 @cache
 def config_fields(network: str | None = None) -> dict[str, ConfigField]:
-    """All fields of `TrainingConfig` and its sections.
+    """All fields of `TrainingConfig` and its sections, by their paths, in the order of the models.
 
-    Parameters
-    ----------
-    network : str, optional
-        Id of the architecture whose settings are the section ``network``; by default that of an empty configuration.
-
-    Returns
-    -------
-    dict of str to ConfigField
-        By their paths, in the order of the models.
-
-    Raises
-    ------
-    InputError
-        If there is no such architecture.
+    The section ``network`` is that of an architecture (its id), by default that of an empty configuration; an `InputError` says
+    that there is none.
     """
     return {field.path: field for field in _fields(TrainingConfig(), network)}
 
 
 @cache
 def config_sections() -> dict[str, str]:
-    """The sections of `TrainingConfig`.
-
-    Returns
-    -------
-    dict of str to str
-        What they are about, by name.
-    """
+    """What the sections of `TrainingConfig` are about, by name."""
     config = TrainingConfig()
     return {
         name: _text(info) for name, info in TrainingConfig.model_fields.items() if isinstance(getattr(config, name), BaseModel)
@@ -112,55 +74,21 @@ def config_sections() -> dict[str, str]:
 
 
 def network_in(content: Mapping[str, Any]) -> str | None:
-    """The architecture that a configuration names.
-
-    Parameters
-    ----------
-    content : Mapping
-        Sections and values as in a YAML file, right or wrong.
-
-    Returns
-    -------
-    str or None
-        Its id; None where nothing is said.
-    """
+    """Id of the architecture that a configuration, right or wrong, names; None where nothing is said."""
     network = content.get("network")
     return network.get("architecture") if isinstance(network, dict) else None
 
 
 def label_of(name: str) -> str:
-    """The name of a field or section as people write it.
-
-    Parameters
-    ----------
-    name : str
-        Such as ``jpeg_quality``.
-
-    Returns
-    -------
-    str
-        Such as "JPEG quality".
-    """
+    """The name of a field or section as people write it: "JPEG quality" for ``jpeg_quality``."""
     words = [CAPITALS.get(word, word) for word in name.split("_")]
     return " ".join([words[0][0].upper() + words[0][1:], *words[1:]])
 
 
 def flat(content: dict[str, Any]) -> dict[str, Any]:
-    """The values of a configuration by path.
+    """The values of a configuration by path; an `InputError` names a field that there is not.
 
-    Parameters
-    ----------
-    content : dict
-        Sections and values as in a YAML file; empty sections, and empty values outside of any, count as not there.
-
-    Returns
-    -------
-    dict of str to object
-
-    Raises
-    ------
-    InputError
-        If there is no such field.
+    Empty sections, and empty values outside of any, count as not there.
     """
     values: dict[str, Any] = {}
     for name, value in content.items():
@@ -178,18 +106,7 @@ def flat(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def nested(values: dict[str, Any]) -> dict[str, Any]:
-    """Put values back into their sections.
-
-    Parameters
-    ----------
-    values : dict of str to object
-        By path.
-
-    Returns
-    -------
-    dict
-        Sections and values as in a YAML file.
-    """
+    """Put values, by path, back into their sections."""
     content: dict[str, Any] = {}
     for path, value in values.items():
         section, _, field = path.rpartition(".")
@@ -198,17 +115,7 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_defaults(values: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is the default anyway.
-
-    Parameters
-    ----------
-    values : dict of str to object
-        By path.
-
-    Returns
-    -------
-    dict of str to object
-    """
+    """Leave out of values, by path, what is the default anyway."""
     fields = config_fields(values.get(NETWORK))
     first = config_fields()[NETWORK].default
     return {path: value for path, value in values.items() if value != (first if path == NETWORK else fields[path].default)}

@@ -9,7 +9,7 @@ from threading import Event
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from napari_drcr.training import jobs
 from napari_drcr.training.config import make_config
@@ -17,26 +17,21 @@ from napari_drcr.training.jobs.folder import new_run_folder
 from napari_drcr.training.probe import Estimate, probe
 from napari_drcr.widgets.train.config_form import ConfigForm
 from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.choosers import explained
 from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.fitting import stack
 
 NAME = "name"
 ESTIMATE, CANCEL = "Estimate memory and time", "Cancel"
 
 
 class Launch(QWidget):
-    """Start the run that stands in the form, or say why it cannot be.
-
-    Parameters
-    ----------
-    form : ConfigForm
-        The configuration.
-    hindrance : callable
-        Gives a sentence on why the scenes cannot be trained with, or nothing.
+    """Start the run that stands in the form, or say why it cannot be; `hindrance` says what is wrong with the scenes.
 
     Attributes
     ----------
-    started : Signal
-        A run was started in this folder (Path).
+    started : Signal(Path)
+        A run was started in this folder.
     name : QLineEdit
         That of the form.
     estimate_button, start_button : QPushButton
@@ -55,22 +50,16 @@ class Launch(QWidget):
         self._probing.finished.connect(self._end_estimate)
         self._starting = Background(self, self._say, self._say, task="The start")
         self._starting.finished.connect(self.refresh)
-        self.name = QLineEdit()
-        self.name.setToolTip("Of the run, and of the model that comes of it.")
+        self.name = explained(QLineEdit(), "Of the run, and of the model that comes of it.")
         self.estimate_button = QPushButton(ESTIMATE)
         self.start_button = QPushButton("Start")
         self.reason, self.status = wrapped_label(""), wrapped_label("")
         buttons = QHBoxLayout()
-        buttons.addWidget(self.estimate_button, 1)
-        buttons.addWidget(self.start_button, 1)
         named = QFormLayout()
         named.addRow("Name", self.name)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(named)
-        layout.addLayout(buttons)
-        layout.addWidget(self.reason)
-        layout.addWidget(self.status)
+        for button in (self.estimate_button, self.start_button):
+            buttons.addWidget(button, 1)
+        stack(self, named, buttons, self.reason, self.status)
         self.name.textEdited.connect(form.rows[NAME].editor.set_value)
         self.estimate_button.clicked.connect(self._toggle_estimate)
         self.start_button.clicked.connect(self.start)
@@ -102,7 +91,7 @@ class Launch(QWidget):
         # Nothing else tells when napari itself is closed, which then waits for its threads.
         self.destroyed.connect(self._enough.set)
         self._say("Training a few steps to measure them\N{HORIZONTAL ELLIPSIS}")
-        self._probing.run(_measure, self._form.content, self._enough.is_set, done=self._show_estimate)
+        self._probing.run(_measure, self._form.content, self._enough.is_set, done=lambda found: self._say(describe(found)))
         self.refresh()
 
     def cancel_estimate(self) -> None:
@@ -112,13 +101,7 @@ class Launch(QWidget):
             self._probing.cancel()
 
     def stand_below(self, scenes: bool) -> None:
-        """Say no more what the panel above says already.
-
-        Parameters
-        ----------
-        scenes : bool
-            Whether the scenes, with what is wrong about them, stand there.
-        """
+        """Say no more what the panel above says already, if that is the one of the scenes."""
         self._told = scenes
         self.refresh()
 
@@ -164,9 +147,6 @@ class Launch(QWidget):
         else:
             self.estimate()
 
-    def _show_estimate(self, found: Estimate) -> None:
-        self._say(describe(found))
-
     def _end_estimate(self) -> None:
         if self._probing.cancelled and not self.starting:
             self._say("")
@@ -182,18 +162,7 @@ class Launch(QWidget):
 
 
 def describe(found: Estimate) -> str:
-    """Say what a run is expected to take.
-
-    Parameters
-    ----------
-    found : Estimate
-        As measured.
-
-    Returns
-    -------
-    str
-        A sentence.
-    """
+    """Say in a sentence what a run is expected to take."""
     memory = "" if found.memory_bytes is None else f"about {_size(found.memory_bytes)} of memory, "
     return (
         f"On {found.device} in {found.precision}: {memory}{_time(found.seconds_per_step)} a step, {_time(found.seconds_per_epoch)} from one "

@@ -25,11 +25,6 @@ NONE_CHECKED = "Check the cubes to train with."
 class OpenCubes(Fold):
     """A list of cube layers to choose from, folded away.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers.
-
     Attributes
     ----------
     wanted : Signal

@@ -9,8 +9,8 @@ from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox
 
 from napari_drcr.training.config import describe_preset, presets, read_content
-from napari_drcr.widgets.train.editors import fit
 from napari_drcr.widgets.train.fields import flat, without_defaults
+from napari_drcr.widgets.viewer.choosers import narrow
 
 STAYS = {
     "data.folder",
@@ -28,19 +28,13 @@ OWN = "your own settings"
 
 
 class PresetChoice(QComboBox):
-    """A chooser of presets that also says which of them the values are.
-
-    Attributes
-    ----------
-    chosen : Signal
-        A user chose the preset of this name.
-    """
+    """A chooser of presets that also says which of them the values are; `chosen` names the one that a user has chosen."""
 
     chosen = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
-        fit(self)
+        narrow(self)
         self._presets = {name: without_defaults(flat(read_content(name))) for name in presets()}
         self.addItem(OWN, None)
         items = self.model()
@@ -53,30 +47,11 @@ class PresetChoice(QComboBox):
         self.activated.connect(lambda row: self.chosen.emit(self.itemData(row)))
 
     def fill(self, name: str, values: dict[str, Any]) -> dict[str, Any]:
-        """What a preset makes of the values there are.
-
-        Parameters
-        ----------
-        name : str
-            One of `napari_drcr.training.config.presets`.
-        values : dict of str to object
-            Those that are no defaults, by path.
-
-        Returns
-        -------
-        dict of str to object
-            Those of the preset, and of the values what it cannot know.
-        """
+        """What a preset makes of the values there are, those that are no defaults by path: its own, and what it cannot know."""
         return self._presets[name] | {path: value for path, value in values.items() if path in STAYS}
 
     def compare(self, values: dict[str, Any]) -> None:
-        """Show which preset the values are, if any.
-
-        Parameters
-        ----------
-        values : dict of str to object
-            Those that are no defaults, by path.
-        """
+        """Show which preset the values, those that are no defaults by path, are, if any."""
         name = next((name for name in self._presets if self.fill(name, values) == values), None)
         self.setCurrentIndex(0 if name is None else self.findData(name))
         self.setToolTip(self.currentData(Qt.ItemDataRole.ToolTipRole) or "Fills the form with settings that are known to work.")

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from html import escape
 
-from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QPushButton, QWidget
 
 from napari_drcr.widgets.train.choosers import CHOOSERS
 from napari_drcr.widgets.train.editors import editor_of
 from napari_drcr.widgets.train.fields import ConfigField
 from napari_drcr.widgets.viewer.controls import wrapped_label
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.fitting import form_layout, stack
 
 MARK = "#e5484d"
 """A red that is seen on the dark and on the light theme."""
 
 
 class Marked(QFrame):
-    """A frame that turns red, with a sentence, around what is wrong.
-
-    Parameters
-    ----------
-    content : QWidget, optional
-        What is in it; without, it is there only when there is something to say.
-    """
+    """A frame that turns red, with a sentence, around what is wrong; empty, it is there only when there is something to say."""
 
     def __init__(self, content: QWidget | None = None) -> None:
         super().__init__()
@@ -33,12 +27,7 @@ class Marked(QFrame):
         self.setObjectName("marked")
         self._said = wrapped_label("")
         self._said.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2, 2, 2, 2)
-        layout.setSpacing(2)
-        if content is not None:
-            layout.addWidget(content)
-        layout.addWidget(self._said)
+        stack(self, *([] if content is None else [content]), self._said, margin=2).setSpacing(2)
         self._frame("transparent")
 
     @property
@@ -47,13 +36,7 @@ class Marked(QFrame):
         return self._said.text()
 
     def mark(self, sentence: str) -> None:
-        """Mark it, or take the mark away.
-
-        Parameters
-        ----------
-        sentence : str
-            What is wrong, or nothing.
-        """
+        """Mark it with a sentence on what is wrong, or take the mark away."""
         if sentence != self.error:
             self._said.setText(sentence)
             self._said.setVisible(bool(sentence))
@@ -66,22 +49,7 @@ class Marked(QFrame):
 
 
 class Row(Marked):
-    """A field: its editor, marked where its value is wrong.
-
-    Parameters
-    ----------
-    field : ConfigField
-        Which.
-
-    Attributes
-    ----------
-    field : ConfigField
-        The same.
-    label : QLabel
-        What it is called.
-    editor : Editor
-        Shows its value and changes it.
-    """
+    """A field: its label, and its editor, marked where its value is wrong."""
 
     def __init__(self, field: ConfigField) -> None:
         self.field = field
@@ -91,29 +59,16 @@ class Row(Marked):
         self.explain(field.help)
 
     def explain(self, text: str) -> None:
-        """Say in the tooltip what the field is about, or why it cannot be changed.
-
-        Parameters
-        ----------
-        text : str
-            A sentence or more.
-        """
+        """Say in the tooltip what the field is about, or why it cannot be changed."""
         # Qt breaks lines in what it takes for HTML only.
         for widget in (self, self.label):
             widget.setToolTip(f"<p>{escape(text)}</p><p><code>{self.field.path}</code></p>")
 
 
 class Fold(QWidget):
-    """A heading that folds what is below it away.
+    """A heading, with a tooltip, that folds what is below it away.
 
     superqt's QCollapsible fixes the height of its content when it opens, and so cuts off sentences that come later.
-
-    Parameters
-    ----------
-    title : str
-        The heading.
-    about : str
-        Its tooltip.
     """
 
     def __init__(self, title: str, about: str) -> None:
@@ -127,43 +82,21 @@ class Fold(QWidget):
         self.form = compact_form(self.content)
         self.content.hide()
         self.said = Marked(self.content)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.heading)
-        layout.addWidget(self.said)
+        stack(self, self.heading, self.said).setSpacing(0)
         self.heading.toggled.connect(self._fold)
         self._fold(False)
 
     def open(self, shown: bool = True) -> None:
-        """Show what is below the heading, or hide it.
-
-        Parameters
-        ----------
-        shown : bool
-            Which of them.
-        """
+        """Show what is below the heading, or hide it."""
         self.heading.setChecked(shown)
 
     def count(self, wrong: int) -> None:
-        """Say in the heading how many fields are wrong.
-
-        Parameters
-        ----------
-        wrong : int
-            How many.
-        """
+        """Say in the heading how many fields are wrong."""
         self._wrong = wrong
         self._fold(self.heading.isChecked())
 
     def note(self, note: str) -> None:
-        """Say something in brackets behind the heading.
-
-        Parameters
-        ----------
-        note : str
-            What, or nothing.
-        """
+        """Say something, or nothing, in brackets behind the heading."""
         self._note = note
         self._fold(self.heading.isChecked())
 
@@ -176,17 +109,7 @@ class Fold(QWidget):
 
 
 def compact_form(parent: QWidget) -> QFormLayout:
-    """Lay many rows out in little height.
-
-    Parameters
-    ----------
-    parent : QWidget
-        What the rows are in.
-
-    Returns
-    -------
-    QFormLayout
-    """
+    """Lay many rows out in little height."""
     form = form_layout(parent)
     form.setContentsMargins(0, 0, 0, 0)
     form.setVerticalSpacing(2)

@@ -11,16 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-from qtpy.QtCore import QPoint
-from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QResizeEvent
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QSizePolicy
 
 from napari_drcr.cubes.colorimetry import encode_srgb
 from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.training.jobs.records import Preview
-from napari_drcr.widgets.plot.page import SMALL, TEXT
+from napari_drcr.widgets.plot.canvas import Canvas, picture_of
+from napari_drcr.widgets.plot.page import SMALL, TEXT, Layer, dress
 from napari_drcr.widgets.plot.text import PIXELS_PER_INCH, drawable, fitted
-from napari_drcr.widgets.plot.theme import PlotColours, mix, theme_colours
+from napari_drcr.widgets.plot.theme import PlotColours, mix
 from napari_drcr.widgets.train.run_record import Curve, RunRecord
 from napari_drcr.widgets.viewer.background import Background
 from napari_drcr.widgets.viewer.marks import PALETTE
@@ -38,22 +38,7 @@ ERROR_MAP = "magma"
 
 
 class Sheet:
-    """A figure in the colours of napari.
-
-    Parameters
-    ----------
-    colours : PlotColours
-        To draw with.
-    size : (float, float)
-        Width and height in pixels of 1/96 inch.
-    ratio : float
-        Dots of the screen for each of them.
-
-    Attributes
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-    """
+    """A figure in the colours of napari: its size in pixels of 1/96 inch, and the dots of the screen for each of them."""
 
     def __init__(self, colours: PlotColours, size: tuple[float, float], ratio: float) -> None:
         self.colours, self.size, self.ratio = colours, size, ratio
@@ -61,26 +46,11 @@ class Sheet:
         self.figure = Figure(figsize=inches, dpi=PIXELS_PER_INCH * ratio, facecolor=colours.face)
 
     def add_axes(self, box: Box, title: str) -> Axes:
-        """Add axes.
-
-        Parameters
-        ----------
-        box : (float, float, float, float)
-            Left and lower edge, width and height, in pixels of 1/96 inch.
-        title : str
-            Above them; cut to their width.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-        """
+        """Add axes in a box of left and lower edge, width and height, in pixels of 1/96 inch; a long title is cut."""
         width, height = self.size
         left, bottom, wide, high = box
         axes = self.figure.add_axes((left / width, bottom / height, max(wide, 1) / width, max(high, 1) / height))
-        axes.set_facecolor(self.colours.face)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(self.colours.quiet)
-        axes.tick_params(labelsize=SMALL, length=3, width=0.8, pad=3, color=self.colours.quiet, labelcolor=self.colours.ink)
+        dress(axes, self.colours)
         text = fitted(title, TEXT, wide + RIGHT)
         axes.set_title(text, size=TEXT, loc="left", pad=4, color=self.colours.ink, parse_math=False)
         return axes
@@ -94,11 +64,7 @@ class Sheet:
         """Draw it."""
         canvas = FigureCanvasAgg(self.figure)
         canvas.draw()
-        width, height = canvas.get_width_height(physical=True)
-        # A copy, because QImage does not keep what it shows alive.
-        picture = QImage(canvas.buffer_rgba(), width, height, 4 * width, QImage.Format.Format_RGBX8888).copy()
-        picture.setDevicePixelRatio(self.ratio)
-        return picture
+        return picture_of(canvas, self.ratio)
 
 
 Compose = Callable[[Sheet], None]
@@ -110,111 +76,46 @@ def _draw_sheet(sheet: Sheet, compose: Compose) -> tuple[Sheet, QImage]:
     return sheet, sheet.picture()
 
 
-class Chart(QWidget):
-    """Shows a figure that is drawn in a thread, when something has changed and somebody looks.
-
-    Parameters
-    ----------
-    height : int
-        In pixels of the screen.
-
-    Attributes
-    ----------
-    sheet : Sheet or None
-        What is seen.
-    """
+class Chart(Canvas):
+    """Shows a figure, its `sheet`, that is drawn in a thread, when something has changed and somebody looks."""
 
     def __init__(self, height: int) -> None:
         super().__init__()
         self.sheet: Sheet | None = None
-        self._picture: QImage | None = None
-        self._compose: Compose = _nothing
-        self._stale = True
-        self._colours = theme_colours("dark")
-        self._background = Background(self, self._fail, self._fail, task="Drawing")
+        self._compose: Compose = lambda _sheet: None
+        self._background = Background(self, self.setToolTip, self.setToolTip, task="Drawing")
         self._background.finished.connect(self.update)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(240)
         self.setFixedHeight(height)
 
     def show_sheet(self, compose: Compose) -> None:
-        """Show a figure in place of the other, once it is drawn.
-
-        Parameters
-        ----------
-        compose : callable
-            Fills an empty sheet; it is called in a thread, and again for another size or theme.
-        """
+        """Show another figure, once `compose` has filled a sheet, in a thread; again for another size or theme."""
         self._compose = compose
-        self._change()
+        self.refresh()
 
     def clear(self) -> None:
         """Show nothing until there is something new."""
         self._background.cancel()
         self.sheet = self._picture = None
 
-    def set_theme(self, theme: str) -> None:
-        """Take the colours of a theme of napari.
-
-        Parameters
-        ----------
-        theme : str
-            Its id, as in ``viewer.theme``.
-        """
-        self._colours = theme_colours(theme)
-        self._change()
-
     def detach(self) -> None:
         """Draw nothing any more."""
         self._background.detach()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
-        """Draw it anew in the new size."""
-        super().resizeEvent(event)
-        self._change()
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
-        """Show what there is, and have what has changed drawn."""
-        painter = QPainter(self)
-        try:
-            painter.fillRect(event.rect(), QColor(self._colours.face))
-            if self._picture is not None:
-                painter.drawImage(QPoint(0, 0), self._picture)
-        finally:
-            painter.end()
-        if self._stale and not self._background.running and min(self.width(), self.height()) > 0:
-            self._stale = False
+    def _draw(self) -> None:
+        if not self._background.running:
+            self._stale = Layer.NONE
             sheet = Sheet(self._colours, (self.width(), self.height()), self.devicePixelRatioF())
             self._background.run(_draw_sheet, sheet, self._compose, done=self._take)
-
-    def _change(self) -> None:
-        self._stale = True
-        self.update()
 
     def _take(self, drawn: tuple[Sheet, QImage]) -> None:
         self.sheet, self._picture = drawn
         self.update()
 
-    def _fail(self, sentence: str) -> None:
-        self.setToolTip(sentence)
-
-
-def _nothing(_sheet: Sheet) -> None:
-    """An empty sheet."""
-
 
 def draw_curves(sheet: Sheet, record: RunRecord, metric: str) -> None:
-    """Loss, validation score and learning rate over the steps.
-
-    Parameters
-    ----------
-    sheet : Sheet
-        An empty one.
-    record : RunRecord
-        Of the run.
-    metric : str
-        Name of the validation score.
-    """
+    """Loss, validation score and learning rate over the steps, on an empty sheet."""
     if not len(record.losses):
         sheet.say(NO_STEPS)
         return
@@ -274,17 +175,7 @@ def _draw(axes: Axes, curve: Curve, **style: Any) -> None:
 
 
 def draw_preview(sheet: Sheet, preview: Preview, metric: str) -> None:
-    """A held-back patch: its RGB, its error, and the spectra of its middle pixel.
-
-    Parameters
-    ----------
-    sheet : Sheet
-        An empty one.
-    preview : Preview
-        As of the last validation.
-    metric : str
-        Name of the validation score.
-    """
+    """A held-back patch, on an empty sheet: its RGB, its error, and the spectra of its middle pixel."""
     width, height = sheet.size
     rgb, truth, estimate = (np.nan_to_num(image.astype(np.float64)) for image in (preview.rgb, preview.truth, preview.estimate))
     y, x = truth.shape[1] // 2, truth.shape[2] // 2
@@ -320,7 +211,7 @@ def draw_preview(sheet: Sheet, preview: Preview, metric: str) -> None:
 
 
 def relative_errors(truth: FloatArray, estimate: FloatArray, metric: str) -> FloatArray:
-    """The error map of a patch.
+    """The error map of a patch: the mean over the bands, NaN where no value counts.
 
     Parameters
     ----------
@@ -328,11 +219,6 @@ def relative_errors(truth: FloatArray, estimate: FloatArray, metric: str) -> Flo
         In the same units.
     metric : str
         Name of the score, such as "MRAE@0.01": values of the truth below its floor do not count.
-
-    Returns
-    -------
-    ndarray, shape (y, x)
-        The mean over the bands; NaN where no value counts.
     """
     try:
         floor = max(float(metric.partition("@")[2]), 0.0)

@@ -11,22 +11,7 @@ LINES = 2000
 
 
 class LogDialog(QDialog):
-    """The last lines of a log.
-
-    Parameters
-    ----------
-    parent : QWidget
-        With it the dialog ends.
-    name : str
-        Of the run.
-    text : str
-        The lines.
-
-    Attributes
-    ----------
-    text : QPlainTextEdit
-        Shows them, and cannot be changed.
-    """
+    """The last lines of the log of a run, to read; it ends with its parent."""
 
     def __init__(self, parent: QWidget, name: str, text: str) -> None:
         super().__init__(parent)

@@ -28,18 +28,10 @@ Curve = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The curves of a run, and how its model does.
+    """The curves of a run, each of shape (n, 2), its last step, how its model did in the last validation, and what went wrong.
 
-    Attributes
-    ----------
-    losses, means, rates, scores : ndarray, shape (n, 2), float64
-        Step and loss, its running mean, learning rate, and validation score. Long curves keep what can be seen of them.
-    step : int
-        The last one.
-    preview : Preview or None
-        Of the last validation.
-    trouble : str
-        What could not be read, in a sentence.
+    They are the loss, its running mean, the learning rate and the validation score over the steps. Long ones keep what can be
+    seen of them. The trouble is a sentence on what could not be read.
     """
 
     losses: Curve
@@ -52,13 +44,7 @@ class RunRecord:
 
 
 class RunReader:
-    """Follows the files of a run, from one thread at a time.
-
-    Parameters
-    ----------
-    folder : Path
-        The run folder.
-    """
+    """Follows the files of a run folder, from one thread at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -70,13 +56,7 @@ class RunReader:
         self._record = self._make()
 
     def read(self) -> RunRecord:
-        """Look what has come.
-
-        Returns
-        -------
-        RunRecord
-            The same object as the last time, as long as nothing has changed.
-        """
+        """Look what has come; the same object as the last time, as long as nothing has changed."""
         changed = self._curve.update()
         if self._has_changed(METRICS):
             changed = True
@@ -130,18 +110,7 @@ def _can_be_shown(preview: Preview) -> bool:
 
 
 def running_mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The mean of each value and those before it.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-        Any.
-
-    Returns
-    -------
-    ndarray, shape (n,), float64
-        Over a fiftieth of them, at least ten; of the first ones, over as many as there are.
-    """
+    """The mean of each value (n,) and those before it: over a fiftieth of them, at least ten; fewer for the first ones."""
     width = max(10, int(len(values) * WINDOW))
     sums = np.concatenate([[0.0], np.cumsum(values)])
     ends = np.arange(1, len(values) + 1)
@@ -150,18 +119,7 @@ def running_mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def envelope(steps: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> Curve:
-    """A curve with fewer points that looks the same: of each stretch its lowest and its highest value.
-
-    Parameters
-    ----------
-    steps, values : ndarray, shape (n,)
-        The curve.
-
-    Returns
-    -------
-    ndarray, shape (m, 2), float64
-        Steps and values; all of them where they are few.
-    """
+    """A curve, shape (m, 2), with fewer points that looks the same: of each stretch its lowest and its highest value."""
     curve = np.column_stack([steps, values])
     if len(curve) <= 2 * BINS:
         return curve
@@ -181,42 +139,16 @@ class Seen(NamedTuple):
 
 
 def look(folder: Path | None, reader: RunReader | None) -> Seen:
-    """Look at all runs, and at the files of one.
-
-    Parameters
-    ----------
-    folder : Path, optional
-        Of run folders; by default where new runs are kept.
-    reader : RunReader, optional
-        Of the run whose curves are shown.
-
-    Returns
-    -------
-    Seen
-    """
+    """Look at all runs of a folder, by default where new ones are kept, and at the files of the one that is read."""
     runs = list_runs(folder)
     stopping = {run.folder for run in runs if run.alive and (run.folder / STOP).exists()}
     return Seen(runs, stopping, reader, None if reader is None else reader.read())
 
 
 def read_log(folder: Path, lines: int) -> str:
-    """The end of what a run has written down, and of what its process has printed.
+    """The last lines of what a run has written down, and of what its process has printed.
 
-    Parameters
-    ----------
-    folder : Path
-        The run folder.
-    lines : int
-        Of each at most.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    InputError
-        If there is neither.
+    An `InputError` says that there is neither.
     """
     log, output = (_tail(folder / name, lines) for name in (LOG, OUTPUT))
     if not log and not output:

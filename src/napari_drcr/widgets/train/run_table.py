@@ -31,19 +31,8 @@ SHARE = Qt.ItemDataRole.UserRole
 DASH = "\N{EN DASH}"
 
 
-def state_text(run: RunState, *, stopping: bool) -> str:
-    """What a run is doing, in a word."""
-    return "stopping\N{HORIZONTAL ELLIPSIS}" if stopping else run.state
-
-
 class RunTable(QTableWidget):
-    """All runs, one of them selected; the selection stays with its run.
-
-    Attributes
-    ----------
-    chosen : Signal(object)
-        The folder of the run that was selected by the user.
-    """
+    """All runs; the selection stays with its run, and `chosen` gives the folder of one that the user has selected."""
 
     chosen = Signal(object)
 
@@ -67,17 +56,7 @@ class RunTable(QTableWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def show_runs(self, runs: Sequence[RunState], stopping: set[Path], selected: Path | None) -> None:
-        """Show these runs in place of the others.
-
-        Parameters
-        ----------
-        runs : sequence of RunState
-            In this order.
-        stopping : set of Path
-            Folders of those that were asked to stop.
-        selected : Path or None
-            Folder of the one that is selected.
-        """
+        """Show these runs in place of the others; some were asked to stop, and one is selected (by their folders)."""
         metrics = {run.status.metric for run in runs if run.status.metric}
         common = metrics.pop() if len(metrics) == 1 else ""
         self.blockSignals(True)
@@ -85,7 +64,8 @@ class RunTable(QTableWidget):
             self.setHorizontalHeaderLabels(["Run", "Step", "Left", f"Best\n{common}".strip()])
             self.setRowCount(len(runs))
             for row, run in enumerate(runs):
-                self._fill(row, run, state_text(run, stopping=run.folder in stopping), named=not common)
+                state = "stopping\N{HORIZONTAL ELLIPSIS}" if run.folder in stopping else run.state
+                self._fill(row, run, state, named=not common)
             self._folders = [run.folder for run in runs]
             if selected not in self._folders:
                 self.setCurrentCell(-1, -1)

@@ -22,6 +22,7 @@ from napari_drcr.widgets.train.run_log import LINES, LogDialog
 from napari_drcr.widgets.train.run_record import RunReader, RunRecord, Seen, look, read_log
 from napari_drcr.widgets.train.run_table import RunTable
 from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.choosers import explained
 from napari_drcr.widgets.viewer.controls import wrapped_label
 
 INTERVAL = 1000
@@ -46,18 +47,14 @@ class RunsPanel(QWidget):
 
     Attributes
     ----------
-    use_requested : Signal(object)
-        Path of the model of a run, to be used.
-    settings_requested : Signal(object)
-        Path of the configuration of a run, to be opened.
-    refreshed : Signal()
+    use_requested, settings_requested : Signal(Path)
+        The model of a run is to be used, or its configuration to be opened.
+    refreshed : Signal
         What is shown is as the last look has seen it.
     table : RunTable
         The runs.
-    curves : Chart
-        Loss, validation score and learning rate of the selected run.
-    preview : Chart
-        A held-back patch as of its last validation.
+    curves, preview : Chart
+        Loss, validation score and learning rate of the selected run, and a held-back patch as of its last validation.
     stop_button, resume_button, use_button, export_button, settings_button, log_button, delete_button : QPushButton
         For the selected run.
     """
@@ -95,19 +92,30 @@ class RunsPanel(QWidget):
         self._show()
 
     def _lay_out(self) -> None:
-        def button(text: str, tooltip: str, clicked: Callable[[], object]) -> QPushButton:
-            made = QPushButton(text)
-            made.setToolTip(tooltip)
-            made.clicked.connect(lambda _checked: clicked())
+        def button(text: str, tooltip: str, act: Callable[[RunState], object]) -> QPushButton:
+            made = explained(QPushButton(text), tooltip)
+            made.clicked.connect(lambda _checked: None if self.selected is None else act(self.selected))
             return made
 
-        self.stop_button = button("Stop", "Keep a checkpoint and end, within seconds.", self._stop)
-        self.resume_button = button("Resume", "Go on from the last checkpoint.", self._resume)
-        self.log_button = button(f"Log{ELLIPSIS}", "Read what happened when.", self._open_log)
+        def stop(run: RunState) -> None:
+            self._work(jobs.stop, run.folder)
+
+        def resume(run: RunState) -> None:
+            self._work(jobs.start, run.folder, saying="Starting")
+
+        def open_settings(run: RunState) -> None:
+            self.settings_requested.emit(run.folder / CONFIG)
+
+        def open_log(run: RunState) -> None:
+            self._work(read_log, run.folder, LINES, done=lambda text: LogDialog(self, run.name, text).show())
+
+        self.stop_button = button("Stop", "Keep a checkpoint and end, within seconds.", stop)
+        self.resume_button = button("Resume", "Go on from the last checkpoint.", resume)
+        self.log_button = button(f"Log{ELLIPSIS}", "Read what happened when.", open_log)
         self.delete_button = button(f"Delete{ELLIPSIS}", "Remove the run with its model, after asking.", self._ask_to_delete)
         self.use_button = button("Use this model", "Reconstruct with the best model so far.", self._use)
         self.export_button = button(f"Export{ELLIPSIS}", "Copy the best model so far to a file.", self._ask_for_file)
-        self.settings_button = button("Settings", "Open the settings of this run, for a new one.", self._open_settings)
+        self.settings_button = button("Settings", "Open the settings of this run, for a new one.", open_settings)
         self._buttons = QWidget()
         grid = QGridLayout(self._buttons)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -142,13 +150,7 @@ class RunsPanel(QWidget):
         return self._working.running
 
     def choose(self, folder: Path) -> None:
-        """Select a run, as soon as it is seen.
-
-        Parameters
-        ----------
-        folder : Path
-            Of the run.
-        """
+        """Select a run, by its folder, as soon as it is seen."""
         self._choose(folder)
         self._show()
         self.refresh()
@@ -160,10 +162,8 @@ class RunsPanel(QWidget):
     def detach(self) -> None:
         """Leave no timer and no callback behind; runs go on."""
         self._timer.stop()
-        self._looking.detach()
-        self._working.detach()
-        self.curves.detach()
-        self.preview.detach()
+        for part in (self._looking, self._working, self.curves, self.preview):
+            part.detach()
         self._viewer.events.theme.disconnect(self._change_theme)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
@@ -206,9 +206,8 @@ class RunsPanel(QWidget):
         for widget in (self._told, self._buttons):
             widget.setVisible(run is not None)
         record = self._seen.record if run is not None and self._seen.reader is self._reader else None
-        self._told.setText(
-            "" if run is None else self._sentence(run) + (f" {record.trouble}" if record and record.trouble else "")
-        )
+        trouble = f" {record.trouble}" if record is not None and record.trouble else ""
+        self._told.setText("" if run is None else self._sentence(run) + trouble)
         if record is not self._shown:
             self._shown = record
             self._draw(record, "" if run is None else run.status.metric)
@@ -260,32 +259,11 @@ class RunsPanel(QWidget):
             return f"Waits until no other run uses {status.device or 'its device'}."
         return "Preparing its scenes."
 
-    def _stop(self) -> None:
-        if (run := self.selected) is not None:
-            self._work(jobs.stop, run.folder, saying="")
-
-    def _resume(self) -> None:
-        if (run := self.selected) is not None:
-            self._work(jobs.start, run.folder, saying="Starting")
-
-    def _use(self) -> None:
-        if (run := self.selected) is not None and run.model is not None:
+    def _use(self, run: RunState) -> None:
+        if run.model is not None:
             self.use_requested.emit(run.model)
 
-    def _open_settings(self) -> None:
-        if (run := self.selected) is not None:
-            self.settings_requested.emit(run.folder / CONFIG)
-
-    def _open_log(self) -> None:
-        if (run := self.selected) is not None:
-            self._work(read_log, run.folder, LINES, done=partial(self._show_log, run.name))
-
-    def _show_log(self, name: str, text: str) -> None:
-        LogDialog(self, name, text).show()
-
-    def _ask_to_delete(self) -> None:
-        if (run := self.selected) is None:
-            return
+    def _ask_to_delete(self, run: RunState) -> None:
         buttons = QMessageBox.StandardButton
         box = QMessageBox(QMessageBox.Icon.Question, "Delete run", "", buttons.Yes | buttons.Cancel, self)
         box.setTextFormat(Qt.TextFormat.PlainText)
@@ -298,9 +276,7 @@ class RunsPanel(QWidget):
         box.button(buttons.Yes).clicked.connect(lambda _checked: self._work(jobs.delete, run.folder, saying="Deleting"))
         box.open()
 
-    def _ask_for_file(self) -> None:
-        if (run := self.selected) is None:
-            return
+    def _ask_for_file(self, run: RunState) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Export model", f"{run.name}{SUFFIX}", f"Models (*{SUFFIX})")
         if not name:
             return
@@ -314,13 +290,7 @@ class RunsPanel(QWidget):
         self.export(path)
 
     def export(self, path: Path) -> None:
-        """Copy the best model of the selected run, with its card, in a thread.
-
-        Parameters
-        ----------
-        path : Path
-            Ends in ``.safetensors``; a file that is already there is replaced.
-        """
+        """Copy the best model of the selected run, with its card, to (or over) a ``.safetensors`` file, in a thread."""
         if (run := self.selected) is not None:
             done = partial(self._say, f"Written to {path.absolute()}.")
             self._work(export_model, run, path, saying=f"Writing {path.name}", done=done)
@@ -355,19 +325,12 @@ def plain_label() -> QLabel:
 
 
 def export_model(run: RunState, path: Path) -> None:
-    """Copy the best model of a run, if it is one.
-
-    Parameters
-    ----------
-    run : RunState
-        The run.
-    path : Path
-        Ends in ``.safetensors``; replaced at once or not at all.
+    """Copy the best model of a run, if it is one, at once or not at all.
 
     Raises
     ------
     InputError
-        If there is no model yet, it cannot be read, or the file not be written.
+        If there is no model yet, it cannot be read, or the file, a ``.safetensors``, not be written.
     """
     from napari_drcr.models.store import load_model
 

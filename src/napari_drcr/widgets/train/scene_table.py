@@ -31,13 +31,7 @@ UNNAMEABLE = "Its name holds a comma, or begins or ends with a blank; rename the
 
 
 class SceneTable(QTableWidget):
-    """A line a scene.
-
-    Attributes
-    ----------
-    held_back : Signal
-        A user changed whether the scene of this name (str) is held back (bool).
-    """
+    """One line per scene; `held_back` tells which scene (str) a user holds back, or no longer (bool)."""
 
     held_back = Signal(str, bool)
 
@@ -80,15 +74,7 @@ class SceneTable(QTableWidget):
         self.setRowCount(0)
 
     def show_scene(self, entry: SceneEntry, validation: Collection[str]) -> None:
-        """Add a scene, or show it as it is by now.
-
-        Parameters
-        ----------
-        entry : SceneEntry
-            The scene.
-        validation : collection of str
-            What the settings hold back; what the folder holds back besides cannot be changed here.
-        """
+        """Add a scene, or show it as it is by now; what the folder holds back besides `validation` cannot be changed here."""
         row = self._rows.setdefault(entry.cube, len(self._rows))
         if row == self.rowCount():
             self.insertRow(row)
@@ -119,13 +105,7 @@ class SceneTable(QTableWidget):
         self.blockSignals(False)
 
     def keep_scenes(self, entries: Collection[SceneEntry]) -> None:
-        """Remove the lines of all other scenes.
-
-        Parameters
-        ----------
-        entries : collection of SceneEntry
-            Those that there still are.
-        """
+        """Remove the lines of all other scenes."""
         kept = {entry.cube for entry in entries}
         for cube, row in sorted(self._rows.items(), key=lambda each: each[1], reverse=True):
             if cube not in kept:
@@ -138,17 +118,7 @@ class SceneTable(QTableWidget):
 
 
 def can_be_held_back(name: str) -> bool:
-    """Whether settings can name a scene: there, names stand between commas.
-
-    Parameters
-    ----------
-    name : str
-        Of a scene.
-
-    Returns
-    -------
-    bool
-    """
+    """Whether settings can name a scene: there, names stand between commas."""
     return "," not in name and name == name.strip()
 
 

@@ -10,18 +10,7 @@ NOTHING_HELD_BACK = (
 
 
 def hindrance_of(found: Survey) -> str:
-    """Why scenes cannot be trained with.
-
-    Parameters
-    ----------
-    found : Survey
-        What their folder holds.
-
-    Returns
-    -------
-    str
-        The first reason, in a sentence, and how many more there are; or nothing.
-    """
+    """Why scenes cannot be trained with: the first reason, in a sentence, and how many more there are; or nothing."""
     scenes = [scene for scene in found.scenes if not scene.left_out]
     problems = list(found.problems)
     if len(scenes) > 1 and not any(scene.held_back for scene in scenes):
@@ -36,18 +25,7 @@ def hindrance_of(found: Survey) -> str:
 
 
 def summary_of(found: Survey) -> str:
-    """What a folder holds.
-
-    Parameters
-    ----------
-    found : Survey
-        The same.
-
-    Returns
-    -------
-    str
-        Its layout and counts of its scenes.
-    """
+    """What a folder holds: its layout and counts of its scenes."""
     scenes = [scene for scene in found.scenes if not scene.left_out]
     held_back = sum(scene.held_back for scene in scenes)
     wrong = sum(not scene.usable for scene in scenes)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QResizeEvent, QShowEvent
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QFormLayout, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLayout,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 
 class ScrollArea(QScrollArea):
@@ -91,6 +101,15 @@ def scrolling(page: QWidget) -> ScrollArea:
     layout.setContentsMargins(0, 0, 0, 0)
     layout.addWidget(page)
     return area
+
+
+def stack(parent: QWidget, *parts: QWidget | QLayout, margin: int = 0) -> QVBoxLayout:
+    """Lay parts out below each other, with a margin in pixels around them."""
+    column = QVBoxLayout(parent)
+    column.setContentsMargins(margin, margin, margin, margin)
+    for part in parts:
+        column.addWidget(part) if isinstance(part, QWidget) else column.addLayout(part)
+    return column
 
 
 class BreakingRow(QWidget):

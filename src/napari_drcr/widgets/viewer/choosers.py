@@ -1,0 +1,103 @@
+"""Controls that show a value and change it, and one of them: a few names, or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, QWidget
+
+from napari_drcr.errors import shown
+
+NOTHING = "nothing"
+Widget = TypeVar("Widget", bound=QWidget)
+
+
+class Editor(QWidget):
+    """A value that can be seen and changed; `edited` tells that it may have been, by a user's hand or by `set_value`.
+
+    What cannot be a right value is kept as it was typed, for whoever checks it to say so.
+    """
+
+    edited = Signal()
+
+    def __init__(self, *parts: QWidget) -> None:
+        super().__init__()
+        self._layout = QHBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        for part in parts:
+            self._layout.addWidget(part)
+
+    @property
+    def value(self) -> Any:
+        """The value, as YAML has it."""
+        raise NotImplementedError
+
+    def set_value(self, value: Any) -> None:
+        """Show a value as YAML has it; a `ValueError` says why it cannot be shown here."""
+        raise NotImplementedError
+
+    def detach(self) -> None:
+        """Wait for nothing any more."""
+
+
+class FileChoice(Editor):
+    """One of a few names (None for nothing), or a file.
+
+    The text is that of the choice that asks for a file; its kinds are as Qt's dialogs take them.
+    """
+
+    def __init__(self, names: Iterable[str | None], text: str, kinds: str) -> None:
+        self.box = narrow(QComboBox())
+        super().__init__(self.box)
+        self._text, self._kinds = text, kinds
+        self._values = list(names)
+        self._chosen = 0
+        self.box.addItems([NOTHING if name is None else name for name in self._values])
+        self.box.addItem(f"{text}\N{HORIZONTAL ELLIPSIS}")
+        self.box.currentIndexChanged.connect(self._take)
+        self.box.activated.connect(self._ask)
+
+    @property
+    def value(self) -> str | None:
+        """The name, or the path of the file."""
+        return self._values[self._chosen]
+
+    def set_value(self, value: Any) -> None:
+        """Choose a name, or a file, which is offered from now on."""
+        if value not in self._values:
+            if not isinstance(value, str):
+                raise ValueError(f"{shown(value)} is neither a name nor a file")
+            self._values.append(value)
+            row = self.box.count() - 1
+            self.box.insertItem(row, Path(value).name or value)
+            self.box.setItemData(row, value, Qt.ItemDataRole.ToolTipRole)
+        self.box.setCurrentIndex(self._values.index(value))
+
+    def _take(self, row: int) -> None:
+        if row < len(self._values) and row != self._chosen:
+            self._chosen = row
+            self.edited.emit()
+
+    def _ask(self, row: int) -> None:
+        if row == len(self._values):
+            self.box.setCurrentIndex(self._chosen)
+            path, _ = QFileDialog.getOpenFileName(self, self._text, "", self._kinds)
+            if path:
+                self.set_value(path)
+
+
+def narrow(box: QComboBox) -> QComboBox:
+    """Let a chooser of long texts be as narrow as the dock; the list that opens still shows them whole."""
+    box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(8)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return box
+
+
+def explained(widget: Widget, tooltip: str) -> Widget:
+    """Give a control its tooltip."""
+    widget.setToolTip(tooltip)
+    return widget
