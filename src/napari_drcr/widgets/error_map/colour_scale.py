@@ -56,13 +56,7 @@ class ColourScale(QWidget):
         self._enable()
 
     def set_metric(self, metric: str) -> None:
-        """Offer what suits a metric.
-
-        Parameters
-        ----------
-        metric : str
-            "relative", "absolute", "sam" or "difference".
-        """
+        """Offer what suits a metric: "relative", "absolute", "sam" or "difference"."""
         self._signed = metric == "difference"
         presets = [("95th percentile", PERCENTILE), ("fixed", FIXED)]
         if metric == "relative":
@@ -72,18 +66,7 @@ class ColourScale(QWidget):
         self._enable()
 
     def limits(self, maps: Sequence[npt.NDArray[Any]]) -> tuple[float, float]:
-        """Both ends of the scale for some maps.
-
-        Parameters
-        ----------
-        maps : sequence of ndarray
-            Of these all together the percentile is taken.
-
-        Returns
-        -------
-        tuple of (float, float)
-            From 0 on, or centred at 0 for a metric with a sign.
-        """
+        """Both ends of the scale for maps, whose joint percentile may be taken; centred at 0 for signed metrics, else from 0."""
         top = self.top.value()
         if self.preset.value == UNIT:
             top = 1.0
@@ -94,13 +77,7 @@ class ColourScale(QWidget):
         return (-top if self._signed else 0.0), top
 
     def take(self, top: float) -> None:
-        """Show a scale that was set elsewhere, by napari's own controls: it is fixed now.
-
-        Parameters
-        ----------
-        top : float
-            Its upper end.
-        """
+        """Fix the upper end of the scale, which was set elsewhere, by napari's own controls."""
         with self.preset.changed.blocked(), QSignalBlocker(self.top):
             self.preset.value = FIXED
             self.top.setValue(top)

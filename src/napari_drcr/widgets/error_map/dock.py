@@ -42,11 +42,6 @@ class ErrorMap(Dock):
     Maps are made in a thread. Those that are there follow metric and floor, so that all maps always show the same; the maps of
     several estimates share one colour scale. Closing the dock leaves the maps, and reopening finds them again.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where the cubes come from and the maps go.
-
     Attributes
     ----------
     choice : PairChoice

@@ -12,15 +12,7 @@ LAYER = Qt.ItemDataRole.UserRole
 
 
 class EstimateList(QListWidget):
-    """Lists cube layers; those of the truth's size can be marked, and the first of them are as they come.
-
-    Parameters
-    ----------
-    most : int
-        How many are marked as they come.
-    parent : QWidget, optional
-        Whose list this is.
-    """
+    """Lists cube layers; those of the truth's size can be marked, and the first `most` of them are as they come."""
 
     def __init__(self, most: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -38,29 +30,13 @@ class EstimateList(QListWidget):
         return [item.data(LAYER) for item in self._items() if item.checkState() == Qt.CheckState.Checked]
 
     def mark(self, layer: Image, wanted: bool = True) -> None:
-        """Put a mark at an estimate, or take it off.
-
-        Parameters
-        ----------
-        layer : napari.layers.Image
-            One of the list.
-        wanted : bool
-            Whether it shall have one.
-        """
+        """Put a mark at an estimate, or take it off."""
         for item in self._items():
             if item.data(LAYER) is layer:
                 item.setCheckState(Qt.CheckState.Checked if wanted else Qt.CheckState.Unchecked)
 
     def show_layers(self, layers: Sequence[Image], fitting: Sequence[Image]) -> None:
-        """List other layers; marks that were put or taken off stay.
-
-        Parameters
-        ----------
-        layers : sequence of napari.layers.Image
-            All to be listed.
-        fitting : sequence of napari.layers.Image
-            Those of them that can be marked.
-        """
+        """List other layers, of which the fitting ones can be marked; marks that were put or taken off stay."""
         self._marks = {layer: mark for layer, mark in self._marks.items() if layer in layers}
         self.blockSignals(True)
         self.clear()

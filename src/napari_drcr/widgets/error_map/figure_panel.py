@@ -39,18 +39,15 @@ KINDS = "PDF (*.pdf);;SVG (*.svg);;PNG (*.png)"
 
 
 class FigurePanel(QWidget):
-    """Write the comparison of estimates with their truth: a row a band, a column a model, one colour scale.
+    """Write the comparison of estimates with their truth: one row per band, one column per model, one colour scale.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
         Where the images come from.
-    truth : callable
-        Gives the layer of the true cube, or None. Call `refresh` when it, or `estimates`, would give another.
-    estimates : callable
-        Gives the cube layers that can be compared with it.
-    floor : callable
-        Gives the floor of relative errors.
+    truth, estimates, floor : callable
+        Return the layer of the true cube, or None; the cube layers that can be compared with it; the floor of relative errors.
+        Call `refresh` when one of the first two would return another.
 
     Attributes
     ----------
@@ -129,13 +126,7 @@ class FigurePanel(QWidget):
         self.image.refresh()
 
     def write(self, path: str | Path) -> None:
-        """Write the figure, in a thread.
-
-        Parameters
-        ----------
-        path : str or Path
-            Ends in ``.pdf``, ``.svg`` or ``.png``; a file that is already there is replaced.
-        """
+        """Write the figure, in a thread, to a ``.pdf``, ``.svg`` or ``.png``; a file that is already there is replaced."""
         path = Path(path)
         try:
             truth, bands = self._check()

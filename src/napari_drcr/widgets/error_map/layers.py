@@ -41,15 +41,10 @@ PLACED_BY = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_l
 class ErrorLayers(QObject):
     """The error maps of a viewer.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose.
-
     Attributes
     ----------
     rescaled : Signal(float)
-        Somebody else has changed the colour scale: its new upper end.
+        The colour scale was changed with napari's own controls: its new upper end.
     """
 
     rescaled = Signal(float)
@@ -66,17 +61,7 @@ class ErrorLayers(QObject):
         self._with_bar: Image | None = None
 
     def all(self, estimate: Layer | None = None) -> list[Image]:
-        """The maps, the lowest first.
-
-        Parameters
-        ----------
-        estimate : napari.layers.Layer, optional
-            Only those of this one.
-
-        Returns
-        -------
-        list of napari.layers.Image
-        """
+        """The maps, or only those of an estimate, the lowest first."""
         found = [(layer, map_facts(layer)) for layer in self._viewer.layers]
         return [
             layer for layer, facts in found if facts is not None and (estimate is None or facts["estimate"] == estimate.name)
@@ -92,25 +77,20 @@ class ErrorLayers(QObject):
         visible: bool,
         select: bool,
     ) -> Image:
-        """Show a map, in place of the one that its estimate has already or as a new layer.
+        """Show a map over its estimate, in place of the one that this has already or as a new layer.
 
         Parameters
         ----------
         values : xarray.DataArray, shape (y, x) or (bands, y, x)
             The map.
         estimate : napari.layers.Image
-            Over which it lies.
+            Whose map.
         facts : mapping
             For its metadata; see `map_facts`.
         limits : tuple of (float, float)
             Of the colour scale, if there are no maps of the metric yet.
         visible, select : bool
             Whether a new layer is seen, and selected in the list; one that is there stays as it is.
-
-        Returns
-        -------
-        napari.layers.Image
-            The layer.
         """
         measure = Measure(facts["metric"], facts["floor"])
         name = _name(measure, values.ndim, estimate)
@@ -151,16 +131,9 @@ class ErrorLayers(QObject):
         return layer
 
     def show(self, estimate: Image, ndim: int) -> None:
-        """Show the map of an estimate that has so many axes, and hide all other maps: their colour bars would stand beside it.
+        """Show the map of an estimate that has so many axes, else its other one, and hide all other maps.
 
-        In the grid, where nothing lies over another, such maps of all estimates are shown.
-
-        Parameters
-        ----------
-        estimate : napari.layers.Image
-            Whose map; nothing happens if it has none.
-        ndim : int
-            How many; the other map is shown if there is none.
+        In the grid, where nothing covers another, such maps of all estimates are shown.
         """
         together = self._viewer.canvas.grid.enabled
         own = self.all(estimate)

@@ -75,15 +75,7 @@ def _below(floor: float | None) -> str:
 
 
 class Pairs:
-    """One pair for each mapped estimate, in the order in which they were first mapped.
-
-    Parameters
-    ----------
-    maps : ErrorLayers
-        Their layers.
-    data_changed : callable
-        Takes the event that tells of new values in an estimate or truth.
-    """
+    """One pair for each mapped estimate, in the order in which they were first mapped; `data_changed` is told of new values."""
 
     def __init__(self, maps: ErrorLayers, data_changed: Callable[[Any], object]) -> None:
         self._maps, self._data_changed = maps, data_changed

@@ -126,15 +126,7 @@ class MapPanel(QWidget):
         self.enable()
 
     def show_pairs(self, pairs: Sequence[Pair], chosen: Pair | None) -> None:
-        """Show what is known about mapped pairs.
-
-        Parameters
-        ----------
-        pairs : sequence of Pair
-            Those with a summary.
-        chosen : Pair or None
-            The one whose facts are told.
-        """
+        """Show what is known about mapped pairs, and describe the chosen one."""
         summaries = [(pair, pair.summary) for pair in pairs if pair.summary is not None]
         measure = summaries[-1][1].measure if summaries else self.measure
         self.say(self.facts, chosen.summary.describe() if chosen is not None and chosen.summary is not None else "")

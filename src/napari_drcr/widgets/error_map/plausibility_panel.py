@@ -46,7 +46,7 @@ class PlausibilityPanel(QWidget):
     viewer : napari.viewer.Viewer
         Where the images come from and the map goes.
     estimate : callable
-        Gives the cube layer in question, or None. Call `refresh` when it would give another.
+        Returns the cube layer in question, or None. Call `refresh` when it would return another.
 
     Attributes
     ----------
@@ -121,13 +121,7 @@ class PlausibilityPanel(QWidget):
         self._update()
 
     def add_camera(self, path: str | Path) -> None:
-        """Offer a camera with the responses of a file among the cameras, and choose it.
-
-        Parameters
-        ----------
-        path : str or Path
-            A CSV file for `napari_drcr.camera.find_camera`; it is read when the projection starts.
-        """
+        """Offer the responses in a CSV file among the cameras, and choose them; the file is read when the projection starts."""
         path = Path(path)
         box = self.camera.native
         offered = {box.itemText(row): box.itemData(row) for row in range(box.count() - 1)}

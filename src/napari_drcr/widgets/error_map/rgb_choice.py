@@ -22,16 +22,7 @@ OPEN_ITS_IMAGE = "Open the one that the cube belongs to."
 class RGBChoice(QObject):
     """Offers the RGB images of a viewer, that of a cube preselected as long as nobody chooses another.
 
-    It offers nothing before `refresh`, which is to come after the laying out: magicgui empties a chooser that gets a parent.
-
-    Parameters
-    ----------
-    parent : QObject
-        Whose chooser this is.
-    viewer : napari.viewer.Viewer
-        Whose layers are offered.
-    cube : callable
-        Gives the layer of the cube, or None.
+    Call `refresh` once it is laid out: magicgui empties a chooser that gets a parent.
 
     Attributes
     ----------

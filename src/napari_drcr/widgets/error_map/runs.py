@@ -23,12 +23,10 @@ class ErrorRuns(QObject):
     ----------
     parent : QObject
         Whose work it is.
-    measure : callable
-        Gives what is to be mapped, and the floor of the scores.
-    regions : callable
-        Gives the regions of a pair.
+    measure, regions : callable
+        Return what is to be mapped, and the floor of the scores; the regions of a pair.
     failed : callable
-        Takes the sentence that says why a run came to nothing.
+        Takes the sentence that says why a run failed.
 
     Attributes
     ----------
@@ -70,13 +68,7 @@ class ErrorRuns(QObject):
         return self._background.cancelled
 
     def start(self, to_map: Iterable[Pair] = (), to_score: Iterable[Pair] = ()) -> None:
-        """Map and score some pairs, and only score others.
-
-        Parameters
-        ----------
-        to_map, to_score : iterable of Pair
-            Which; maps are scored in any case.
-        """
+        """Map and score some pairs, and only score others."""
         to_map = list(to_map)
         self._to_map += [pair for pair in to_map if pair not in self._to_map]
         self._to_score += [pair for pair in (*to_map, *to_score) if pair not in self._to_score]
@@ -97,13 +89,7 @@ class ErrorRuns(QObject):
         )
 
     def forget(self, pair: Pair) -> None:
-        """Do nothing for a pair any more.
-
-        Parameters
-        ----------
-        pair : Pair
-            Any.
-        """
+        """Do nothing for a pair any more."""
         for waiting in (self._to_map, self._to_score):
             if pair in waiting:
                 waiting.remove(pair)

@@ -73,13 +73,7 @@ class ScoreTable(_Table):
         self.show_scores([])
 
     def show_scores(self, rows: Sequence[ScoreRow]) -> None:
-        """Show these scores in place of the others.
-
-        Parameters
-        ----------
-        rows : sequence of ScoreRow
-            In this order; those whose MRAE has not the floor of the last are left out, being about to be made anew.
-        """
+        """Show these scores; those with another floor than the last are left out, since they are about to be computed again."""
         floor = rows[-1].floor if rows else None
         rows = [row for row in rows if row.floor == floor]
         self.setHorizontalHeaderLabels(["Where", metric_name("mrae", floor), "RMSE", "SAM"])
@@ -99,13 +93,7 @@ class ScoreTable(_Table):
 
 
 class WorstTable(_Table):
-    """The worst pixels of a map.
-
-    Attributes
-    ----------
-    chosen : Signal(int, int)
-        Row and column of the pixel that was clicked, or entered with the keyboard.
-    """
+    """The worst pixels of a map; `chosen` carries row and column of the one clicked, or entered with the keyboard."""
 
     chosen = Signal(int, int)
 
@@ -117,15 +105,7 @@ class WorstTable(_Table):
         self.show_pixels((), "error")
 
     def show_pixels(self, pixels: Sequence[WorstPixel], error: str) -> None:
-        """Show these pixels in place of the others.
-
-        Parameters
-        ----------
-        pixels : sequence of WorstPixel
-            The worst first.
-        error : str
-            What kind of error theirs is.
-        """
+        """Show these pixels, the worst first, and what kind of error theirs is."""
         self._pixels = tuple(pixels)
         self.setHorizontalHeaderLabels(["y", "x", error])
         self.clearSelection()
@@ -140,13 +120,7 @@ class WorstTable(_Table):
 
 
 class WorstPanel(QWidget):
-    """The tab Worst pixels: what the table shows, and the table.
-
-    Attributes
-    ----------
-    table : WorstTable
-        The pixels.
-    """
+    """The tab Worst pixels: what the table shows, and the table."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,17 +131,7 @@ class WorstPanel(QWidget):
         column.addWidget(self.table)
 
     def show_pixels(self, pixels: Sequence[WorstPixel], error: str, estimate: str) -> None:
-        """Show the worst pixels of an estimate.
-
-        Parameters
-        ----------
-        pixels : sequence of WorstPixel
-            The worst first.
-        error : str
-            What kind of error theirs is.
-        estimate : str
-            Its name; empty as long as nothing is mapped.
-        """
+        """Show the worst pixels of an estimate, whose name is empty as long as nothing is mapped."""
         self.table.show_pixels(pixels, error)
         self._label.setText(
             f"Where the {error} of {estimate} is largest, one pixel for each place, among those with an error in at least half of "

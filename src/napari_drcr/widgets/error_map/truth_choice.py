@@ -32,14 +32,8 @@ NOTHING = "none"
 class PairChoice(QWidget):
     """Choosers of an estimate and of its truth.
 
-    As long as nobody has chosen, the likeliest pair is; whoever chooses an estimate gets its likeliest truth with it.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers are offered, and where a file is added.
-    known_truth : callable
-        Gives the truth that an estimate is already compared with, or None.
+    As long as nobody has chosen, the likeliest pair is; whoever chooses an estimate gets its likeliest truth with it, unless
+    `known_truth` returns one that it is already compared with.
 
     Attributes
     ----------
@@ -49,10 +43,8 @@ class PairChoice(QWidget):
         Opens a file as the truth.
     changed : Signal()
         Another pair is chosen.
-    said : Signal(str)
-        How the opening of a file goes.
-    failed : Signal(str)
-        Why a file was not opened.
+    said, failed : Signal(str)
+        How the opening of a file goes; why it failed.
     """
 
     changed = Signal()
@@ -111,15 +103,7 @@ class PairChoice(QWidget):
             self.changed.emit()
 
     def choose(self, estimate: Image, truth: Image | None = None) -> None:
-        """Choose a pair.
-
-        Parameters
-        ----------
-        estimate : napari.layers.Image
-            A cube layer of the viewer.
-        truth : napari.layers.Image, optional
-            Its truth; by default the one it is compared with already, else the likeliest.
-        """
+        """Choose an estimate and its truth: by default the one it is compared with already, else the likeliest."""
         before = self.pair
         self._chosen = True
         with self.estimate.changed.blocked(), self.truth.changed.blocked():
@@ -128,13 +112,7 @@ class PairChoice(QWidget):
             self.changed.emit()
 
     def open_truth(self, path: str | Path) -> None:
-        """Read a file in a thread, add it as a layer and choose it as the truth.
-
-        Parameters
-        ----------
-        path : str or Path
-            What `napari_drcr.io.read_cube` reads.
-        """
+        """Read a cube from a file in a thread, add it as a layer and choose it as the truth."""
         self.said.emit(f"Reading {Path(path).name}\N{HORIZONTAL ELLIPSIS}")
         self._notices = []
         self._background.run(open_cube, Path(path), done=self._add_truth)

@@ -39,7 +39,7 @@ def work(
     floor: float | None,
     stop: Event,
 ) -> Generator[tuple[Pair, News], None, None]:
-    """Compare pairs.
+    """Compare pairs, in a thread.
 
     Parameters
     ----------
@@ -52,12 +52,7 @@ def work(
     floor : float or None
         Of the MRAE among the scores.
     stop : threading.Event
-        When it is set, the work ends at the next band.
-
-    Raises
-    ------
-    Cancelled
-        Once `stop` is set.
+        When it is set, the work ends at the next band, by `Cancelled`.
 
     Yields
     ------

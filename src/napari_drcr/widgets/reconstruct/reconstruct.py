@@ -51,11 +51,6 @@ class Reconstruct(Dock):
     The work is done in a thread: model and torch are loaded there, its steps move the progress bar, and the result is added
     as a layer. Closing the widget cancels it.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where the images come from and the cube goes.
-
     Attributes
     ----------
     layer, model, device, precision, encoding, white_level : magicgui.widgets.ComboBox
@@ -143,13 +138,7 @@ class Reconstruct(Dock):
             self.layer.value = active
 
     def add_checkpoint(self, path: str | Path) -> None:
-        """Offer a checkpoint among the models, and choose it.
-
-        Parameters
-        ----------
-        path : str or Path
-            A file that `napari_drcr.load_model` reads; it is read when the run starts.
-        """
+        """Offer a file for `napari_drcr.load_model` among the models, and choose it; it is read when the run starts."""
         path = Path(path)
         files = [*dict.fromkeys(model for model in (*self.model.choices, path) if isinstance(model, Path))]
         shipped = [(name, name) for name in shipped_models()]

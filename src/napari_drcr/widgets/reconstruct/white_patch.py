@@ -31,8 +31,8 @@ HINT = "Click something white in the image."
 class WhitePatch(QWidget):
     """Pick a white patch of the chosen image, and see what it gives.
 
-    While the button is down, a click on the canvas takes the box around it; a drag still moves the view. The box is outlined
-    by a Shapes layer, and removing that layer clears the patch, as choosing another image does. A cleared patch leaves the layer
+    While the button is down, a click on the canvas takes the box around it; a drag still moves the view. The box is outlined by
+    a Shapes layer, and removing that layer clears the patch, as choosing another image does. A cleared patch leaves the layer
     hidden, for the next one: napari can crash at a later draw after a layer of shapes was removed.
 
     Parameters
@@ -92,13 +92,7 @@ class WhitePatch(QWidget):
         return self._label.text()
 
     def take(self, position: tuple[float, ...]) -> None:
-        """Take the box around a point of the canvas, or say why not.
-
-        Parameters
-        ----------
-        position : tuple of float
-            World coordinates, the last two of them y and x.
-        """
+        """Take the box around a point of the canvas, in world coordinates, or say why not."""
         layer: Image | None = self._layer.value
         if layer is None:
             self._say("There is no RGB image to pick from.")

@@ -29,13 +29,7 @@ ROLE = Qt.ItemDataRole.UserRole
 class CubeChoice(QWidget):
     """A list of the viewer's cubes with a mark at those that are drawn, and the choice of a truth.
 
-    Cubes that are measured, and of the truth's size, are marked as they come; the first measured one is the truth until another is
-    chosen.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose cubes.
+    Cubes of the truth's size are marked as they come; the first measured one is the truth until another is chosen.
 
     Attributes
     ----------
@@ -104,15 +98,7 @@ class CubeChoice(QWidget):
         return self._note.text()
 
     def mark(self, layer: Image, drawn: bool) -> None:
-        """Draw a cube, or draw it no longer.
-
-        Parameters
-        ----------
-        layer : napari.layers.Image
-            One of the list.
-        drawn : bool
-            Whether it shall be.
-        """
+        """Draw a cube, or draw it no longer."""
         (self._unmarked.discard if drawn else self._unmarked.add)(layer)
         self._show()
 

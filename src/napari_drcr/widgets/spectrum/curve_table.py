@@ -69,17 +69,7 @@ class CurveTable(QTableWidget):
         return self._rows[row] if 0 <= row < len(self._rows) else None
 
     def show_rows(self, rows: Sequence[CurveRow], names: Mapping[Image, str], *, floor: float | None) -> None:
-        """Replace all rows; the selection stays with its curve.
-
-        Parameters
-        ----------
-        rows : sequence of CurveRow
-            In the order of the table.
-        names : mapping of layer to str
-            What the cubes are called here.
-        floor : float or None
-            Of the MRAE, for its heading.
-        """
+        """Replace all rows; `names` are those of the cubes, `floor` that of the MRAE. The selection stays with its curve."""
         kept = self.selected if self.selectedItems() else None
         matched = any(row.factor is not None for row in rows)
         headings = ["", "Cube", "y", "x", metric_name("mrae", floor), "RMSE", "SAM (°)", *(["Factor"] if matched else [])]

@@ -61,7 +61,7 @@ class CurveMaker:
         settings: Settings,
         highlighted: str | None = None,
     ) -> Drawing:
-        """Make the drawing of some places in some cubes.
+        """Make the drawing of places in cubes.
 
         Parameters
         ----------
@@ -77,10 +77,6 @@ class CurveMaker:
             How.
         highlighted : str, optional
             Name of the place that stands out.
-
-        Returns
-        -------
-        Drawing
         """
         drawing = Drawing()
         used = {}
@@ -126,20 +122,7 @@ class CurveMaker:
 
 
 def reference_curves(overlays: Iterable[Overlay], scaling: Scaling) -> tuple[list[Curve], list[str]]:
-    """Curves of reference spectra.
-
-    Parameters
-    ----------
-    overlays : iterable of Overlay
-        Which.
-    scaling : {"raw", "maximum", "area"}
-        How.
-
-    Returns
-    -------
-    tuple of (list of Curve, list of str)
-        The curves, and why others cannot be drawn.
-    """
+    """Curves of reference spectra, and sentences that say why others cannot be drawn."""
     curves, complaints = [], []
     for name, colour, spectrum in overlays:
         try:
@@ -152,19 +135,7 @@ def reference_curves(overlays: Iterable[Overlay], scaling: Scaling) -> tuple[lis
 
 
 def value_label(cubes: Sequence[xr.DataArray], scaling: Scaling) -> str:
-    """What the axis of values says.
-
-    Parameters
-    ----------
-    cubes : sequence of xarray.DataArray
-        That are drawn.
-    scaling : {"raw", "maximum", "area"}
-        How.
-
-    Returns
-    -------
-    str
-    """
+    """Label of the axis of values of the cubes that are drawn."""
     quantities = {str(cube.attrs.get("quantity", "unknown")) for cube in cubes}
     quantity = quantities.pop() if len(quantities) == 1 else "unknown"
     return VALUE_LABELS[scaling].format("value" if quantity == "unknown" else quantity)

@@ -53,13 +53,8 @@ MATCHED = (
 class Spectrum(Dock):
     """Draw the spectra of picked pixels and regions of several cubes, and compare them with a truth.
 
-    A click on the canvas picks a pixel as long as the dock is seen and `pick_button` is down. The picks are a Points layer; their
-    colours are those of the curves, whose line style tells the cube.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers.
+    A click on the canvas picks a pixel as long as the dock is seen and `pick_button` is down. The picks are a Points layer;
+    their colours are those of the curves, whose line style tells the cube.
 
     Attributes
     ----------
@@ -202,15 +197,7 @@ class Spectrum(Dock):
         super().detach()
 
     def pick(self, layer: Image, y: int, x: int) -> None:
-        """Pick a pixel, unless it is picked already.
-
-        Parameters
-        ----------
-        layer : napari.layers.Image
-            An image of the same size as the cubes.
-        y, x : int
-            Which.
-        """
+        """Pick a pixel of an image of the cubes' size, unless it is picked already."""
         if (y, x) not in [(pick.y, pick.x) for pick in self.places.picks.all()]:
             self.places.pick(layer, y, x)
 

@@ -51,13 +51,6 @@ class Picks(QObject):
     They are the points of a layer of two axes, in pixels, and are changed with napari's tools as well as from here. New points
     get a name and a colour of their own, whoever adds them.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where the layer is, or will be.
-    parent : QObject, optional
-        Whose picks these are.
-
     Attributes
     ----------
     changed : Signal
@@ -89,44 +82,16 @@ class Picks(QObject):
 
     @staticmethod
     def candidates(viewer: Viewer) -> list[Points]:
-        """The layers that could hold picks.
-
-        Parameters
-        ----------
-        viewer : napari.viewer.Viewer
-            Where to look.
-
-        Returns
-        -------
-        list of napari.layers.Points
-            Those of two axes, the lowest first.
-        """
+        """The layers that could hold picks: points of two axes, the lowest first."""
         return [layer for layer in viewer.layers if isinstance(layer, Points) and layer.ndim == 2]
 
     @staticmethod
     def find(viewer: Viewer) -> Points | None:
-        """The layer with picks that an earlier widget left in a viewer.
-
-        Parameters
-        ----------
-        viewer : napari.viewer.Viewer
-            Where to look.
-
-        Returns
-        -------
-        napari.layers.Points or None
-            The topmost.
-        """
+        """The topmost layer with picks that an earlier widget left in a viewer."""
         return next((layer for layer in reversed(Picks.candidates(viewer)) if is_marked(layer)), None)
 
     def all(self) -> list[Pick]:
-        """The picks, in the order in which they were added.
-
-        Returns
-        -------
-        list of Pick
-            Pixels may lie outside an image.
-        """
+        """The picks, in the order in which they were added; some may be outside an image."""
         if self._layer is None or not len(self._layer.data):
             return []
         pixels = np.floor(self._layer.data + 0.5).astype(int)
@@ -135,15 +100,7 @@ class Picks(QObject):
         return [Pick(text_of(name), y, x, colour) for name, (y, x), colour in rows]
 
     def add(self, host: Image, y: int, x: int) -> None:
-        """Pick a pixel where it is seen, above all images; the active layer stays what it was.
-
-        Parameters
-        ----------
-        host : napari.layers.Image
-            The cube or image whose pixel it is: the points are seen over it.
-        y, x : int
-            Row and column.
-        """
+        """Pick a pixel (y, x) of an image where it is seen, above all images; the active layer stays what it was."""
         layer = self._layer
         if layer is None:
             layer = self._make(host)
@@ -154,16 +111,11 @@ class Picks(QObject):
         layer.add((y, x))
 
     def use(self, layer: Points | None, host: Image | None) -> None:
-        """Take the points of a layer as picks.
+        """Take the points of a layer of the viewer as picks; None for no picks.
 
-        Parameters
-        ----------
-        layer : napari.layers.Points or None
-            Of two axes, in the viewer. One that held picks before is taken as it is. Of one from a file, the coordinates are
-            taken as pixels. The points of another stay where they are on the canvas, and their coordinates become pixels.
-            Names and colours are those of the features; missing ones are filled in. None for no picks.
-        host : napari.layers.Image or None
-            The cube or image whose pixels are meant; None leaves the coordinates alone until there is one.
+        One that held picks before is taken as it is. Of one from a file, the coordinates are taken as pixels of `host`. The
+        points of another stay where they are on the canvas, and their coordinates become pixels. Without `host` they stay as
+        they are until there is one. Names and colours are those of the features; missing ones are filled in.
 
         Raises
         ------
@@ -184,13 +136,7 @@ class Picks(QObject):
             self._hold(own)
 
     def remove(self, index: int) -> None:
-        """Delete a pick.
-
-        Parameters
-        ----------
-        index : int
-            As in `all`.
-        """
+        """Delete a pick, by its index in `all`."""
         if self._layer is not None:
             self._layer.remove([index])
 
@@ -200,13 +146,7 @@ class Picks(QObject):
             self._layer.remove(list(range(len(self._layer.data))))
 
     def select(self, index: int | None) -> None:
-        """Make a pick stand out in the image.
-
-        Parameters
-        ----------
-        index : int or None
-            As in `all`; None for none.
-        """
+        """Make a pick stand out in the image, by its index in `all`; None for none."""
         if self._layer is not None:
             self._layer.selected_data = set() if index is None else {index}
 

@@ -26,14 +26,7 @@ if TYPE_CHECKING:
 
 
 class PlaceChoice(QWidget):
-    """Choose a Points layer for pixels and a Shapes layer for regions.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers.
-    host : callable
-        Returns the cube layer in whose pixels places are understood, or None.
+    """Choose a Points layer for pixels and a Shapes layer for regions of a cube, which `host` returns.
 
     Attributes
     ----------
@@ -109,15 +102,7 @@ class PlaceChoice(QWidget):
         return self.statistic.value
 
     def pick(self, host: Image, y: int, x: int) -> None:
-        """Add a pixel.
-
-        Parameters
-        ----------
-        host : napari.layers.Image
-            The layer whose pixel it is.
-        y, x : int
-            Which.
-        """
+        """Add a pixel (y, x) of a layer."""
         self.picks.add(host, y, x)
 
     def draw_region(self) -> None:

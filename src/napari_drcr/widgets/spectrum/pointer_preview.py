@@ -25,26 +25,6 @@ class PointerPreview(QObject):
     """Draws, over all else, the spectrum of the pixel under the pointer while Shift is held, or always.
 
     Of a cube on disk only the newest pixel is read: what the pointer has left meanwhile is given up.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose canvas.
-    cubes : CubeChoice
-        The cubes that are drawn.
-    plot : SpectrumPlot
-        Where.
-    settings : callable
-        Returns the `Settings` of the moment.
-    failed : callable
-        Takes the sentence that says why a spectrum cannot be read.
-    parent : QObject
-        Whose preview this is.
-
-    Attributes
-    ----------
-    always : bool
-        Whether no key is needed.
     """
 
     def __init__(
@@ -84,13 +64,7 @@ class PointerPreview(QObject):
         self._move(None)
 
     def use(self, layers: list[Image]) -> None:
-        """Read from these cubes.
-
-        Parameters
-        ----------
-        layers : list of napari.layers.Image
-            Those that are drawn.
-        """
+        """Read from these cubes."""
         self._layers = layers
         self._reader.use(layers)
 

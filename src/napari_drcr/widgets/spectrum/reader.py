@@ -48,14 +48,8 @@ class Reading(NamedTuple):
 class SpectrumReader(QObject):
     """Reads spectra, and remembers them as long as their layers' data stay what they are.
 
-    Pixels of arrays in memory are read at once. What lies on disk, and regions, are read in a thread.
-
-    Parameters
-    ----------
-    parent : QObject
-        Whose reader this is.
-    failed, told : callable
-        Take sentences, as those of `Background`.
+    Pixels of arrays in memory are read at once. What is on disk, and regions, are read in a thread. `failed` and `told` take
+    sentences, as those of `Background`.
 
     Attributes
     ----------
@@ -75,12 +69,7 @@ class SpectrumReader(QObject):
         self._timer.timeout.connect(self._start)
 
     def use(self, layers: Iterable[Image]) -> None:
-        """Read from these layers, and forget others.
-
-        Parameters
-        ----------
-        layers : iterable of napari.layers.Image
-            Cube layers.
+        """Read from these cube layers, and forget others.
 
         Raises
         ------
@@ -98,35 +87,13 @@ class SpectrumReader(QObject):
                 layer.events.data.connect(self._forget_layer)
 
     def cube(self, layer: Image) -> xr.DataArray:
-        """The cube of a layer in use.
-
-        Parameters
-        ----------
-        layer : napari.layers.Image
-            One that `use` was given.
-
-        Returns
-        -------
-        xarray.DataArray, shape (bands, y, x)
-        """
+        """The cube (bands, y, x) of a layer in use."""
         return self._cubes[layer]
 
     def read(self, layer: Image, place: Place, statistic: Statistic = "mean") -> Reading | None:
-        """The spectrum at a place.
+        """The spectrum at a place of a layer in use, of a region as `region_spectrum` gives it.
 
-        Parameters
-        ----------
-        layer : napari.layers.Image
-            One that `use` was given.
-        place : Place
-            Where.
-        statistic : {"mean", "median"}
-            Of regions, see `napari_drcr.analysis.regions.region_spectrum`.
-
-        Returns
-        -------
-        Reading or None
-            None where the layer has no such place, and as long as it is being read; `arrived` says when to ask again.
+        None where the layer has no such place, and as long as it is being read; `arrived` says when to ask again.
         """
         key = (layer, *place.where, statistic)
         if key not in self._known:
@@ -140,18 +107,7 @@ class SpectrumReader(QObject):
     def read_all(
         self, layers: Iterable[Image], places: Sequence[Place], statistic: Statistic = "mean"
     ) -> dict[tuple[Image, Key], Reading]:
-        """The spectra at some places in some cubes, as far as they are there already.
-
-        Parameters
-        ----------
-        layers, places, statistic
-            See `read`.
-
-        Returns
-        -------
-        dict of (layer, where) to Reading
-            See `Place.where`.
-        """
+        """The spectra at places in cubes, by layer and `Place.where`, as far as they are there already."""
         found = {(layer, place.where): self.read(layer, place, statistic) for layer in layers for place in places}
         return {key: reading for key, reading in found.items() if reading is not None}
 

@@ -100,13 +100,7 @@ class ReferenceChoice(QWidget):
         return [self._list.item(row).text() for row in range(self._list.count())]
 
     def add_file(self, path: str | Path) -> None:
-        """Offer a library, and choose it.
-
-        Parameters
-        ----------
-        path : str or Path
-            A file that `napari_drcr.io.read_library` reads; it is read in a thread.
-        """
+        """Offer a library that `napari_drcr.io.read_library` reads, and choose it; it is read in a thread."""
         path = Path(path)
         files = [choice for choice in self.chooser.choices if isinstance(choice, Path) and choice != path]
         names = [(file.name, file) for file in (*files, path)]
@@ -114,30 +108,14 @@ class ReferenceChoice(QWidget):
         self.chooser.value = path
 
     def mark(self, name: str, drawn: bool = True) -> None:
-        """Overlay a spectrum of the library, or do so no longer.
-
-        Parameters
-        ----------
-        name : str
-            Which.
-        drawn : bool
-            Whether it shall be.
-        """
+        """Overlay a spectrum of the library, by its name, or do so no longer."""
         for row in range(self._list.count()):
             item = self._list.item(row)
             if item.data(ROLE) == name:
                 item.setCheckState(Qt.CheckState.Checked if drawn else Qt.CheckState.Unchecked)
 
     def rank(self, name: str, spectrum: xr.DataArray | None) -> None:
-        """Sort the list by spectral angle to a curve.
-
-        Parameters
-        ----------
-        name : str
-            Of the curve.
-        spectrum : xarray.DataArray, shape (bands,), or None
-            None for the library's own order.
-        """
+        """Sort the list by spectral angle to a curve of this name; None for the library's own order."""
         self._curve = None if spectrum is None else (name, spectrum)
         self._rank()
 

@@ -42,14 +42,9 @@ RUNNING = "The float32 pass for exact gates is running\N{HORIZONTAL ELLIPSIS}"
 class Refine(QPushButton):
     """Refines all places in all estimates that are drawn, where there is something to refine; while it does, it cancels.
 
-    The values of the layers are replaced, and their ``metadata["napari_drcr"]["refined"]`` says where and how.
-
-    Parameters
-    ----------
-    cubes, places : callable
-        Return the cube layers that are drawn, and where, in their pixels.
-    failed, told : callable
-        Take sentences, as those of `Background`.
+    The values of the layers are replaced, and their ``metadata["napari_drcr"]["refined"]`` says where and how. `cubes` and
+    `places` return the cube layers that are drawn, and where, in their pixels; `failed` and `told` take sentences, as those of
+    `Background`.
 
     Attributes
     ----------

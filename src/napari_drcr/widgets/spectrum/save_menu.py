@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 class SaveMenu(QPushButton):
     """Save the spectra that are drawn, or the plot.
 
-    Parameters
-    ----------
-    plot : SpectrumPlot
-        The plot.
-    spectra : callable
-        Returns names and spectra, in the values of the cubes.
-    failed, said : callable
-        Take the sentence that says why nothing was saved, or what was.
+    `spectra` returns names and spectra, in the values of the cubes; `failed` and `said` take sentences.
     """
 
     def __init__(
@@ -49,23 +42,11 @@ class SaveMenu(QPushButton):
         self.setMenu(menu)
 
     def save_spectra(self, path: str | Path) -> None:
-        """Write what is drawn as a table.
-
-        Parameters
-        ----------
-        path : str or Path
-            See `napari_drcr.analysis.spectra.write_spectra_csv`.
-        """
+        """Write what is drawn as a table, as `napari_drcr.analysis.spectra.write_spectra_csv` does."""
         self._save(write_spectra_csv, path, list(self._spectra()))
 
     def save_plot(self, path: str | Path) -> None:
-        """Write the plot.
-
-        Parameters
-        ----------
-        path : str or Path
-            Ends in ``.pdf``, ``.svg`` or ``.png``.
-        """
+        """Write the plot to a ``.pdf``, ``.svg`` or ``.png``."""
         self._save(save_figure, path, self._plot.on_paper())
 
     def _ask_for_csv(self) -> None:

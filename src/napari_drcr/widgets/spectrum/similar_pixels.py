@@ -31,14 +31,8 @@ SELECT_FIRST = "Select a curve in the table first"
 class SimilarPixels(QPushButton):
     """Adds the spectral angle of every pixel of a cube to a spectrum as a layer; its menu names the cubes.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where the layer goes.
-    curves : callable
-        Returns what the menu offers: the spectra of the selected place, one a cube.
-    failed, told : callable
-        Take sentences, as those of `Background`.
+    `curves` returns what the menu offers: the spectra of the selected place, one per cube. `failed` and `told` take sentences,
+    as those of `Background`.
 
     Attributes
     ----------
@@ -64,13 +58,7 @@ class SimilarPixels(QPushButton):
         self.menu().aboutToShow.connect(self._offer)
 
     def add(self, curve: Curve) -> None:
-        """Compute the map of a cube in a thread, and add it.
-
-        Parameters
-        ----------
-        curve : tuple
-            What to be similar to, and where.
-        """
+        """Compute the map of a curve's cube in a thread, and add it."""
         _, _, cube, spectrum = curve
         self._background.run(spectral_angle_map, cube, spectrum, done=partial(self._add, curve))
 

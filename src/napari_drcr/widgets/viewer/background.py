@@ -29,8 +29,8 @@ class Background(QObject):
     parent : QObject
         Whose runs these are; with it they end.
     failed : callable
-        Takes the sentence that says why a run came to nothing: that of an `InputError`, or one made of `task`, the error, which is
-        logged, and `remedy`.
+        Takes the sentence that says why a run came to nothing: that of an `InputError`, or one made of `task`, the error, which
+        is logged, and `remedy`.
     told : callable
         Takes the sentence of each `Notice`.
     task, remedy : str
@@ -79,17 +79,9 @@ class Background(QObject):
     ) -> None:
         """Start a run, in place of one that is under way.
 
-        Parameters
-        ----------
-        function : callable
-            Works in the thread, and touches no widget or layer list. A generator function yields a tuple, such as (done, total), after each of its steps,
-            between which it can be cancelled; any other runs to its end.
-        *args
-            What it takes.
-        done : callable
-            Takes what the function returns.
-        progress : callable, optional
-            Takes what a generator yields, unpacked.
+        `function` works in the thread, and touches no widget or layer list; `done` takes what it returns. If it is a generator
+        function, it can be cancelled after each step, and `progress` takes the tuples that it yields, such as (done, total),
+        unpacked.
         """
         worker = _Worker(partial(function, *args), done, progress or (lambda *_: None), self._told, self._fail)
         self._cancelled = False
@@ -163,8 +155,8 @@ def _threads() -> QThreadPool:
 class _Worker(WorkerBase[Any]):
     """One run, which napari waits for when it quits.
 
-    superqt's own way of running takes a RuntimeError, such as torch raises, for the sign of a deleted worker, and swaps the warnings
-    of the whole process: where two of its runs overlap, one leaves its swap behind for good.
+    superqt's own way of running takes a RuntimeError, such as torch raises, for the sign of a deleted worker, and swaps the
+    warnings of the whole process: where two of its runs overlap, one leaves its swap behind for good.
     """
 
     def __init__(

@@ -28,17 +28,10 @@ class Click(NamedTuple):
 
 
 class ClickListener:
-    """Tells of left clicks on the canvas that are no drags.
+    """Tells of left clicks on the canvas that are no drags: `clicked` takes the `Click`.
 
     Where another tool of napari is in use on the active layer, the clicks belong to it: they count only while that layer is in
     the mode that pans and zooms, or no layer is active.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose canvas.
-    clicked : callable
-        Takes the `Click`.
     """
 
     def __init__(self, viewer: Viewer, clicked: Callable[[Click], None]) -> None:

@@ -21,13 +21,7 @@ class Hardware(NamedTuple):
 
 @cache
 def find_hardware() -> Future[dict[str, Hardware]]:
-    """Find out which devices there are, once, in a thread because that imports torch.
-
-    Returns
-    -------
-    concurrent.futures.Future
-        Of a dictionary of torch's name of each device to its `Hardware`, the best first.
-    """
+    """Find out which devices there are, by torch's names, the best first; once, in a thread because that imports torch."""
     return ThreadPoolExecutor(max_workers=1).submit(_hardware)
 
 
@@ -91,7 +85,8 @@ class HardwareChoice(QObject):
 class StepsBar(QProgressBar):
     """A progress bar for many small steps, painted ten times a second at most and never on the move by itself.
 
-    With it Qt draws the whole window of napari anew, canvas included, which without a fast GPU takes the processor from the work.
+    With it Qt draws the whole window of napari anew, canvas included, which without a fast GPU takes the processor from the
+    work.
     """
 
     INTERVAL = 0.1
@@ -108,13 +103,7 @@ class StepsBar(QProgressBar):
         self.show()
 
     def take(self, done: int, total: int) -> None:
-        """Show how far it is.
-
-        Parameters
-        ----------
-        done, total : int
-            Steps done, steps in all.
-        """
+        """Show how far it is."""
         now = time.monotonic()
         if now - self._painted >= self.INTERVAL or done == total:
             self._painted = now
@@ -123,15 +112,7 @@ class StepsBar(QProgressBar):
 
 
 def offer(chooser: ComboBox, choices: list[tuple[str, Any]]) -> None:
-    """Replace the choices of a chooser, in this order, and stay with what was chosen if it is still among them.
-
-    Parameters
-    ----------
-    chooser : magicgui.widgets.ComboBox
-        The chooser.
-    choices : list of (str, object)
-        Texts and values.
-    """
+    """Replace the choices of a chooser by texts and values in this order; what was chosen stays if it is still among them."""
     chosen = chooser.value
     with chooser.changed.blocked():
         # magicgui leaves entries that it finds again where they were, and puts the others behind them.
@@ -144,30 +125,14 @@ def offer(chooser: ComboBox, choices: list[tuple[str, Any]]) -> None:
 
 
 def wrapped_label(text: str) -> QLabel:
-    """Make a label that breaks long sentences into lines.
-
-    Parameters
-    ----------
-    text : str
-        What it says.
-
-    Returns
-    -------
-    QLabel
-    """
+    """Make a label that breaks long sentences into lines."""
     label = QLabel(text)
     label.setWordWrap(True)
     return label
 
 
 def make_shrinkable(chooser: ComboBox) -> None:
-    """Let a chooser of long names be as narrow as its dock; the list that opens still shows them whole.
-
-    Parameters
-    ----------
-    chooser : magicgui.widgets.ComboBox
-        The chooser.
-    """
+    """Let a chooser of long names be as narrow as its dock; the list that opens still shows them whole."""
     box = chooser.native
     box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(12)

@@ -57,26 +57,12 @@ class Dock(ScrollArea, metaclass=_OneInAWindow):
         self._connections: list[tuple[Any, Callable[..., Any]]] = []
 
     def follow(self, emitter: Any, callback: Callable[..., Any]) -> None:
-        """Connect a callback to an event of the viewer until the dock is closed.
-
-        Parameters
-        ----------
-        emitter : napari.utils.events.EventEmitter
-            The event.
-        callback : callable
-            A method of this widget or of one of its parts.
-        """
+        """Connect a callback to an event of the viewer until the dock is closed."""
         emitter.connect(callback)
         self._connections.append((emitter, callback))
 
     def follow_layers(self, callback: Callable[..., Any]) -> None:
-        """Call back whenever the list of layers, their order or a name changes.
-
-        Parameters
-        ----------
-        callback : callable
-            Takes the event.
-        """
+        """Call back whenever the list of layers, their order or a name changes."""
         events = self._viewer.layers.events
         for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
             self.follow(emitter, callback)
@@ -88,13 +74,7 @@ class Dock(ScrollArea, metaclass=_OneInAWindow):
             emitter.disconnect(callback)
 
     def see(self, seen: bool) -> None:
-        """Take note that the dock has come into view, or gone out of it; what it does only while it is seen, it does here.
-
-        Parameters
-        ----------
-        seen : bool
-            Which of them.
-        """
+        """Take note that the dock has come into view or gone out of it; what it does only while it is seen, it does here."""
         # Qt moves a tab that is behind another out of the window, where it counts as visible.
         self.content.setVisible(seen)
 
@@ -136,34 +116,12 @@ class Dock(ScrollArea, metaclass=_OneInAWindow):
 
 
 def dock_name(dock: type[Dock]) -> str:
-    """What napari calls a dock that its menu opens.
-
-    Parameters
-    ----------
-    dock : type
-        Which.
-
-    Returns
-    -------
-    str
-    """
+    """What napari calls a dock that its menu opens."""
     return f"{dock.TITLE} ({DISPLAY_NAME})"
 
 
 def show_dock(dock: type[SomeDock], viewer: napari.viewer.Viewer | None = None) -> SomeDock:
-    """Show a dock widget, the one that is there already or a new one.
-
-    Parameters
-    ----------
-    dock : type
-        Which.
-    viewer : napari.viewer.Viewer, optional
-        By default the current one.
-
-    Returns
-    -------
-    Dock
-        The widget.
+    """Show a dock widget of the viewer, by default the current one: the dock that is there already, or a new one.
 
     Raises
     ------

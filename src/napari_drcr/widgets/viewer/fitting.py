@@ -15,7 +15,7 @@ class ScrollArea(QScrollArea):
     Parameters
     ----------
     least : QSize
-        Width and height in pixels that it never asks for more than.
+        The largest minimum size, in pixels, that it asks for.
 
     Attributes
     ----------
@@ -74,18 +74,7 @@ LEAST_PAGE = QSize(240, 120)
 
 
 def scrolling(page: QWidget) -> ScrollArea:
-    """Make a page of tabs scroll by itself, so that what is beside the tabs stays in view.
-
-    Parameters
-    ----------
-    page : QWidget
-        The page.
-
-    Returns
-    -------
-    ScrollArea
-        What to add to the tabs.
-    """
+    """Make a page of tabs scroll by itself, so that what is beside the tabs stays in view."""
     area = ScrollArea(LEAST_PAGE)
     layout = QVBoxLayout(area.content)
     layout.setContentsMargins(0, 0, 0, 0)
@@ -94,15 +83,7 @@ def scrolling(page: QWidget) -> ScrollArea:
 
 
 class BreakingRow(QWidget):
-    """Controls side by side, and in two lines where they do not fit into one.
-
-    Parameters
-    ----------
-    *parts : QWidget
-        From left to right.
-    stretched : int, optional
-        Which of them takes the room that is left; by default all do.
-    """
+    """Controls side by side, in two lines where they do not fit into one; room left goes to part `stretched`, else to all."""
 
     def __init__(self, *parts: QWidget, stretched: int | None = None) -> None:
         super().__init__()
@@ -146,17 +127,7 @@ class BreakingRow(QWidget):
 
 
 def form_layout(parent: QWidget | None = None) -> QFormLayout:
-    """Lay fields out beside their labels, and below them where both do not fit side by side.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        What the rows are in.
-
-    Returns
-    -------
-    QFormLayout
-    """
+    """Lay fields out beside their labels, and below them where both do not fit side by side."""
     form = QFormLayout(parent)
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)

@@ -20,36 +20,12 @@ PALETTE = ("#d25a00", "#005aff", "#1ec3c3", "#c30fa5", "#a587ff", "#c3b400", "#0
 
 
 def hex_colours(colours: npt.NDArray[Any]) -> list[str]:
-    """Write colours as Qt, matplotlib and napari read them.
-
-    Parameters
-    ----------
-    colours : ndarray, shape (n, 4)
-        Red, green, blue and opacity in [0, 1], as layers have them. The opacity is left out.
-
-    Returns
-    -------
-    list of str
-        As ``"#0078b4"``.
-    """
+    """Colours of a layer, shape (n, 4), as ``"#0078b4"`` and so on; the opacity is left out."""
     return ["#{:02x}{:02x}{:02x}".format(*colour) for colour in np.rint(255 * colours[:, :3]).astype(int)]
 
 
 def free_colour(taken: Iterable[str], palette: tuple[str, ...] = PALETTE) -> str:
-    """The colour for one more curve.
-
-    Parameters
-    ----------
-    taken : iterable of str
-        Colours of the others.
-    palette : tuple of str, optional
-        Which to choose from.
-
-    Returns
-    -------
-    str
-        The first of those that are taken least often.
-    """
+    """The colour for one more curve: the first of those in the palette that are taken least often."""
     taken = list(taken)
     return min(palette, key=taken.count)
 

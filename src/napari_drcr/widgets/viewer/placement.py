@@ -16,36 +16,14 @@ EVEN_TOLERANCE = 0.02
 
 
 def unit_factor(unit: Any, other: Any) -> float:
-    """How many of another unit one unit is.
-
-    Parameters
-    ----------
-    unit, other : pint.Unit
-        As layers have them.
-
-    Returns
-    -------
-    float
-        1 where they are of different kinds: napari then shows the bare numbers.
-    """
+    """How many of another pint unit one unit is; 1 if they are of different kinds, since napari then shows the bare numbers."""
     if unit == other or not unit.is_compatible_with(other):
         return 1.0
     return float((1 * unit).to(other).magnitude)
 
 
 def placement(source: Layer) -> dict[str, Any]:
-    """What places a two-dimensional layer exactly over another.
-
-    Parameters
-    ----------
-    source : napari.layers.Layer
-        The other; of one with more axes the last two count.
-
-    Returns
-    -------
-    dict
-        Properties for a new layer.
-    """
+    """Properties that place a two-dimensional layer exactly over another; of one with more axes the last two count."""
     return {
         "scale": source.scale[-2:],
         "translate": source.translate[-2:],
@@ -57,20 +35,10 @@ def placement(source: Layer) -> dict[str, Any]:
 
 
 def tool_placement(source: Layer) -> dict[str, Any]:
-    """What places a layer of points or shapes exactly over another, such that napari's tools work on it.
+    """Properties that place two-dimensional points or shapes exactly over another layer, such that napari's tools work on them.
 
-    napari measures all lengths of a viewer in their smallest unit. Over an image in micrometers that has an axis in nm, its tools
-    would put points of a layer in micrometers a thousand times too far away; so the new layer is in nm as well.
-
-    Parameters
-    ----------
-    source : napari.layers.Layer
-        The other.
-
-    Returns
-    -------
-    dict
-        Properties for a new layer of two axes.
+    napari measures all lengths of a viewer in their smallest unit. Over an image in micrometers that has an axis in nm, its
+    tools would put points of a layer in micrometers a thousand times too far away; so the new layer is in nm as well.
     """
     flat = placement(source)
     units = [_smallest(own, source.units) for own in flat["units"]]
@@ -91,18 +59,7 @@ def _smallest(unit: Any, others: Iterable[Any]) -> Any:
 
 
 def band_axis(nm: npt.NDArray[np.float64]) -> tuple[float, float, str, str]:
-    """What the axis of bands is.
-
-    Parameters
-    ----------
-    nm : ndarray, shape (bands,)
-        Band centres in nm.
-
-    Returns
-    -------
-    tuple of (float, float, str, str)
-        Start, step, unit and label: in nm where the bands are even, else their numbers.
-    """
+    """Start, step, unit and label of the axis of bands (centres in nm): in nm where they are even, else their numbers."""
     step = float(nm[-1] - nm[0]) / (nm.size - 1) if nm.size > 1 else 1.0
     if np.allclose(nm, nm[0] + step * np.arange(nm.size), rtol=0, atol=EVEN_TOLERANCE * step):
         return float(nm[0]), step, "nm", "wavelength"
@@ -110,20 +67,7 @@ def band_axis(nm: npt.NDArray[np.float64]) -> tuple[float, float, str, str]:
 
 
 def band_placement(source: Layer, nm: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """What places a layer of three axes exactly over another, its first axis being that of the bands.
-
-    Parameters
-    ----------
-    source : napari.layers.Layer
-        The other; its last two axes count.
-    nm : ndarray, shape (bands,)
-        Band centres in nm.
-
-    Returns
-    -------
-    dict
-        Properties for a new layer.
-    """
+    """Properties that place a layer of three axes over another, whose last two axes count; the first is that of bands in nm."""
     start, step, unit, _ = band_axis(nm)
     flat = placement(source)
     return {

@@ -41,52 +41,21 @@ class Region(NamedTuple):
 
 
 def is_outline(layer: Layer) -> bool:
-    """Whether a layer is the outline of a white patch.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any.
-
-    Returns
-    -------
-    bool
-    """
+    """Whether a layer is the outline of a white patch."""
     return WHITE_PATCH_KEY in facts_of_layer(layer)
 
 
 def region_layers(viewer: Viewer) -> list[Shapes]:
-    """The layers whose shapes could be regions.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where to look.
-
-    Returns
-    -------
-    list of napari.layers.Shapes
-        The lowest first.
-    """
+    """The layers whose shapes could be regions, the lowest first."""
     return [layer for layer in viewer.layers if isinstance(layer, Shapes) and not is_outline(layer)]
 
 
 def regions_of(shapes: Shapes, host: Image) -> list[Region]:
-    """The regions that shapes enclose in an image.
+    """The regions that shapes enclose in an image or cube, in the order of the shapes; lines and paths enclose nothing.
 
-    Parameters
-    ----------
-    shapes : napari.layers.Shapes
-        Of two axes, or drawn on one band of a stack: the last two axes count. It may lie anywhere; what is seen on the canvas
-        counts. Lines and paths enclose nothing.
-    host : napari.layers.Image
-        The RGB image or cube.
-
-    Returns
-    -------
-    list of Region
-        In the order of the shapes, also where napari has kept colours or features of shapes that are gone. Colours are those of the edges; names are those of the features' column ``name``, else
-        ``"region 1"`` for the first shape and so on.
+    The shapes have two axes, or are drawn on one band of a stack: the last two axes count. They may be placed anywhere; what is
+    seen on the canvas counts. Colours are those of the edges; names are those of the features' column ``name``, else ``"region
+    1"`` for the first shape and so on. Colours and features that napari kept of deleted shapes do not count.
     """
     names = list(shapes.features.get("name", ()))[: shapes.nshapes]
     each = zip_longest(shapes.data, shapes.shape_type, names, _edge_colours(shapes))
@@ -102,15 +71,10 @@ def regions_of(shapes: Shapes, host: Image) -> list[Region]:
 
 
 def tell_apart(shapes: Shapes) -> None:
-    """Give shapes colours of their own where their curves could not be told apart.
+    """Give shapes other edge colours where their curves could not be told apart.
 
     Those are shapes in napari's gray, and shapes in a colour of the palette that an earlier shape has: napari draws a new shape
     in the colour of the one that was selected last. Colours that a user chose stay, even where they repeat.
-
-    Parameters
-    ----------
-    shapes : napari.layers.Shapes
-        Their edge colours are changed, if need be.
     """
     colours: list[str] = []
     for colour in _edge_colours(shapes):
@@ -142,11 +106,6 @@ def _outline(box: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 class RegionWatch(QObject):
     """Tells when the shapes of a layer have changed: once, when drawing or moving has ended.
 
-    Parameters
-    ----------
-    parent : QObject, optional
-        Whose watch it is.
-
     Attributes
     ----------
     changed : Signal
@@ -162,13 +121,7 @@ class RegionWatch(QObject):
         self._timer.timeout.connect(self.changed)
 
     def watch(self, layer: Shapes | None) -> None:
-        """Watch the shapes of a layer in place of those watched until now.
-
-        Parameters
-        ----------
-        layer : napari.layers.Shapes or None
-            None for none.
-        """
+        """Watch the shapes of a layer, or None, in place of those watched until now."""
         self.detach()
         self._layer = layer
         if layer is not None:

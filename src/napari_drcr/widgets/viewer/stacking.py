@@ -10,31 +10,12 @@ if TYPE_CHECKING:
 
 
 def add_below_marks(viewer: Viewer, layer: Layer) -> None:
-    """Add an image above the others, but below the points and shapes that are on top; it is selected, as napari does it.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where to.
-    layer : napari.layers.Layer
-        The image.
-    """
+    """Add an image above the others, but below the points and shapes that are on top; it is selected, as napari does it."""
     viewer.layers.insert(below_marks(viewer), layer)
 
 
 def below_marks(viewer: Viewer) -> int:
-    """Where in the list an image goes that is to lie above the others.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose list.
-
-    Returns
-    -------
-    int
-        The index of the lowest of the points and shapes that are on top, or of the end.
-    """
+    """Where in the list a new topmost image goes: the index of the lowest of the points and shapes on top, or the end."""
     from napari.layers import Points, Shapes
 
     place = len(viewer.layers)
@@ -44,15 +25,7 @@ def below_marks(viewer: Viewer) -> int:
 
 
 def bring_up(viewer: Viewer, layer: Layer) -> None:
-    """Let points or shapes be seen: show their layer, and move it to the top where an image lies above it.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose layer it is.
-    layer : napari.layers.Layer
-        The points or shapes.
-    """
+    """Let points or shapes be seen: show their layer, and move it to the top where an image lies above it."""
     from napari.layers import Image
 
     if not layer.visible:
