@@ -11,6 +11,7 @@ from napari.layers import Image, Layer
 from napari_drcr.cubes.cube import common_bands
 from napari_drcr.errors import InputError
 from napari_drcr.io import CUBE_SUFFIXES, IMAGE_SUFFIXES
+from napari_drcr.widgets.viewer.background import sentence_of
 from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY, is_cube_layer, layer_to_cube, model_of_layer
 
 NO_ESTIMATE = "There is no cube to compare yet. Reconstruct an image, or open a cube."
@@ -64,7 +65,7 @@ def unfit(estimate: Image | None, truth: Image | None) -> str:
     try:
         common_bands(layer_to_cube(truth), layer_to_cube(estimate))
     except InputError as error:
-        return str(error)
+        return sentence_of(error)
     return ""
 
 

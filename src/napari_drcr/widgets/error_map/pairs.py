@@ -133,7 +133,7 @@ class Pairs:
                 self.of(cubes[facts["estimate"]], cubes[facts["truth"]])
 
     def detach(self) -> None:
-        """Forget all pairs, and leave no callback at any layer."""
+        """Forget all pairs, and disconnect all callbacks from layers."""
         self._pairs = {}
         self._follow()
 

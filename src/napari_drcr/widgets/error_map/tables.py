@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHeaderView, QSizePolicy, QTableWidgetItem, QVBoxLayout, QWidget
 
 from napari_drcr.analysis.metrics import Scores, WorstPixel, metric_name
 from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.lists import ReadOnlyTable, swatch
 
-SWATCH = 10
-"""Side of the square that shows a curve's colour, in pixels of the screen."""
 MOST_ROWS = 8
 """Of the table of scores, before it scrolls."""
 
@@ -39,26 +37,14 @@ def _cell(text: str, tooltip: str = "", *, number: bool = True) -> QTableWidgetI
     return item
 
 
-def _swatch(colour: str) -> QIcon:
-    square = QPixmap(SWATCH, SWATCH)
-    square.fill(QColor(colour))
-    return QIcon(square)
-
-
-class _Table(QTableWidget):
+class _Table(ReadOnlyTable):
     """A table to read, as wide as its dock."""
 
     def __init__(self, columns: int) -> None:
-        super().__init__(0, columns)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        super().__init__(columns)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(22)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.horizontalHeader().setHighlightSections(False)
-        self.setIconSize(QSize(SWATCH, SWATCH))
 
 
 class ScoreTable(_Table):
@@ -82,7 +68,7 @@ class ScoreTable(_Table):
             tooltip = f"{row.where}, {row.estimate}"
             tooltip += f": {row.reason}" if row.scores is None else f": {row.scores.pixels} pixels"
             where = _cell(row.where, tooltip, number=False)
-            where.setIcon(_swatch(row.colour))
+            where.setData(Qt.ItemDataRole.DecorationRole, swatch(row.colour))
             self.setItem(number, 0, where)
             values = (np.nan,) * 3 if row.scores is None else row.scores[:3]
             for column, (value, unit) in enumerate(zip(values, ("", "", "°"), strict=True), start=1):

@@ -1,4 +1,4 @@
-"""What a Points layer of picked pixels is like: where it lies, how it looks, and the names and colours of its points."""
+"""What a Points layer of picked pixels is like: its placement, its look, and the names and colours of its points."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from napari_drcr.widgets.spectrum.pick_layer import (
 from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY
 from napari_drcr.widgets.viewer.marks import hex_colours
 from napari_drcr.widgets.viewer.placement import tool_placement
-from napari_drcr.widgets.viewer.stacking import bring_up
+from napari_drcr.widgets.viewer.stacking import add_unselected, bring_up
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -68,7 +68,7 @@ class Picks(QObject):
         self._count = 0
         self._told: tuple[Points | None, list[Pick]] = (None, [])
         self._telling = False
-        # Unlike a timer's, such a call comes before the canvas is painted anew.
+        # Unlike a timer's, such a call comes before the canvas is painted again.
         self._touched.connect(self._tell, Qt.ConnectionType.QueuedConnection)
         self._fitting = QTimer(self, singleShot=True, interval=CALM)
         self._fitting.timeout.connect(self._fit)
@@ -126,7 +126,7 @@ class Picks(QObject):
             raise InputError(
                 f"the points of the layer {layer.name!r} have {layer.ndim} coordinates, not two; choose another layer."
             )
-        # What a plugin is given may be a stand-in of the layer.
+        # What a plugin is given may be a proxy of the layer.
         own = next((found for found in self._viewer.layers if found == layer), None)
         if own is not self._layer:
             self._release()
@@ -151,7 +151,7 @@ class Picks(QObject):
             self._layer.selected_data = set() if index is None else {index}
 
     def detach(self) -> None:
-        """Leave no callback behind, and tell nothing any more; the layer stays in the viewer."""
+        """Disconnect all callbacks, and emit nothing more; the layer stays in the viewer."""
         self._release()
         self._fitting.stop()
         self._telling = False
@@ -160,9 +160,7 @@ class Picks(QObject):
 
     def _make(self, host: Image) -> Points:
         layer = Points(np.empty((0, 2)), name=LAYER_NAME, metadata={PROVENANCE_KEY: {PICKS_KEY: True}}, **tool_placement(host))
-        selected = set(self._viewer.layers.selection)
-        self._viewer.add_layer(layer)
-        self._viewer.layers.selection = selected
+        add_unselected(self._viewer, layer)
         self._hold(layer)
         return layer
 

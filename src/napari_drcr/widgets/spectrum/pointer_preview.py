@@ -24,7 +24,7 @@ COLOUR = "#ff9f1c"
 class PointerPreview(QObject):
     """Draws, over all else, the spectrum of the pixel under the pointer while Shift is held, or always.
 
-    Of a cube on disk only the newest pixel is read: what the pointer has left meanwhile is given up.
+    Of a cube on disk only the newest pixel is read: reading those that the pointer has left is cancelled.
     """
 
     def __init__(
@@ -45,17 +45,9 @@ class PointerPreview(QObject):
         self._reader.arrived.connect(self._show)
         self._pointer = PointerListener(viewer, self._move)
 
-    @property
-    def always(self) -> bool:
-        """Whether no key is needed."""
-        return self._pointer.always
-
-    @always.setter
-    def always(self, wanted: bool) -> None:
-        self._pointer.always = wanted
-
-    def start(self) -> None:
-        """Follow the pointer."""
+    def start(self, *, always: bool) -> None:
+        """Follow the pointer, always or while the key is held."""
+        self._pointer.always = always
         self._pointer.start()
 
     def stop(self) -> None:
@@ -69,7 +61,7 @@ class PointerPreview(QObject):
         self._reader.use(layers)
 
     def detach(self) -> None:
-        """Leave no callback behind."""
+        """Disconnect all callbacks."""
         self._pointer.stop()
         self._reader.detach()
 

@@ -64,7 +64,7 @@ class SpectrumReader(QObject):
         self._background = Background(self, failed, told, task="Reading the spectra", remedy="check the layer's file")
         self._cubes: dict[Image, xr.DataArray] = {}
         self._known: dict[Key, Reading | None] = {}
-        self._wanted: dict[Key, tuple[Image, Place, Statistic]] = {}
+        self._wanted: dict[Key, tuple[Place, Statistic]] = {}
         self._timer = QTimer(self, singleShot=True, interval=0)
         self._timer.timeout.connect(self._start)
 
@@ -100,7 +100,7 @@ class SpectrumReader(QObject):
             if place.corners is None and _in_memory(layer):
                 self._known[key] = _read(self._cubes[layer], place, statistic)
             else:
-                self._wanted[key] = (layer, place, statistic)
+                self._wanted[key] = place, statistic
                 self._timer.start()
         return self._known.get(key)
 
@@ -123,7 +123,7 @@ class SpectrumReader(QObject):
         self._wanted.clear()
 
     def detach(self) -> None:
-        """Stop, and leave no callback at any layer."""
+        """Stop, and disconnect all callbacks from layers."""
         self._timer.stop()
         self._background.detach()
         self.use([])
@@ -140,8 +140,8 @@ class SpectrumReader(QObject):
                 del keys[key]
 
     def _start(self) -> None:
-        jobs = [(key, self._cubes[key[0]], place, statistic) for key, (_, place, statistic) in self._wanted.items()]
-        self._background.run(_read_all, jobs, done=lambda _: None, progress=self._keep)
+        jobs = [(key, self._cubes[key[0]], place, statistic) for key, (place, statistic) in self._wanted.items()]
+        self._background.run(_read_all, jobs, progress=self._keep)
 
     def _keep(self, key: Any, reading: Any) -> None:
         if self._wanted.pop(key, None) is not None:
@@ -157,18 +157,12 @@ def _read(cube: xr.DataArray, place: Place, statistic: Statistic) -> Reading | N
     try:
         if place.corners is None:
             return Reading(spectrum_at(cube, place.y, place.x))
-        return Reading(*_curves(cube, place, statistic))
+        return Reading(*region_spectrum(cube, place.corners, statistic))
     except ChangedFile:
         raise
     except InputError:
-        # Points and shapes may lie outside the image; they have no spectrum there.
+        # Points and shapes may be outside the image, where there is no spectrum.
         return None
-
-
-def _curves(cube: xr.DataArray, place: Place, statistic: Statistic) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
-    assert place.corners is not None
-    region = region_spectrum(cube, place.corners, statistic)
-    return region.centre, region.low, region.high
 
 
 def _read_all(jobs: list[tuple[Key, xr.DataArray, Place, Statistic]]) -> Generator[tuple[Key, Reading | None], None, None]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton
 
 from napari_drcr.analysis.figures import save_figure
 from napari_drcr.analysis.spectra import write_spectra_csv
@@ -29,9 +29,8 @@ class SaveMenu(QPushButton):
         spectra: Callable[[], Iterable[tuple[str, xr.DataArray]]],
         failed: Callable[[str], object],
         said: Callable[[str], object],
-        parent: QWidget | None = None,
     ) -> None:
-        super().__init__("Save", parent)
+        super().__init__("Save")
         self._plot, self._spectra, self._said = plot, spectra, said
         self._saving = Background(self, failed, said, task="Saving", remedy="try another folder")
         self.setToolTip("The table holds the values of the cubes, whatever the plot divides them by.")
@@ -64,7 +63,7 @@ class SaveMenu(QPushButton):
         self._said("The plot is on the clipboard.")
 
     def detach(self) -> None:
-        """Say nothing any more."""
+        """Report nothing more."""
         self._saving.detach()
 
     def _save(self, write: Callable[[str | Path, Any], None], path: str | Path, what: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_drcr.analysis.spectra import spectral_angle_map
 from napari_drcr.widgets.viewer.background import Background
@@ -48,9 +48,8 @@ class SimilarPixels(QPushButton):
         curves: Callable[[], list[Curve]],
         failed: Callable[[str], object],
         told: Callable[[str], object],
-        parent: QWidget | None = None,
     ) -> None:
-        super().__init__("Similar pixels", parent)
+        super().__init__("Similar pixels")
         self._viewer, self._curves = viewer, curves
         self._background = Background(self, failed, told, task="The angle map")
         self.setToolTip(f"Adds a layer: the spectral angle of every pixel of a cube to the selected pick. {LOOK_ALIKE}")
@@ -63,7 +62,7 @@ class SimilarPixels(QPushButton):
         self._background.run(spectral_angle_map, cube, spectrum, done=partial(self._add, curve))
 
     def detach(self) -> None:
-        """Add nothing any more."""
+        """Add nothing more."""
         self._background.detach()
 
     def _offer(self) -> None:

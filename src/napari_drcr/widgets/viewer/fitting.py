@@ -8,19 +8,9 @@ from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QFormLayout, QFrame, QHB
 
 
 class ScrollArea(QScrollArea):
-    """Scrolls its content where there is less room than that needs.
+    """Scrolls its `content` where there is less room than that needs; its minimum size in pixels is never above `least`.
 
     The wheel scrolls: choosers and numbers take it only while they have the keyboard's focus.
-
-    Parameters
-    ----------
-    least : QSize
-        The largest minimum size, in pixels, that it asks for.
-
-    Attributes
-    ----------
-    content : QWidget
-        What its parts are laid out in.
     """
 
     def __init__(self, least: QSize) -> None:
@@ -60,7 +50,7 @@ class _Content(QWidget):
 
 
 class _WheelGuard(QObject):
-    """Leaves the wheel to the page."""
+    """Passes the wheel on to the page."""
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
         if event.type() == QEvent.Type.Wheel and not watched.hasFocus():  # type: ignore[attr-defined]

@@ -62,16 +62,15 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
     cube : xarray.DataArray, shape (bands, y, x)
         The cube. Its attributes become the layer's ``metadata["napari_drcr"]``.
     source : napari.layers.Image, optional
-        The two-dimensional layer that the cube was estimated from, over which the new one is placed: y and x take its scale,
-        translation, units, and all other transforms.
+        The two-dimensional layer that the cube was estimated from, and over which the new one is placed.
 
     Returns
     -------
     tuple of ndarray, dict, str
         For ``Layer.create``, ``viewer.add_image`` (the first two), readers and samples. Values that are not in memory stay
         where they are (`napari_drcr.cubes.lazy.to_be_shown`). ``metadata["wavelengths"]`` holds the band centres in nm,
-        ``metadata["clipped"]`` where the image was clipped and ``metadata["flip_disagreement"]`` how far its flips and turns
-        disagree, if the cube knows. Evenly spaced bands make an axis in nm; others an axis of band numbers.
+        ``metadata["clipped"]`` and ``metadata["flip_disagreement"]`` the coordinates of these names, if the cube has them.
+        Evenly spaced bands make an axis in nm; others an axis of band numbers.
     """
     nm = cube["wavelength"].values
     start, step, unit, label = band_axis(nm)
@@ -110,23 +109,10 @@ def flip_disagreement_to_layer_data(cube: xr.DataArray, source: Image) -> LayerD
 
 
 def map_to_layer_data(values: xr.DataArray, source: Image, *, name: str, facts: Mapping[str, Any]) -> LayerData:
-    """Describe a map of something, or one for each band, as an image layer exactly over another.
+    """Describe a map (y, x) of something, or one for each band, as an image layer exactly over another.
 
-    Parameters
-    ----------
-    values : xarray.DataArray, shape (y, x) or (bands, y, x)
-        The map; its ``name`` says of what.
-    source : napari.layers.Image
-        The image or cube that it is placed over.
-    name : str
-        Of the layer.
-    facts : mapping
-        What made it: becomes ``metadata["napari_drcr"]``, with the name of the source layer and of what is mapped.
-
-    Returns
-    -------
-    tuple of ndarray, dict, str
-        As from `cube_to_layer_data`.
+    The name of the map says of what. `facts` say what made it: they become ``metadata["napari_drcr"]``, with the name of the
+    source layer and of what is mapped.
     """
     metadata: dict[str, Any] = {PROVENANCE_KEY: {**facts, "source_layer": source.name, MAP_KEY: str(values.name)}}
     properties = {
@@ -200,20 +186,12 @@ def is_cube_layer(layer: Layer) -> bool:
 
 
 def layer_to_cube(layer: Layer) -> xr.DataArray:
-    """The cube that a layer shows.
+    """The cube (bands, y, x) that an image layer of three axes (band, y, x) shows.
 
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        An image of three axes (band, y, x). Its bands are those of ``metadata["wavelengths"]``, in nm, else of its first
-        axis where that is in nm or µm.
-
-    Returns
-    -------
-    xarray.DataArray, shape (bands, y, x)
-        With the quantity, scale and illuminant, and all else, that ``metadata["napari_drcr"]`` tells, and the coordinates
-        `clipped` and `flip_disagreement` where the metadata of these names still fit the layer. No values are read or copied:
-        floats are those of the layer, all else becomes a lazy array (`napari_drcr.cubes.lazy.unread`).
+    Its bands are those of `layer_wavelengths`. It has the quantity, scale and illuminant, and all else, that
+    ``metadata["napari_drcr"]`` tells, and the coordinates `clipped` and `flip_disagreement` where the metadata of these names
+    still fit the layer. No values are read or copied: floats are those of the layer, all else becomes a lazy array
+    (`napari_drcr.cubes.lazy.unread`).
 
     Raises
     ------

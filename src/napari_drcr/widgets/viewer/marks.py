@@ -31,21 +31,9 @@ def free_colour(taken: Iterable[str], palette: tuple[str, ...] = PALETTE) -> str
 
 
 def pixels_of(layer: Layer, points: npt.ArrayLike, host: Image) -> npt.NDArray[np.float64]:
-    """Points of a layer as pixels of an image, such that they stay where they are on the canvas.
+    """Points of a layer, shape (n, axes), the last two of which count, as rows and columns of an image or cube, shape (n, 2).
 
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Whose coordinates the points are in.
-    points : array_like, shape (n, axes)
-        The last two axes count.
-    host : napari.layers.Image
-        An RGB image, or a cube.
-
-    Returns
-    -------
-    ndarray, shape (n, 2)
-        Rows and columns, with fractions.
+    They have fractions, and stay where they are on the canvas.
     """
     factors = [unit_factor(own, other) for own, other in zip(layer.units[-2:], host.units[-2:], strict=True)]
 

@@ -59,7 +59,7 @@ def begin_at_green(viewer: Viewer | None) -> None:
         if is_cube_layer(event.value):
             go_to_green(viewer, event.value)
 
-    # The axis is there once napari itself has heard of the layer.
+    # The axis is there once napari itself has handled the event.
     viewer.layers.events.inserted.connect(begin, position="last")
 
 

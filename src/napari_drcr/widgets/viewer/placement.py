@@ -1,4 +1,4 @@
-"""Where layers lie in the world: over one another, on an axis in nm, in whatever units."""
+"""How layers are placed in the world: over one another, on an axis in nm, in any units."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 EVEN_TOLERANCE = 0.02
-"""How far, in band spacings, a band may lie from an even grid before the axis shows band numbers instead of nm."""
+"""How far, in band spacings, a band may be from an even grid before the axis shows band numbers instead of nm."""
 
 
 def unit_factor(unit: Any, other: Any) -> float:
@@ -45,12 +45,7 @@ def tool_placement(source: Layer) -> dict[str, Any]:
     factors = np.array([unit_factor(own, smallest) for own, smallest in zip(flat["units"], units, strict=True)])
     affine = np.array(flat["affine"])
     affine[:2, 2] *= factors
-    return flat | {
-        "scale": flat["scale"] * factors,
-        "translate": flat["translate"] * factors,
-        "units": units,
-        "affine": affine,
-    }
+    return flat | {"scale": flat["scale"] * factors, "translate": flat["translate"] * factors, "units": units, "affine": affine}
 
 
 def _smallest(unit: Any, others: Iterable[Any]) -> Any:

@@ -66,12 +66,7 @@ def no_image(layers: Iterable[Layer], remedy: str) -> str:
 
 
 def shown_slice(viewer: Viewer, layer: Image, cube: Layer | None = None) -> tuple[int, ...]:
-    """Which image of a series is meant: the one that a cube was estimated from, else the one that the sliders show.
-
-    Returns
-    -------
-    tuple of int
-        One index for each axis before (y, x); empty for a single image.
+    """Which image of a series is meant, one index per axis before (y, x): the cube's own, else the one that the sliders show.
 
     Raises
     ------
@@ -89,23 +84,10 @@ def shown_slice(viewer: Viewer, layer: Image, cube: Layer | None = None) -> tupl
 
 
 def rgb_from_layer(layer: Layer, index: Sequence[int] = (), box: Box | None = None) -> npt.NDArray[Any]:
-    """The RGB image that a layer shows, at full resolution.
+    """The RGB image (y, x, 3 or 4) that a layer shows, at full resolution, in the layer's own values and type.
 
-    Of a lazy (dask) layer it reads, so call it in a thread, or for a small box only.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        An RGB image, one with channels first (3, y, x), or a series of RGB images; multiscale or not.
-    index : sequence of int
-        Which image of a series; see `shown_slice`.
-    box : tuple of (int, int, int, int), optional
-        Top, left, bottom and right of the part that is wanted, the last two excluded.
-
-    Returns
-    -------
-    ndarray, shape (y, x, 3) or (y, x, 4)
-        The layer's own values and type.
+    Of a lazy (dask) layer it reads, so call it in a thread, or for a small `box` only: top, left, bottom and right in pixels,
+    the last two excluded. The `index` says which image of a series, see `shown_slice`.
 
     Raises
     ------
@@ -136,7 +118,7 @@ def rgb_from_layer(layer: Layer, index: Sequence[int] = (), box: Box | None = No
 def profile_of_layer(layer: Layer) -> bytes | None:
     """The ICC profile of the file that a layer came from: napari opens images without applying it.
 
-    None if there is no such file any more, it has no profile, or its size is not the layer's.
+    None if that file is gone, it has no profile, or its size is not the layer's.
     """
     if layer.source.path is None or not Path(layer.source.path).is_file():
         return None

@@ -24,9 +24,9 @@ NAPARI_GRAY = "#777777"
 """Edge colour of shapes as napari draws them."""
 ENCLOSING = ("rectangle", "polygon", "ellipse")
 CORNERS = 64
-"""Of the polygon that stands for an ellipse."""
+"""Of the polygon that approximates an ellipse."""
 CALM = 100
-"""How long, in ms, nothing must have happened to the shapes before it is told."""
+"""How long, in ms, the shapes must have been unchanged before the signal."""
 WHITE_PATCH_KEY = "white_patch"
 """Entry of ``metadata["napari_drcr"]`` of the Shapes layer that outlines a white patch: it holds no regions."""
 PLACED_BY = ("scale", "translate", "rotate", "shear", "affine", "units")
@@ -81,7 +81,7 @@ def tell_apart(shapes: Shapes) -> None:
         repeated = colour in REGION_PALETTE and colour in colours
         colours.append(free_colour(colours, REGION_PALETTE) if colour == NAPARI_GRAY or repeated else colour)
     if len(shapes.edge_color) != shapes.nshapes:
-        # What is seen of the later shapes is another colour then. Nobody is told, since the next time would be no different.
+        # The later shapes are then drawn in another colour. No event is emitted, since the next time would be no different.
         with shapes.events.edge_color.blocker():
             shapes.edge_color = colours
         shapes.refresh()
@@ -90,7 +90,7 @@ def tell_apart(shapes: Shapes) -> None:
 
 
 def _edge_colours(shapes: Shapes) -> list[str]:
-    """One colour for each shape: napari 0.9.2 keeps those of polygons that were given up before they had three corners."""
+    """One colour for each shape: napari 0.9.2 keeps those of polygons that were abandoned with fewer than three corners."""
     colours = hex_colours(shapes.edge_color)[: shapes.nshapes]
     return colours + [NAPARI_GRAY] * (shapes.nshapes - len(colours))
 
@@ -104,13 +104,7 @@ def _outline(box: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 class RegionWatch(QObject):
-    """Tells when the shapes of a layer have changed: once, when drawing or moving has ended.
-
-    Attributes
-    ----------
-    changed : Signal
-        Shapes were added, moved, deleted, renamed or recoloured, or their layer was moved.
-    """
+    """Emits `changed` once drawing or moving has ended that added, moved, deleted, renamed or recoloured shapes of a layer."""
 
     changed = Signal()
 
@@ -130,7 +124,7 @@ class RegionWatch(QObject):
                 getattr(layer.events, name).connect(self._wait)
 
     def detach(self) -> None:
-        """Leave no callback behind, and tell nothing any more."""
+        """Disconnect all callbacks, and emit nothing more."""
         self._timer.stop()
         layer, self._layer = self._layer, None
         if layer is not None:

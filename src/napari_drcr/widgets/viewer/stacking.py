@@ -14,6 +14,13 @@ def add_below_marks(viewer: Viewer, layer: Layer) -> None:
     viewer.layers.insert(below_marks(viewer), layer)
 
 
+def add_unselected(viewer: Viewer, layer: Layer, place: int | None = None) -> None:
+    """Insert a layer at a place of the list, by default the top, and leave the selection as it was."""
+    selected = set(viewer.layers.selection)
+    viewer.layers.insert(len(viewer.layers) if place is None else place, layer)
+    viewer.layers.selection = selected
+
+
 def below_marks(viewer: Viewer) -> int:
     """Where in the list a new topmost image goes: the index of the lowest of the points and shapes on top, or the end."""
     from napari.layers import Points, Shapes
@@ -25,7 +32,7 @@ def below_marks(viewer: Viewer) -> int:
 
 
 def bring_up(viewer: Viewer, layer: Layer) -> None:
-    """Let points or shapes be seen: show their layer, and move it to the top where an image lies above it."""
+    """Make points or shapes visible: show their layer, and move it to the top where an image covers it."""
     from napari.layers import Image
 
     if not layer.visible:

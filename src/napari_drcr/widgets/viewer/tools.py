@@ -27,13 +27,7 @@ def end_tool(viewer: Viewer) -> None:
 
 
 class ToolWatch(QObject):
-    """Tells when another of napari's tools is in use, or another layer active.
-
-    Attributes
-    ----------
-    changed : Signal
-        `tool_of` may give another.
-    """
+    """Emits `changed` when another of napari's tools is in use, so that `tool_of` may give another, or another layer active."""
 
     changed = Signal()
 
@@ -45,7 +39,7 @@ class ToolWatch(QObject):
         self._follow()
 
     def detach(self) -> None:
-        """Leave no callback behind."""
+        """Disconnect all callbacks."""
         self._viewer.layers.selection.events.active.disconnect(self._follow)
         self._watch(None)
 
