@@ -178,7 +178,7 @@ class Spectrum(Dock):
     def pick(self, layer: Image, y: int, x: int) -> None:
         """Pick a pixel of an image of the cubes' size, unless it is picked already."""
         if (y, x) not in [(pick.y, pick.x) for pick in self.places.picks.all()]:
-            self.places.pick(layer, y, x)
+            self.places.picks.add(layer, y, x)
 
     def update_curves(self, _event: object = None) -> None:
         """Draw what has been read, and read what has not."""
@@ -287,7 +287,7 @@ class Spectrum(Dock):
             return
         pixel = pixel_at(self._viewer, host, click.position)
         if pixel is not None:
-            self.places.pick(host, *pixel)
+            self.places.picks.add(host, *pixel)
 
     def _choose(self) -> None:
         row = self.table.selected

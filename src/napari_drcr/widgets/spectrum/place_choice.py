@@ -101,10 +101,6 @@ class PlaceChoice(QWidget):
         """What is drawn of a region."""
         return self.statistic.value
 
-    def pick(self, host: Image, y: int, x: int) -> None:
-        """Add a pixel (y, x) of a layer."""
-        self.picks.add(host, y, x)
-
     def draw_region(self) -> None:
         """Make the Shapes layer that is chosen, or a new one, ready to draw polygons in."""
         host, shapes = self._host(), self.shapes.value
