@@ -9,11 +9,10 @@ from threading import Event, current_thread, main_thread
 
 import pytest
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QThreadPool
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_drcr.errors import InputError, notify
-from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.background import Background, threads
 
 PATIENCE = 10.0
 
@@ -81,7 +80,7 @@ def test_unfit_input_is_its_sentence(listener: Listener, qtbot: QtBot) -> None:
         raise InputError("no bands.")
 
     listener.run(refuse)
-    assert wait(listener, qtbot) == [("failed", "no bands."), ("finished",)]
+    assert wait(listener, qtbot) == [("failed", "No bands."), ("finished",)]
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, KeyError, StopIteration, MemoryError])
@@ -151,7 +150,8 @@ def test_a_deleted_widget_ends_its_run_and_gets_no_call(qtbot: QtBot) -> None:
     with qtbot.waitSignal(listener.destroyed):
         listener.deleteLater()
     go.set()
-    assert QThreadPool.globalInstance().waitForDone(int(1000 * PATIENCE))
+    assert threads().waitForDone(int(1000 * PATIENCE))
+    QApplication.processEvents()
     assert heard == [("progress", 1, 3), ("progress", 2, 3)]
 
 
@@ -166,7 +166,7 @@ def test_a_run_whose_signals_are_gone_ends_in_silence(
     with qtbot.waitSignal(news.destroyed):
         news.deleteLater()
     go.set()
-    assert QThreadPool.globalInstance().waitForDone(int(1000 * PATIENCE))
+    assert threads().waitForDone(int(1000 * PATIENCE))
     assert capfd.readouterr().err == ""
 
 

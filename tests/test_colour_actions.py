@@ -13,13 +13,14 @@ from napari.layers import Image
 from napari.utils import progress
 from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import Qt, QThreadPool
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialogButtonBox
 
 from napari_drcr.camera.sample import synthetic_pair
 from napari_drcr.cubes.cube import make_cube
 from napari_drcr.cubes.rendering import render_false_colour, render_srgb
 from napari_drcr.widgets.colour_actions import FalseColour, false_colour_layer, render_srgb_layer
+from napari_drcr.widgets.viewer.background import threads
 from napari_drcr.widgets.viewer.layers import cube_to_layer_data, map_to_layer_data
 
 RGB, TRUTH = synthetic_pair(48, 64)
@@ -174,8 +175,8 @@ def test_what_is_no_cube_is_refused_in_a_notification(viewer: napari.Viewer, act
     viewer.layers.selection.clear()
     action()
     assert notifications() == [
-        ("error", "the layer 'photo' is an RGB image, not a cube of three axes (band, y, x); choose a cube layer."),
-        ("error", "the layer 'errors' is a map, not a cube; select the cube itself."),
+        ("error", "The layer 'photo' is an RGB image, not a cube of three axes (band, y, x); choose a cube layer."),
+        ("error", "The layer 'errors' is a map, not a cube; select the cube itself."),
         ("error", "No layer is selected, or several are; select one cube layer first."),
     ]
     assert len(viewer.layers) == 2
@@ -214,6 +215,6 @@ def test_viewer_closed_meanwhile_gets_nothing(viewer: napari.Viewer, qtbot: QtBo
     qtbot.waitUntil(begun.is_set)
     viewer.close()
     go.set()
-    assert QThreadPool.globalInstance().waitForDone(10_000)
+    assert threads().waitForDone(10_000)
     qtbot.waitUntil(lambda: not progress._all_instances)
     assert not viewer.layers

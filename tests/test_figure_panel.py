@@ -139,8 +139,8 @@ def test_the_current_band_can_be_taken(scene: Scene) -> None:
         ("blue, 550", "The bands are wavelengths in nm such as 450, 550, 650, not 'blue, 550'."),
         (" ", "The figure shows 1 to 5 bands, not 0; name them in nm, such as 450, 550, 650."),
         ("410 420 430 440 450 460", "The figure shows 1 to 5 bands, not 6; name them in nm, such as 450, 550, 650."),
-        ("450, 950", "there is no band at 950 nm: this cube covers 400-700 nm."),
-        ("nan", "there is no band at nan nm: this cube covers 400-700 nm."),
+        ("450, 950", "There is no band at 950 nm: this cube covers 400-700 nm."),
+        ("nan", "There is no band at nan nm: this cube covers 400-700 nm."),
     ],
 )
 def test_unfit_bands_are_refused_in_a_sentence(scene: Scene, qtbot: QtBot, tmp_path: Path, bands: str, sentence: str) -> None:
@@ -163,7 +163,7 @@ def test_unfit_choices_are_refused_in_a_sentence(scene: Scene, qtbot: QtBot, tmp
     for layer in scene.estimates[1:]:
         scene.panel.estimates.mark(layer, False)
     scene.panel.image.box.value = scene.viewer.add_image(RGB[:20, :20], rgb=True)
-    assert write(scene, path, qtbot) == "the image has 20 x 20 pixels, the true cube 48 x 64."
+    assert write(scene, path, qtbot) == "The image has 20 x 20 pixels, the true cube 48 x 64."
     assert write(scene, tmp_path / "figure.doc", qtbot).startswith("figure.doc: figures are written as .png, .svg, .pdf")
     assert write(scene, tmp_path / "missing" / "figure.pdf", qtbot) != ""
     assert list(tmp_path.iterdir()) == []

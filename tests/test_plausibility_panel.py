@@ -199,7 +199,7 @@ def test_an_image_of_another_size_is_refused_in_a_sentence(scene: Scene, qtbot: 
     scene.panel.run()
     qtbot.waitUntil(lambda: not scene.panel.running, timeout=30_000)
     assert scene.panel.said == (
-        "the cube has 48 x 64 pixels, the image 20 x 20; give the image that the cube was estimated from."
+        "The cube has 48 x 64 pixels, the image 20 x 20; give the image that the cube was estimated from."
     )
     assert scene.maps == []
     assert scene.panel.button.isEnabled()
@@ -216,7 +216,7 @@ def test_of_a_series_the_image_counts_that_the_cube_was_estimated_from(scene: Sc
     scene.estimate = scene.add(TRUTH)
     scene.panel.refresh()
     scene.panel.image.box.value = series
-    assert project(scene, qtbot) == "the sliders show no image of the series 'days'; move them to the one that is meant."
+    assert project(scene, qtbot) == "The sliders show no image of the series 'days'; move them to the one that is meant."
 
 
 def test_without_cube_or_image_it_says_what_is_missing(scene: Scene) -> None:

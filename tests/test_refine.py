@@ -169,7 +169,7 @@ def test_what_cannot_be_refined_is_told_in_a_sentence(viewer: napari.Viewer) -> 
     assert "cannot be refined in parts: reconstruct it in fp32 instead" in said()
     viewer.layers.remove(estimate)
     add("from a file", model="photo", precision="bf16")
-    assert said() == "'from a file' has no pass any more that its values come from: reconstruct it again to refine it."
+    assert said() == "'from a file' no longer has the pass that its values came from: reconstruct it again to refine it."
 
 
 @pytest.mark.parametrize("name", ["cube.mat", "cube.nc", "cube.hdr"])

@@ -347,7 +347,7 @@ def test_what_keeps_a_run_from_starting_is_said(dock: Train, folder: Path, qtbot
     dock.form.rows["learning.learning_rate"].editor.set_value("fast")
     dock.launch.start()
     qtbot.waitUntil(lambda: not dock.launch.starting, timeout=PATIENCE)
-    assert dock.launch.status.text().startswith("the form: learning.learning_rate is 'fast'")
+    assert dock.launch.status.text().startswith("The form: learning.learning_rate is 'fast'")
 
 
 @pytest.mark.usefixtures("stopped_runs")

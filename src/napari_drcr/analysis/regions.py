@@ -130,8 +130,8 @@ def _rectangle(region: npt.NDArray[Any], shape: tuple[int, ...]) -> tuple[int, i
 def _inside(corners: npt.NDArray[Any], y: npt.NDArray[Any], x: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Which points a ray to the left meets an odd number of sides from.
 
-    Of two regions that share a side, a point on it belongs to exactly one, whatever the order of their corners; matplotlib's
-    paths do not promise that.
+    Of two regions that share a side, a point on it belongs to exactly one, whatever the order of their corners.
+    matplotlib's paths do not promise that, and scikit-image's polygons both take such points.
     """
     inside = np.zeros(np.broadcast_shapes(y.shape, x.shape), dtype=bool)
     for (y0, x0), (y1, x1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QDialog, QDialogButtonBox, QDoubleSpinBox, QFormLayou
 
 from napari_drcr.cubes.rendering import render_false_colour, render_srgb
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.background import Background, sentence_of
 from napari_drcr.widgets.viewer.controls import wrapped_label
 from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY, is_cube_layer, layer_to_cube, layer_wavelengths
 from napari_drcr.widgets.viewer.placement import placement
@@ -106,7 +106,7 @@ def _with_active_cube(act: Callable[[napari.viewer.Viewer, Image], None]) -> Non
     try:
         _check_cube_layer(layer)
     except InputError as error:
-        show_error(str(error))
+        show_error(sentence_of(error))
         return
     act(viewer, layer)
 

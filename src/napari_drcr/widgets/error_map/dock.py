@@ -9,7 +9,6 @@ import napari
 import numpy.typing as npt
 import xarray as xr
 from napari.layers import Image
-from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout
 
@@ -20,20 +19,19 @@ from napari_drcr.widgets.error_map.measure import Measure, map_facts
 from napari_drcr.widgets.error_map.pairs import Pair, Pairs, Summary
 from napari_drcr.widgets.error_map.panel import BANDS, MEAN, MapPanel
 from napari_drcr.widgets.error_map.plausibility_panel import PlausibilityPanel
-from napari_drcr.widgets.error_map.runs import ErrorRuns
+from napari_drcr.widgets.error_map.runs import ErrorRuns, News
 from napari_drcr.widgets.error_map.tables import WorstPanel
 from napari_drcr.widgets.error_map.truth_choice import PairChoice
-from napari_drcr.widgets.error_map.work import News
 from napari_drcr.widgets.spectrum import Spectrum
-from napari_drcr.widgets.viewer.controls import offer
+from napari_drcr.widgets.viewer.controls import offer_layers
 from napari_drcr.widgets.viewer.dock import Dock
 from napari_drcr.widgets.viewer.fitting import scrolling
 from napari_drcr.widgets.viewer.layers import is_cube_layer, model_of_layer
-from napari_drcr.widgets.viewer.navigation import current_wavelength, fly_to, go_to_wavelength
+from napari_drcr.widgets.viewer.navigation import fly_to
 from napari_drcr.widgets.viewer.shape_regions import Region, RegionWatch, region_layers, regions_of
 
 CALM = 300
-"""How long, in ms, nothing must have changed before maps that are there are made anew."""
+"""How long, in ms, nothing must have changed before existing maps are computed again."""
 
 
 class ErrorMap(Dock):
@@ -41,11 +39,6 @@ class ErrorMap(Dock):
 
     Maps are made in a thread. Those that are there follow metric and floor, so that all maps always show the same; the maps of
     several estimates share one colour scale. Closing the dock leaves the maps, and reopening finds them again.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where the cubes come from and the maps go.
 
     Attributes
     ----------
@@ -74,47 +67,47 @@ class ErrorMap(Dock):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         self._fresh: Pair | None = None
-        self._sentence = ""
         self.maps = ErrorLayers(viewer)
         self._pairs = Pairs(self.maps, self._change_data)
         self.choice = PairChoice(viewer, self._pairs.truth_of)
         self.panel = MapPanel()
+        self._say = self.panel.status.say
         self._worst_panel = WorstPanel()
         self.worst = self._worst_panel.table
         self.plausibility = PlausibilityPanel(viewer, lambda: self.estimate)
         self.figure = FigurePanel(viewer, lambda: self.truth, lambda: self.estimates, lambda: self.floor)
         self._later = QTimer(self, singleShot=True, interval=CALM)
         self._watch = RegionWatch(self)
-        self._runs = ErrorRuns(self, lambda: (self.panel.measure, self.panel.score_floor), self._regions, self._refuse)
+        self._runs = ErrorRuns(
+            self, lambda: (self.panel.measure, self.panel.score_floor), self._regions, self.panel.status.fail
+        )
         self._lay_out()
         self._connect()
+        self.link_plot(self.panel.plot, lambda: self.estimate)
         self._reopen()
         self._refresh()
 
     def _lay_out(self) -> None:
         self.tabs = QTabWidget()
-        self.tabs.addTab(scrolling(self.panel), "Map")
-        self.tabs.addTab(scrolling(self._worst_panel), "Worst pixels")
-        self.tabs.addTab(scrolling(self.plausibility), "Plausibility")
-        self.tabs.addTab(scrolling(self.figure), "Figure")
+        pages = {"Map": self.panel, "Worst pixels": self._worst_panel, "Plausibility": self.plausibility, "Figure": self.figure}
+        for title, page in pages.items():
+            self.tabs.addTab(scrolling(page), title)
         layout = QVBoxLayout(self.content)
         layout.addWidget(self.choice)
         layout.addWidget(self.tabs, 1)
-        self.panel.plot.set_theme(self._viewer.theme)
         self._show_pairs()
 
     def _connect(self) -> None:
         panel = self.panel
         self.choice.changed.connect(self._change_pair)
         self.choice.said.connect(self._say)
-        self.choice.failed.connect(self._refuse)
+        self.choice.failed.connect(panel.status.fail)
         panel.metric_choice.changed.connect(self._change_metric)
         panel.floor.valueChanged.connect(self._change_measure)
         panel.kind.changed.connect(self._show_maps)
         panel.scale.changed.connect(self._rescale)
         panel.regions.changed.connect(self._change_regions)
         panel.button.clicked.connect(self._toggle)
-        panel.plot.wavelength_clicked.connect(self._go_to)
         self.maps.rescaled.connect(panel.scale.take)
         self.worst.chosen.connect(self._fly_to)
         self.pixel_chosen.connect(self._pick)
@@ -125,9 +118,7 @@ class ErrorMap(Dock):
         self._runs.made.connect(self._take)
         self._runs.ended.connect(self._end)
         self.follow_layers(self._refresh)
-        self.follow(self._viewer.dims.events.point, self._mark_wavelength)
         self.follow(self._viewer.canvas.grid.events.enabled, self._show_maps)
-        self.follow(self._viewer.events.theme, self._change_theme)
 
     @property
     def estimate(self) -> Image | None:
@@ -146,7 +137,7 @@ class ErrorMap(Dock):
             layer
             for layer in self._viewer.layers
             if is_cube_layer(layer)
-            and (layer is self.choice.estimate.value or model_of_layer(layer) is not None)
+            and (layer is self.estimate or model_of_layer(layer) is not None)
             and layer is not self.truth
         ]
 
@@ -178,22 +169,14 @@ class ErrorMap(Dock):
             self._say("Cancelling\N{HORIZONTAL ELLIPSIS}")
 
     def detach(self) -> None:
-        """Cancel the work, give the colours of the maps free, and leave no callback behind."""
+        """Cancel the work, unlink the colours of the maps, and disconnect all callbacks."""
         self._later.stop()
-        self._runs.detach()
-        self.choice.detach()
-        self.plausibility.detach()
-        self.figure.detach()
-        self._watch.detach()
-        self._pairs.detach()
-        self.maps.detach()
+        for part in (self._runs, self.choice, self.plausibility, self.figure, self._watch, self._pairs, self.maps):
+            part.detach()
         super().detach()
 
     def _toggle(self) -> None:
-        if self.running:
-            self.cancel()
-        else:
-            self.run()
+        (self.cancel if self.running else self.run)()
 
     def _start(self, to_map: Iterable[Pair] = (), to_score: Iterable[Pair] = ()) -> None:
         self._runs.start(to_map, to_score)
@@ -239,13 +222,13 @@ class ErrorMap(Dock):
         return MEAN if self.panel.metric_choice.value == "sam" else self.panel.kind.value
 
     def _show_maps(self, _event: Any = None) -> None:
-        if self.choice.estimate.value is not None:
-            self.maps.show(self.choice.estimate.value, self._kind)
+        if self.estimate is not None:
+            self.maps.show(self.estimate, self._kind)
 
     def _show_pairs(self) -> None:
         """Show what is known about the mapped pairs, and more about the chosen one."""
         pairs = [pair for pair in self._pairs if pair.summary is not None]
-        chosen = self._pairs.get(self.choice.estimate.value)
+        chosen = self._pairs.get(self.estimate)
         self.panel.show_pairs(pairs, chosen)
         summary = None if chosen is None else chosen.summary
         if chosen is None or summary is None:
@@ -280,7 +263,7 @@ class ErrorMap(Dock):
             self._later.start()
         self._show_maps()
         self._show_pairs()
-        self._mark_wavelength()
+        self.mark_wavelength()
         self._update_button()
         self.changed.emit()
 
@@ -291,11 +274,10 @@ class ErrorMap(Dock):
         for pair in self._pairs.drop_gone(layers):
             self._runs.forget(pair)
         self.maps.link()
-        shapes = [(layer.name, layer) for layer in region_layers(self._viewer)]
-        offer(self.panel.regions, [("none", None), *shapes])
+        offer_layers(self.panel.regions, region_layers(self._viewer), "none")
         self.choice.refresh()
         self._show_pairs()
-        self._mark_wavelength()
+        self.mark_wavelength()
         self._update_button()
         self.changed.emit()
 
@@ -320,18 +302,8 @@ class ErrorMap(Dock):
         shapes = self.panel.regions.value
         return [] if shapes is None else regions_of(shapes, pair.estimate)
 
-    def _go_to(self, nanometres: float) -> None:
-        if self.choice.estimate.value is not None:
-            go_to_wavelength(self._viewer, self.choice.estimate.value, nanometres)
-
-    def _mark_wavelength(self, _event: Any = None) -> None:
-        layer = self.choice.estimate.value
-        # The slider is told of a removal before the dock is.
-        known = layer is not None and layer in self._viewer.layers
-        self.panel.plot.set_wavelength(current_wavelength(self._viewer, layer) if known else None)
-
     def _fly_to(self, y: int, x: int) -> None:
-        pair = self._pairs.get(self.choice.estimate.value)
+        pair = self._pairs.get(self.estimate)
         if pair is not None:
             fly_to(self._viewer, pair.estimate, y, x)
             self.pixel_chosen.emit(pair.truth, y, x)
@@ -342,29 +314,17 @@ class ErrorMap(Dock):
             if isinstance(widget, Spectrum):
                 widget.pick(layer, y, x)
 
-    def _change_theme(self, _event: Any = None) -> None:
-        self.panel.plot.set_theme(self._viewer.theme)
-
-    def _refuse(self, sentence: str) -> None:
-        self._say(sentence)
-        show_error(sentence)
-
-    def _say(self, sentence: str) -> None:
-        self.panel.say(self.panel.status, sentence)
-
     def _update_button(self) -> None:
         if self.running:
             return
         sentence = unfit(*self.choice.pair)
         self.panel.button.setDisabled(bool(sentence))
         self.panel.button.setToolTip(sentence)
-        if sentence or self.panel.status.text() == self._sentence:
-            self._say(sentence)
-        self._sentence = sentence
+        self.panel.status.say_missing(sentence)
 
     def _end(self) -> None:
         self.panel.show_running(False)
-        self.panel.say(self.panel.notice, " ".join(self._runs.notices))
+        self.panel.notice.say(" ".join(self._runs.notices))
         if self._runs.cancelled:
             self._say("Cancelled.")
         self._fresh = None

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import napari
 from napari.layers import Image
-from napari.utils.notifications import show_info
-from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import (
-    QDoubleSpinBox,
-    QFileDialog,
-    QHBoxLayout,
-    QLineEdit,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDoubleSpinBox, QFileDialog, QHBoxLayout, QLineEdit, QSizePolicy, QVBoxLayout
 
 from napari_drcr.analysis.figures import comparison_figure
 from napari_drcr.analysis.figures.comparison import MOST_BANDS, MOST_MODELS
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.error_map.estimate_list import EstimateList
-from napari_drcr.widgets.error_map.rgb_choice import RGBChoice
-from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.error_map.rgb_choice import ImagePanel
+from napari_drcr.widgets.viewer.background import sentence_of
+from napari_drcr.widgets.viewer.controls import add_rows, push_button
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import layer_to_cube
+from napari_drcr.widgets.viewer.lists import CheckList, Entry
 from napari_drcr.widgets.viewer.navigation import current_wavelength
 from napari_drcr.widgets.viewer.rgb_images import rgb_from_layer, shown_slice
 
@@ -38,24 +29,42 @@ NO_ESTIMATE = "No estimate of the true cube's size is marked; reconstruct its im
 KINDS = "PDF (*.pdf);;SVG (*.svg);;PNG (*.png)"
 
 
-class FigurePanel(QWidget):
-    """Write the comparison of estimates with their truth: a row a band, a column a model, one colour scale.
+class EstimateList(CheckList):
+    """Lists cube layers; those of the truth's size can be marked, and the first `most` of them are as they come."""
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where the images come from.
-    truth : callable
-        Gives the layer of the true cube, or None. Call `refresh` when it, or `estimates`, would give another.
-    estimates : callable
-        Gives the cube layers that can be compared with it.
-    floor : callable
-        Gives the floor of relative errors.
+    def __init__(self, most: int) -> None:
+        super().__init__(rows=most)
+        self._most = most
+        self._marks: dict[Image, bool] = {}
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        # What tells estimates apart, the model, is at the end of their names.
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.toggled.connect(self._remember)
+
+    def show_layers(self, layers: Sequence[Image], fitting: Sequence[Image]) -> None:
+        """List other layers, of which the fitting ones can be marked; marks that were put or taken off stay."""
+        self._marks = {layer: mark for layer, mark in self._marks.items() if layer in layers}
+        marked = {layer: self._marks.get(layer, place < self._most) for place, layer in enumerate(fitting)}
+        self.show_entries([self._entry(layer, marked) for layer in layers])
+
+    def _entry(self, layer: Image, marked: Mapping[Image, bool]) -> Entry:
+        fits = layer in marked
+        tooltip = layer.name if fits else f"{layer.name}: of another size than the true cube"
+        return Entry(layer.name, layer, fits and marked[layer], tooltip, enabled=fits)
+
+    def _remember(self, layer: Image, marked: bool) -> None:
+        self._marks[layer] = marked
+
+
+class FigurePanel(ImagePanel):
+    """Write the comparison of estimates with their truth: one row per band, one column per model, one colour scale.
+
+    `truth`, `estimates` and `floor` return the layer of the true cube, or None; the cube layers that can be compared with it;
+    the floor of relative errors. Call `refresh` when one of the first two would return another.
 
     Attributes
     ----------
-    image : RGBChoice
-        The image in the first column.
     estimates : EstimateList
         Those that are marked get a column; the first ones of the truth's size are marked as they come.
     bands : QLineEdit
@@ -64,8 +73,6 @@ class FigurePanel(QWidget):
         Takes the band that the slider is at.
     scale : QDoubleSpinBox
         Relative error at the upper end of the colour scale; 0 for the 95th percentile of what the maps show.
-    button : QPushButton
-        Asks for a file and starts.
     """
 
     def __init__(
@@ -75,28 +82,22 @@ class FigurePanel(QWidget):
         estimates: Callable[[], list[Image]],
         floor: Callable[[], float],
     ) -> None:
-        super().__init__()
-        self._viewer, self._truth, self._estimates, self._floor = viewer, truth, estimates, floor
-        self._background = Background(self, self._say, show_info, task="The figure", remedy="choose fewer bands or estimates")
-        self.image = RGBChoice(self, viewer, self._first)
+        super().__init__(
+            viewer, self._first, "Write figure\N{HORIZONTAL ELLIPSIS}", "The figure", remedy="choose fewer bands or estimates"
+        )
+        self._truth, self._estimates, self._floor = truth, estimates, floor
         self.estimates = EstimateList(MOST_MODELS)
         self.bands = QLineEdit("450, 550, 650")
-        self.bands.setToolTip(f"1 to {MOST_BANDS} wavelengths in nm, between commas: a row each.")
-        self.band_button = QPushButton("Current band")
-        self.band_button.setToolTip("Take the band that the slider is at.")
+        self.bands.setToolTip(f"1 to {MOST_BANDS} wavelengths in nm, between commas: one row per band.")
+        self.band_button = push_button("Current band", "Take the band that the slider is at.")
         self.scale = QDoubleSpinBox(maximum=9.99, singleStep=0.05)
         self.scale.setSpecialValueText("95th percentile")
         self.scale.setToolTip(
             "Relative error where the colour scale of all maps ends; at 0 the 95th percentile of what they show."
         )
-        self.button = QPushButton("Write figure\N{HORIZONTAL ELLIPSIS}")
-        self._said = wrapped_label("")
-        self._missing = ""
         self._lay_out()
         self.band_button.clicked.connect(self._take_current_band)
-        self.image.refreshed.connect(self._update)
         self.button.clicked.connect(self._ask_for_file)
-        self._background.finished.connect(self._update)
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -104,44 +105,24 @@ class FigurePanel(QWidget):
         bands.addWidget(self.bands, 1)
         bands.addWidget(self.band_button)
         form = form_layout()
-        form.addRow(self.image.box.label, self.image.box.native)
+        add_rows(form, self.image.box)
         form.addRow("Estimates", self.estimates)
         form.addRow("Bands (nm)", bands)
         form.addRow("Scale up to", self.scale)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.button)
-        layout.addWidget(self._said)
+        layout.addWidget(self._message)
         layout.addStretch()
 
-    @property
-    def said(self) -> str:
-        """Where the figure is, or why there is none."""
-        return self._said.text()
-
-    @property
-    def running(self) -> bool:
-        """Whether a figure is being written."""
-        return self._background.running
-
-    def refresh(self) -> None:
-        """Look again which truth and estimates there are."""
-        self.image.refresh()
-
     def write(self, path: str | Path) -> None:
-        """Write the figure, in a thread.
-
-        Parameters
-        ----------
-        path : str or Path
-            Ends in ``.pdf``, ``.svg`` or ``.png``; a file that is already there is replaced.
-        """
+        """Write the figure, in a thread, to a ``.pdf``, ``.svg`` or ``.png``; a file that is already there is replaced."""
         path = Path(path)
         try:
             truth, bands = self._check()
             index = shown_slice(self._viewer, self.image.box.value, self._first())
         except InputError as error:
-            self._say(str(error))
+            self._say(sentence_of(error))
             return
         choices = {"bands": bands, "floor": self._floor(), "scale": self.scale.value() or None}
         self._background.run(
@@ -150,16 +131,6 @@ class FigurePanel(QWidget):
         )
         self._say(f"Writing {path.name}\N{HORIZONTAL ELLIPSIS}")
         self._update()
-
-    def detach(self) -> None:
-        """Leave no callback behind; a figure that is being written is finished."""
-        self._background.detach()
-        self.image.detach()
-
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
-        """Look again which truth and estimates there are."""
-        self.refresh()
-        super().showEvent(event)
 
     def _fitting(self) -> list[Image]:
         """The estimates of the truth's size."""
@@ -178,9 +149,7 @@ class FigurePanel(QWidget):
         missing = NO_TRUTH if truth is None else self.image.missing or ("" if fitting else NO_ESTIMATE)
         self.band_button.setDisabled(truth is None)
         self.button.setDisabled(self.running or bool(missing))
-        if missing or self.said == self._missing:
-            self._say(missing)
-        self._missing = missing
+        self._message.say_missing(missing)
 
     def _take_current_band(self) -> None:
         truth = self._truth()
@@ -208,7 +177,7 @@ class FigurePanel(QWidget):
         try:
             self._check()
         except InputError as error:
-            self._say(str(error))
+            self._say(sentence_of(error))
             return
         name, kind = QFileDialog.getSaveFileName(self, "Write figure", "comparison.pdf", KINDS)
         if not name:
@@ -221,10 +190,6 @@ class FigurePanel(QWidget):
                 self._say(f"{path.name} is there already; give its whole name to replace it.")
                 return
         self.write(path)
-
-    def _say(self, sentence: str, _result: object = None) -> None:
-        self._said.setText(sentence)
-        self._said.setVisible(bool(sentence))
 
 
 def _read_bands(text: str) -> list[float]:

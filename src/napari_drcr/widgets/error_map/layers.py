@@ -23,7 +23,7 @@ from napari_drcr.widgets.viewer.layers import (
     show_alone,
     with_gray_gaps,
 )
-from napari_drcr.widgets.viewer.stacking import below_marks
+from napari_drcr.widgets.viewer.stacking import add_unselected, below_marks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,15 +41,10 @@ PLACED_BY = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_l
 class ErrorLayers(QObject):
     """The error maps of a viewer.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose.
-
     Attributes
     ----------
     rescaled : Signal(float)
-        Somebody else has changed the colour scale: its new upper end.
+        The colour scale was changed with napari's own controls: its new upper end.
     """
 
     rescaled = Signal(float)
@@ -62,21 +57,12 @@ class ErrorLayers(QObject):
         self._bar_timer = QTimer(self, singleShot=True, interval=0)
         self._bar_timer.timeout.connect(self._show_bar)
         self._linked: list[Image] = []
+        self._callbacks = {"visible": self.show_bar, "contrast_limits": self._tell_scale, "colormap": self._fill_gaps}
         self._names: dict[Layer, str] = {}
         self._with_bar: Image | None = None
 
     def all(self, estimate: Layer | None = None) -> list[Image]:
-        """The maps, the lowest first.
-
-        Parameters
-        ----------
-        estimate : napari.layers.Layer, optional
-            Only those of this one.
-
-        Returns
-        -------
-        list of napari.layers.Image
-        """
+        """The maps, or only those of an estimate, the lowest first."""
         found = [(layer, map_facts(layer)) for layer in self._viewer.layers]
         return [
             layer for layer, facts in found if facts is not None and (estimate is None or facts["estimate"] == estimate.name)
@@ -92,25 +78,10 @@ class ErrorLayers(QObject):
         visible: bool,
         select: bool,
     ) -> Image:
-        """Show a map, in place of the one that its estimate has already or as a new layer.
+        """Show a map (y, x) or (bands, y, x) over its estimate, in place of the one that this has already or as a new layer.
 
-        Parameters
-        ----------
-        values : xarray.DataArray, shape (y, x) or (bands, y, x)
-            The map.
-        estimate : napari.layers.Image
-            Over which it lies.
-        facts : mapping
-            For its metadata; see `map_facts`.
-        limits : tuple of (float, float)
-            Of the colour scale, if there are no maps of the metric yet.
-        visible, select : bool
-            Whether a new layer is seen, and selected in the list; one that is there stays as it is.
-
-        Returns
-        -------
-        napari.layers.Image
-            The layer.
+        `facts` are for its metadata, see `map_facts`; `limits` those of the colour scale, if there are no maps of the metric
+        yet. A new layer is `visible`, and selected in the list, or not; one that is there stays as it is.
         """
         measure = Measure(facts["metric"], facts["floor"])
         name = _name(measure, values.ndim, estimate)
@@ -131,7 +102,7 @@ class ErrorLayers(QObject):
                 setattr(old, key, properties[key])
             old.metadata = properties["metadata"]
             if changed:
-                # Its callbacks are gone for the moment, so nobody takes this for a change by hand.
+                # Its callbacks are gone for the moment, so this is not taken for a change by hand.
                 old.colormap = properties["colormap"]
                 old.contrast_limits = limits
             if old.name != name and not named_by_hand:
@@ -141,33 +112,25 @@ class ErrorLayers(QObject):
             beside = self.all(estimate)
             place = self._viewer.layers.index(beside[0]) if beside else below_marks(self._viewer)
             place += bool(beside) and values.ndim == 2
-            selected = set(self._viewer.layers.selection)
-            # Made here, since napari hands plugins a stand-in of what its own add_image makes, and that is not the layer itself.
+            # Made here, since napari gives plugins a proxy of what its own add_image makes, and not the layer itself.
             layer = Image(data, **properties, visible=visible)
-            self._viewer.layers.insert(place, layer)
-            if not select:
-                self._viewer.layers.selection = selected
+            if select:
+                self._viewer.layers.insert(place, layer)
+            else:
+                add_unselected(self._viewer, layer, place)
         self.link()
         return layer
 
     def show(self, estimate: Image, ndim: int) -> None:
-        """Show the map of an estimate that has so many axes, and hide all other maps: their colour bars would stand beside it.
+        """Show the map of an estimate that has so many axes, else its other one, and hide all other maps.
 
-        In the grid, where nothing lies over another, such maps of all estimates are shown.
-
-        Parameters
-        ----------
-        estimate : napari.layers.Image
-            Whose map; nothing happens if it has none.
-        ndim : int
-            How many; the other map is shown if there is none.
+        In the grid, where nothing covers another, such maps of all estimates are shown.
         """
-        together = self._viewer.canvas.grid.enabled
         own = self.all(estimate)
         if not own:
             return
         shown = next((layer for layer in own if layer.ndim == ndim), own[0])
-        if together:
+        if self._viewer.canvas.grid.enabled:
             for layer in self.all():
                 layer.visible = layer.ndim == shown.ndim
         else:
@@ -190,25 +153,23 @@ class ErrorLayers(QObject):
             if len(group) > 1:
                 link_layers(group, LINKED)
         for layer in maps if maps != self._linked else []:
-            layer.events.visible.connect(self.show_bar)
-            layer.events.contrast_limits.connect(self._tell_scale)
-            layer.events.colormap.connect(self._fill_gaps)
+            for name, callback in self._callbacks.items():
+                getattr(layer.events, name).connect(callback)
         self._linked = maps
         self.show_bar()
 
     def detach(self) -> None:
-        """Let every map have colours and limits of its own, and write nothing on the canvas any more."""
+        """Unlink all maps, so that each has its own colours and limits, and remove the text from the canvas."""
         self.unlink()
         self._name_gray(None)
 
     def unlink(self) -> None:
-        """Let every map have colours and limits of its own."""
+        """Unlink all maps, so that each has its own colours and limits."""
         self._bar_timer.stop()
         for layer in self._linked:
             unlink_layers([layer], LINKED)
-            layer.events.visible.disconnect(self.show_bar)
-            layer.events.contrast_limits.disconnect(self._tell_scale)
-            layer.events.colormap.disconnect(self._fill_gaps)
+            for name, callback in self._callbacks.items():
+                getattr(layer.events, name).disconnect(callback)
         self._linked = []
 
     def show_bar(self, _event: Any = None) -> None:
@@ -216,7 +177,7 @@ class ErrorLayers(QObject):
         self._bar_timer.start()
 
     def _show_bar(self) -> None:
-        """Show the colour bar of the uppermost map that is seen, and no other; whoever hides it finds it hidden."""
+        """Show the colour bar of the uppermost visible map, and no other; one that was hidden by hand stays hidden."""
         seen = [layer for layer in self.all() if layer.visible]
         self._name_gray(seen[-1] if seen else None)
         if not seen or seen[-1] is self._with_bar:
@@ -264,7 +225,7 @@ class ErrorLayers(QObject):
             self.rescaled.emit(float(event.source.contrast_limits[1]))
 
     def _fill_gaps(self, event: Any) -> None:
-        """Keep what is left out gray in whichever colormap somebody chooses."""
+        """Keep what is left out gray, whichever colormap is chosen."""
         filled = with_gray_gaps(event.source.colormap)
         if filled is not event.source.colormap:
             event.source.colormap = filled

@@ -11,6 +11,7 @@ from napari.layers import Image, Layer
 from napari_drcr.cubes.cube import common_bands
 from napari_drcr.errors import InputError
 from napari_drcr.io import CUBE_SUFFIXES, IMAGE_SUFFIXES
+from napari_drcr.widgets.viewer.background import sentence_of
 from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY, is_cube_layer, layer_to_cube, model_of_layer
 
 NO_ESTIMATE = "There is no cube to compare yet. Reconstruct an image, or open a cube."
@@ -20,18 +21,7 @@ NO_TRUTH = "There is no true cube yet. Open one with the button beside Ground tr
 def likeliest_truth(estimate: Layer | None, layers: Sequence[Layer]) -> Image | None:
     """The layer that most likely is the truth of an estimate.
 
-    Parameters
-    ----------
-    estimate : napari.layers.Layer or None
-        A cube layer.
-    layers : sequence of napari.layers.Layer
-        All layers of the viewer.
-
-    Returns
-    -------
-    napari.layers.Image or None
-        A cube layer of the same height and width that no model made, one of the same scene if there is any, of several the
-        newest; None if there is none.
+    It is a cube of the same height and width that no model made, one of the same scene if there is any, of several the newest.
     """
     if estimate is None:
         return None
@@ -46,15 +36,7 @@ def likeliest_truth(estimate: Layer | None, layers: Sequence[Layer]) -> Image | 
 def likeliest_pair(layers: Sequence[Layer]) -> tuple[Image | None, Image | None]:
     """The estimate and the truth that are most likely to be compared.
 
-    Parameters
-    ----------
-    layers : sequence of napari.layers.Layer
-        All layers of the viewer.
-
-    Returns
-    -------
-    tuple of (napari.layers.Image or None, napari.layers.Image or None)
-        Of the estimates, one whose truth is of the same scene, else one that has a truth, else any; of several the newest.
+    Of the estimates, one whose truth is of the same scene, else one that has a truth, else any; of several the newest.
     """
     estimates = [layer for layer in layers if is_cube_layer(layer) and model_of_layer(layer) is not None]
     pairs = [(estimate, likeliest_truth(estimate, layers)) for estimate in estimates]
@@ -67,18 +49,7 @@ def likeliest_pair(layers: Sequence[Layer]) -> tuple[Image | None, Image | None]
 
 
 def unfit(estimate: Image | None, truth: Image | None) -> str:
-    """Why two layers cannot be compared.
-
-    Parameters
-    ----------
-    estimate, truth : napari.layers.Image or None
-        Cube layers.
-
-    Returns
-    -------
-    str
-        One sentence, empty if they can be.
-    """
+    """Why an estimate and a truth cannot be compared, in one sentence; empty if they can be."""
     if estimate is None:
         return NO_ESTIMATE
     if truth is None:
@@ -94,7 +65,7 @@ def unfit(estimate: Image | None, truth: Image | None) -> str:
     try:
         common_bands(layer_to_cube(truth), layer_to_cube(estimate))
     except InputError as error:
-        return str(error)
+        return sentence_of(error)
     return ""
 
 

@@ -38,18 +38,10 @@ class Measure(NamedTuple):
 
 
 def map_facts(layer: Layer) -> Mapping[str, Any] | None:
-    """What an error map says about itself.
+    """What an error map says about itself: its ``metadata["napari_drcr"]``; None of a layer that is no error map.
 
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any.
-
-    Returns
-    -------
-    mapping or None
-        Its ``metadata["napari_drcr"]``, with ``metric``, ``floor``, ``truth``, ``estimate``, ``model``, ``left_out_share`` of all
-        entries and ``gray_share`` of what the map shows; None of a layer that is no error map.
+    There are ``metric``, ``floor``, ``truth``, ``estimate``, ``model``, ``left_out_share`` of all entries and ``gray_share`` of
+    what the map shows.
     """
     facts = layer.metadata.get(PROVENANCE_KEY)
     if isinstance(layer, Image) and isinstance(facts, dict) and {MAP_KEY, "metric", "floor", "truth", "estimate"} <= set(facts):
@@ -58,19 +50,9 @@ def map_facts(layer: Layer) -> Mapping[str, Any] | None:
 
 
 def percentile(maps: Sequence[npt.NDArray[Any]], share: float = 95.0) -> float:
-    """What so many percent of the errors in all maps stay below, whatever their sign.
+    """The magnitude, above 0, below which so many percent of the errors in all maps are.
 
-    Parameters
-    ----------
-    maps : sequence of ndarray
-        NaN do not count. Of large maps every so many pixel is taken.
-    share : float
-        In percent.
-
-    Returns
-    -------
-    float
-        Above 0, also where there is no error.
+    NaN do not count. Of large maps only every n-th pixel is taken.
     """
     step = max(1, int(np.ceil(np.sqrt(sum(values.size for values in maps) / SAMPLE))))
     sample = np.concatenate([np.abs(values[..., ::step, ::step]).ravel() for values in maps] or [np.zeros(1)])
@@ -79,15 +61,5 @@ def percentile(maps: Sequence[npt.NDArray[Any]], share: float = 95.0) -> float:
 
 
 def percent(share: float) -> str:
-    """A share in percent, as the dock writes it.
-
-    Parameters
-    ----------
-    share : float
-        From 0 to 1.
-
-    Returns
-    -------
-    str
-    """
+    """A share, from 0 to 1, in percent as the dock writes it."""
     return (f"{100 * share:.1f} %" if share >= 0.0005 else "under 0.1 %").replace(" %", "\N{NO-BREAK SPACE}%")

@@ -75,15 +75,7 @@ def _below(floor: float | None) -> str:
 
 
 class Pairs:
-    """One pair for each mapped estimate, in the order in which they were first mapped.
-
-    Parameters
-    ----------
-    maps : ErrorLayers
-        Their layers.
-    data_changed : callable
-        Takes the event that tells of new values in an estimate or truth.
-    """
+    """One pair for each mapped estimate, in the order in which they were first mapped; `data_changed` is told of new values."""
 
     def __init__(self, maps: ErrorLayers, data_changed: Callable[[Any], object]) -> None:
         self._maps, self._data_changed = maps, data_changed
@@ -141,7 +133,7 @@ class Pairs:
                 self.of(cubes[facts["estimate"]], cubes[facts["truth"]])
 
     def detach(self) -> None:
-        """Forget all pairs, and leave no callback at any layer."""
+        """Forget all pairs, and disconnect all callbacks from layers."""
         self._pairs = {}
         self._follow()
 

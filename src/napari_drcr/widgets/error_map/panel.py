@@ -5,24 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from itertools import zip_longest
+from typing import Any
 
+import numpy.typing as npt
 from magicgui.widgets import ComboBox
-from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import (
-    QDoubleSpinBox,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_drcr.widgets.error_map.colour_scale import ColourScale
-from napari_drcr.widgets.error_map.measure import Measure
+from napari_drcr.widgets.error_map.measure import Measure, percentile
 from napari_drcr.widgets.error_map.pairs import Pair
 from napari_drcr.widgets.error_map.tables import ScoreTable
 from napari_drcr.widgets.plot import Curve, SpectrumPlot
-from napari_drcr.widgets.viewer.controls import make_shrinkable, wrapped_label
+from napari_drcr.widgets.viewer.controls import Message, add_rows, make_shrinkable, offer
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import model_of_layer
 
@@ -36,6 +30,83 @@ BANDS, MEAN = 3, 2
 """Axes of the two maps."""
 NO_CURVE = "A spectral angle is of all bands: there is no curve."
 
+UNIT, PERCENTILE, FIXED = "unit", "percentile", "fixed"
+
+
+class ColourScale(QWidget):
+    """A preset and, beside it, the upper end of the scale.
+
+    Attributes
+    ----------
+    preset : magicgui.widgets.ComboBox
+        "unit" (0 to 1, for relative errors only), "percentile" (95th) or "fixed".
+    top : QDoubleSpinBox
+        The upper end; can be set if the preset is "fixed".
+    changed : Signal()
+        Somebody has set another scale.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._signed = False
+        self.preset = ComboBox(
+            choices=[],
+            tooltip="Of all maps together: 0 to 1 ends at an error of 100 % of the true value, 95th percentile at what 95 % of all "
+            "errors stay below, fixed at the number beside it.",
+        )
+        self.top = QDoubleSpinBox(decimals=4, minimum=0.0001, maximum=1e9, singleStep=0.05, value=1.0)
+        self.top.setKeyboardTracking(False)
+        self.top.setToolTip("The error at the upper end of the colours; to the lower end belongs 0, or as much below 0.")
+        self.top.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+        self.top.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.preset.native.setMinimumWidth(120)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.preset.native, 1)
+        layout.addWidget(self.top)
+        self.set_metric("relative")
+        self.preset.value = PERCENTILE
+        self.preset.changed.connect(self._change)
+        self.top.valueChanged.connect(self._change)
+        self._enable()
+
+    def set_metric(self, metric: str) -> None:
+        """Offer what suits a metric: "relative", "absolute", "sam" or "difference"."""
+        self._signed = metric == "difference"
+        presets = [("95th percentile", PERCENTILE), ("fixed", FIXED)]
+        if metric == "relative":
+            presets.insert(0, ("0 to 1 (100 %)", UNIT))
+        with self.preset.changed.blocked():
+            offer(self.preset, presets)
+        self._enable()
+
+    def limits(self, maps: Sequence[npt.NDArray[Any]]) -> tuple[float, float]:
+        """Both ends of the scale, for the percentile that of all maps together; from 0, or centred at 0 for signed metrics."""
+        top = self.top.value()
+        if self.preset.value == UNIT:
+            top = 1.0
+        elif self.preset.value == PERCENTILE and maps:
+            top = percentile(maps)
+        with QSignalBlocker(self.top):
+            self.top.setValue(top)
+        return (-top if self._signed else 0.0), top
+
+    def take(self, top: float) -> None:
+        """Fix the upper end of the scale, which was set elsewhere, by napari's own controls."""
+        with self.preset.changed.blocked(), QSignalBlocker(self.top):
+            self.preset.value = FIXED
+            self.top.setValue(top)
+        self._enable()
+
+    def _enable(self) -> None:
+        self.top.setEnabled(self.preset.value == FIXED)
+
+    def _change(self) -> None:
+        self._enable()
+        self.changed.emit()
+
 
 class MapPanel(QWidget):
     """What is mapped, how it is coloured, and what comes out beside the maps.
@@ -48,18 +119,12 @@ class MapPanel(QWidget):
         Of relative errors.
     scale : ColourScale
         Of all maps.
-    button : QPushButton
-        Maps the errors, and while they are mapped cancels that.
-    progress : QProgressBar
-        Seen while there is work.
-    facts, notice, status : QLabel
-        What was compared and left out; what was assumed; the last result, or why there is none.
-    legend : QLabel
-        Which colour is which estimate.
-    plot : SpectrumPlot
-        The error per band.
-    table : ScoreTable
-        The scores.
+    button, progress : QPushButton, QProgressBar
+        Maps the errors, and while they are mapped cancels that; seen while there is work.
+    facts, notice, status, legend : Message
+        What was compared and left out; what was assumed; the last result, or why there is none; which colour is which estimate.
+    plot, table : SpectrumPlot, ScoreTable
+        The error per band; the scores.
     """
 
     def __init__(self) -> None:
@@ -71,8 +136,8 @@ class MapPanel(QWidget):
             "map by band. Signed: estimate - truth, blue where the estimate is too low.",
         )
         self.floor = QDoubleSpinBox(decimals=3, minimum=0, maximum=1e6, singleStep=0.01, value=0.01)
-        self.floor.setToolTip("Relative errors count where the truth is at least this. The MRAE below is named with it.")
         self.floor.setKeyboardTracking(False)
+        self.floor.setToolTip("Relative errors count where the truth is at least this. The MRAE below is named with it.")
         self.kind = ComboBox(
             choices=[("map of each band", BANDS), ("mean over the bands", MEAN)],
             label="Show",
@@ -80,19 +145,14 @@ class MapPanel(QWidget):
         )
         self.scale = ColourScale()
         self.button = QPushButton("Map errors")
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 0)
-        self.progress.setTextVisible(False)
+        self.progress = QProgressBar(minimum=0, maximum=0, textVisible=False)
         self.progress.setMaximumHeight(6)
-        self.facts, self.notice, self.status = (wrapped_label("") for _ in range(3))
-        self.legend = wrapped_label("")
+        self.facts, self.notice, self.status, self.legend = Message(), Message(), Message(), Message()
         self.plot = SpectrumPlot(strip=False)
         self.plot.setFixedHeight(190)
         self.plot.setMinimumWidth(200)
         self.regions = ComboBox(
-            choices=[("none", None)],
-            label="Regions",
-            tooltip="A Shapes layer: each of its shapes gets a row in the table.",
+            choices=[("none", None)], label="Regions", tooltip="A Shapes layer: each of its shapes gets a row in the table."
         )
         self.table = ScoreTable()
         self._lay_out()
@@ -126,29 +186,21 @@ class MapPanel(QWidget):
         self.enable()
 
     def show_pairs(self, pairs: Sequence[Pair], chosen: Pair | None) -> None:
-        """Show what is known about mapped pairs.
-
-        Parameters
-        ----------
-        pairs : sequence of Pair
-            Those with a summary.
-        chosen : Pair or None
-            The one whose facts are told.
-        """
+        """Show what is known about mapped pairs, and describe the chosen one."""
         summaries = [(pair, pair.summary) for pair in pairs if pair.summary is not None]
         measure = summaries[-1][1].measure if summaries else self.measure
-        self.say(self.facts, chosen.summary.describe() if chosen is not None and chosen.summary is not None else "")
+        self.facts.say(chosen.summary.describe() if chosen is not None and chosen.summary is not None else "")
         models = [model_of_layer(pair.estimate) or pair.estimate.name for pair in pairs]
         names = [pair.estimate.name if models.count(model) > 1 else model for pair, model in zip(pairs, models, strict=True)]
         entries = (
             f'<span style="color: {pair.colour}">\N{BLACK SQUARE}</span>&nbsp;{escape(name)}'
             for pair, name in zip(pairs, names, strict=True)
         )
-        self.say(self.legend, " &nbsp; ".join(entries))
+        self.legend.say(" &nbsp; ".join(entries))
         curves = [
             Curve(found.curve["wavelength"].values, found.curve.values, pair.colour, "-", name, thick=pair is chosen)
             for (pair, found), name in zip(summaries, names, strict=True)
-            # Others are about to be made anew.
+            # Others are about to be computed again.
             if found.curve is not None and found.measure == measure
         ]
         hint = NO_CURVE if summaries else "Map errors, and the error of each band is drawn here."
@@ -164,18 +216,12 @@ class MapPanel(QWidget):
             self.button.setToolTip("")
             self.button.setEnabled(True)
 
-    def say(self, label: QLabel, sentence: str) -> None:
-        """Write a sentence, or hide the label of an empty one."""
-        label.setText(sentence)
-        label.setVisible(bool(sentence))
-
     def _lay_out(self) -> None:
         form = form_layout()
-        for chooser in (self.metric_choice, self.kind, self.scale.preset, self.regions):
-            make_shrinkable(chooser)
-        form.addRow("Metric", self.metric_choice.native)
+        make_shrinkable(self.scale.preset)
+        add_rows(form, self.metric_choice)
         form.addRow("Floor", self.floor)
-        form.addRow("Show", self.kind.native)
+        add_rows(form, self.kind)
         form.addRow("Colours", self.scale)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 4, 0)
@@ -183,12 +229,11 @@ class MapPanel(QWidget):
         column.addWidget(self.button)
         column.addWidget(self.progress)
         for label in (self.status, self.facts, self.notice, self.legend):
-            label.hide()
             column.addWidget(label)
         self.progress.hide()
         column.addWidget(self.plot)
         regions = form_layout()
-        regions.addRow("Regions", self.regions.native)
+        add_rows(regions, self.regions)
         column.addLayout(regions)
         column.addWidget(self.table)
         column.addStretch()

@@ -10,16 +10,14 @@ from typing import Any
 import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image
-from napari.utils.notifications import show_info
-from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout
 
 from napari_drcr.analysis.plausibility import MEANING, Plausibility, assess_plausibility
 from napari_drcr.camera import CAMERAS
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, RGBChoice
-from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.controls import make_shrinkable, offer, wrapped_label
+from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, ImagePanel
+from napari_drcr.widgets.viewer.background import sentence_of
+from napari_drcr.widgets.viewer.controls import add_rows, offer, wrapped_label
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import (
     MAP_KEY,
@@ -38,71 +36,40 @@ ASSUMED = "assumes CIE 1931"
 RESIDUAL = "RGB residual"
 
 
-class PlausibilityPanel(QWidget):
+class PlausibilityPanel(ImagePanel):
     """Say how far an estimate, seen through a camera, is from its image, and map it; no ground truth is needed.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where the images come from and the map goes.
-    estimate : callable
-        Gives the cube layer in question, or None. Call `refresh` when it would give another.
+    `estimate` returns the cube layer in question, or None. Call `refresh` when it would return another.
 
     Attributes
     ----------
-    image : RGBChoice
-        The image that the estimate came from.
     camera : magicgui.widgets.ComboBox
         None for what the cube says, the name of a camera, or the path of a CSV file of responses.
-    button : QPushButton
-        Starts.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer, estimate: Callable[[], Image | None]) -> None:
-        super().__init__()
-        self._viewer, self._estimate = viewer, estimate
-        self._background = Background(self, self._say, show_info, task="The projection")
+        super().__init__(viewer, estimate, "Project back", "The projection")
+        self._estimate = estimate
         self._about: tuple[Image | None, ...] | None = None
-        self.image = RGBChoice(self, viewer, estimate)
         self.camera = ComboBox(
             choices=[(ASSUMED, None), *((name, name) for name in CAMERAS), (CHOOSE_FILE, CHOOSE_FILE)],
             label="Camera",
             tooltip="Whose response and light the cube is seen through; a CSV file has the columns wavelength, r, g and b.",
         )
-        make_shrinkable(self.camera)
-        self.button = QPushButton("Project back")
         self.button.setToolTip("Adds a map of the difference to the image, in linear light.")
-        self._said = wrapped_label("")
         form = form_layout()
-        for chooser in (self.image.box, self.camera):
-            form.addRow(chooser.label, chooser.native)
+        add_rows(form, self.image.box, self.camera)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.button)
-        layout.addWidget(self._said)
+        layout.addWidget(self._message)
         layout.addWidget(wrapped_label(MEANING))
         layout.addStretch()
         self._last_camera = self.camera.value
         self.camera.changed.connect(self._change_camera)
         self.camera.native.activated.connect(self._pick_camera)
-        self.image.refreshed.connect(self._update)
         self.button.clicked.connect(self.run)
-        self._background.finished.connect(self._update)
         self.refresh()
-
-    @property
-    def said(self) -> str:
-        """The last result, or why there is none."""
-        return self._said.text()
-
-    @property
-    def running(self) -> bool:
-        """Whether a projection is under way."""
-        return self._background.running
-
-    def refresh(self) -> None:
-        """Look again which estimate there is."""
-        self.image.refresh()
 
     def run(self) -> None:
         """Project the estimate back, in a thread."""
@@ -113,7 +80,7 @@ class PlausibilityPanel(QWidget):
         try:
             index = shown_slice(self._viewer, image, estimate)
         except InputError as error:
-            self._say(str(error))
+            self._say(sentence_of(error))
             return
         self._about = estimate, image
         self._background.run(_assess, estimate, image, index, self.camera.value, done=partial(self._show, estimate, image))
@@ -121,28 +88,12 @@ class PlausibilityPanel(QWidget):
         self._update()
 
     def add_camera(self, path: str | Path) -> None:
-        """Offer a camera with the responses of a file among the cameras, and choose it.
-
-        Parameters
-        ----------
-        path : str or Path
-            A CSV file for `napari_drcr.camera.find_camera`; it is read when the projection starts.
-        """
+        """Offer the responses in a CSV file among the cameras, and choose them; the file is read when the projection starts."""
         path = Path(path)
         box = self.camera.native
         offered = {box.itemText(row): box.itemData(row) for row in range(box.count() - 1)}
         offer(self.camera, [*(offered | {path.name: path}).items(), (CHOOSE_FILE, CHOOSE_FILE)])
         self.camera.value = path
-
-    def detach(self) -> None:
-        """Leave no callback behind; the map stays."""
-        self._background.detach()
-        self.image.detach()
-
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
-        """Look again which estimate there is."""
-        self.refresh()
-        super().showEvent(event)
 
     def _update(self) -> None:
         estimate, image = self._estimate(), self.image.box.value
@@ -199,10 +150,6 @@ class PlausibilityPanel(QWidget):
             if isinstance(layer, Image) and all(facts_of_layer(layer).get(key) == facts[key] for key in same):
                 return layer
         return None
-
-    def _say(self, sentence: str) -> None:
-        self._said.setText(sentence)
-        self._said.setVisible(bool(sentence))
 
 
 def _said_by(estimate: Image) -> str:

@@ -1,4 +1,4 @@
-"""A chooser of the RGB image that belongs to a cube."""
+"""A chooser of the RGB image that belongs to a cube, and what the pages that need one share."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import Any
 import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Signal
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QPushButton, QWidget
 
-from napari_drcr.widgets.viewer.controls import make_shrinkable, offer
+from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.controls import Message, offer
 from napari_drcr.widgets.viewer.layers import facts_of_layer
 from napari_drcr.widgets.viewer.navigation import image_size
 from napari_drcr.widgets.viewer.rgb_images import no_image, rgb_layers
@@ -20,18 +24,9 @@ OPEN_ITS_IMAGE = "Open the one that the cube belongs to."
 
 
 class RGBChoice(QObject):
-    """Offers the RGB images of a viewer, that of a cube preselected as long as nobody chooses another.
+    """Offers the RGB images of a viewer, that of a cube preselected until another is chosen.
 
-    It offers nothing before `refresh`, which is to come after the laying out: magicgui empties a chooser that gets a parent.
-
-    Parameters
-    ----------
-    parent : QObject
-        Whose chooser this is.
-    viewer : napari.viewer.Viewer
-        Whose layers are offered.
-    cube : callable
-        Gives the layer of the cube, or None.
+    Call `refresh` once it is laid out: magicgui empties a chooser that gets a parent.
 
     Attributes
     ----------
@@ -49,7 +44,6 @@ class RGBChoice(QObject):
         self._suggested_for: Image | None = None
         self._chosen = False
         self.box = ComboBox(choices=[], label="Image", tooltip="RGB image layers of this viewer.")
-        make_shrinkable(self.box)
         self.box.changed.connect(self._remember)
         events = viewer.layers.events
         self._emitters = [events.inserted, events.removed, events.reordered, events.renamed]
@@ -76,13 +70,66 @@ class RGBChoice(QObject):
         return "" if self.box.choices else no_image(self._viewer.layers, OPEN_ITS_IMAGE)
 
     def detach(self) -> None:
-        """Leave no callback behind."""
+        """Disconnect all callbacks."""
         while self._emitters:
             self._emitters.pop().disconnect(self.refresh)
 
     def _remember(self, _image: Image | None) -> None:
         self._chosen = True
         self.refreshed.emit()
+
+
+class ImagePanel(QWidget):
+    """A page that works in a thread on cubes and the RGB image of one of them.
+
+    Attributes
+    ----------
+    image : RGBChoice
+        The image.
+    button : QPushButton
+        Starts.
+    """
+
+    def __init__(
+        self, viewer: napari.viewer.Viewer, cube: Callable[[], Image | None], button: str, task: str, **remedy: str
+    ) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._message = Message()
+        self._say = self._message.say
+        self._background = Background(self, self._say, show_info, task=task, **remedy)
+        self._background.finished.connect(self._update)
+        self.image = RGBChoice(self, viewer, cube)
+        self.image.refreshed.connect(self._update)
+        self.button = QPushButton(button)
+
+    @property
+    def said(self) -> str:
+        """The last result, or why there is none."""
+        return self._message.text()
+
+    @property
+    def running(self) -> bool:
+        """Whether work is under way."""
+        return self._background.running
+
+    def refresh(self) -> None:
+        """Look again which layers there are."""
+        self.image.refresh()
+
+    def detach(self) -> None:
+        """Disconnect all callbacks; files that are being written are finished, and maps stay."""
+        self._background.detach()
+        self.image.detach()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Look again which layers there are."""
+        self.refresh()
+        super().showEvent(event)
+
+    def _update(self) -> None:
+        """Show what the layers, or the end of the work, have changed."""
+        raise NotImplementedError
 
 
 def _likelihood(image: Image, cube: Image) -> tuple[bool, bool, bool, bool]:

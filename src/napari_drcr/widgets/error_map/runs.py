@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from threading import Event
 
+import numpy as np
+import xarray as xr
 from qtpy.QtCore import QObject, Signal
 
+from napari_drcr.analysis.metrics import error_cube, error_map, mean_curve, mean_map, scores, worst_pixels
+from napari_drcr.analysis.regions import region_mask
+from napari_drcr.cubes.cube import CLIPPED, common_bands
+from napari_drcr.errors import Cancelled, InputError
 from napari_drcr.widgets.error_map.measure import Measure
 from napari_drcr.widgets.error_map.pairs import Pair, Summary
-from napari_drcr.widgets.error_map.work import News, work
+from napari_drcr.widgets.error_map.tables import ScoreRow
 from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.layers import layer_to_cube
 from napari_drcr.widgets.viewer.shape_regions import Region
+
+Check = Callable[[], None]
+"""Raises `Cancelled` once the work shall end."""
+
+WORST = 20
+"""How many of the worst pixels are listed."""
+News = xr.DataArray | Summary | list[ScoreRow]
+"""A map that is ready, or what there is to be said about a pair."""
 
 
 class ErrorRuns(QObject):
     """Maps and scores pairs, with the settings of the moment.
 
-    Whatever is asked for while there is work makes it begin anew, with what was not done yet.
-
-    Parameters
-    ----------
-    parent : QObject
-        Whose work it is.
-    measure : callable
-        Gives what is to be mapped, and the floor of the scores.
-    regions : callable
-        Gives the regions of a pair.
-    failed : callable
-        Takes the sentence that says why a run came to nothing.
+    A request during a run restarts it, with what was not done yet. `measure` returns what is to be
+    mapped, and the floor of the scores; `regions` the regions of a pair. `failed` takes the sentence that says why a run
+    failed.
 
     Attributes
     ----------
@@ -50,13 +56,13 @@ class ErrorRuns(QObject):
     ) -> None:
         super().__init__(parent)
         self._measure, self._regions = measure, regions
-        self._background = Background(self, failed, self._note, task="The error map")
+        self._background = Background(self, failed, lambda notice: self.notices.setdefault(notice), task="The error map")
         self._background.finished.connect(self._end)
         self._stop = Event()
         self.destroyed.connect(self._stop.set)
         self._to_map: list[Pair] = []
         self._to_score: list[Pair] = []
-        self.notices: list[str] = []
+        self.notices: dict[str, None] = {}
         """What the last run assumed, each sentence once."""
 
     @property
@@ -70,13 +76,7 @@ class ErrorRuns(QObject):
         return self._background.cancelled
 
     def start(self, to_map: Iterable[Pair] = (), to_score: Iterable[Pair] = ()) -> None:
-        """Map and score some pairs, and only score others.
-
-        Parameters
-        ----------
-        to_map, to_score : iterable of Pair
-            Which; maps are scored in any case.
-        """
+        """Map and score some pairs, and only score others."""
         to_map = list(to_map)
         self._to_map += [pair for pair in to_map if pair not in self._to_map]
         self._to_score += [pair for pair in (*to_map, *to_score) if pair not in self._to_score]
@@ -84,26 +84,19 @@ class ErrorRuns(QObject):
             return
         self.destroyed.disconnect(self._stop.set)
         self._stop.set()
-        self._stop, self.notices = Event(), []
+        self._stop, self.notices = Event(), {}
         self.destroyed.connect(self._stop.set)
         self._background.run(
-            work,
+            _work,
             list(self._to_map),
             [(pair, self._regions(pair)) for pair in self._to_score],
             *self._measure(),
             self._stop,
-            done=lambda _: None,
             progress=self._take,
         )
 
     def forget(self, pair: Pair) -> None:
-        """Do nothing for a pair any more.
-
-        Parameters
-        ----------
-        pair : Pair
-            Any.
-        """
+        """Drop a pair from what is still to be done."""
         for waiting in (self._to_map, self._to_score):
             if pair in waiting:
                 waiting.remove(pair)
@@ -115,7 +108,7 @@ class ErrorRuns(QObject):
         self._background.cancel()
 
     def detach(self) -> None:
-        """End the work, and tell nothing any more."""
+        """End the work, and emit nothing more."""
         self.cancel()
         self._background.detach()
 
@@ -125,10 +118,66 @@ class ErrorRuns(QObject):
                 waiting.remove(pair)
         self.made.emit(pair, news)
 
-    def _note(self, notice: str) -> None:
-        if notice not in self.notices:
-            self.notices.append(notice)
-
     def _end(self) -> None:
         self._to_map, self._to_score = [], []
         self.ended.emit()
+
+
+def _work(
+    to_map: Sequence[Pair],
+    to_score: Sequence[tuple[Pair, Sequence[Region]]],
+    measure: Measure,
+    floor: float | None,
+    stop: Event,
+) -> Generator[tuple[Pair, News], None, None]:
+    """In a thread, each pair's maps, the one by band first, and its summary; then the scores of each."""
+
+    def check() -> None:
+        if stop.is_set():
+            raise Cancelled
+
+    for pair in to_map:
+        yield from _maps(pair, measure, check)
+    for pair, regions in to_score:
+        yield pair, list(_rows(pair, floor, regions, check))
+
+
+def _maps(pair: Pair, measure: Measure, check: Check) -> Iterator[tuple[Pair, News]]:
+    check()
+    truth, estimate = layer_to_cube(pair.truth), layer_to_cube(pair.estimate)
+    clipped = estimate[CLIPPED].values if CLIPPED in estimate.coords else None
+    bands = None
+    if measure.metric == "sam":
+        mean = error_map(truth, estimate, "sam", clipped=clipped)
+        left_out = mean.attrs["left_out"] / mean.size
+        if left_out == 1:
+            raise InputError("no pixel is left to compare: every one is clipped, or zero in all bands.")
+        wavelengths = common_bands(truth, estimate)[0]
+    else:
+        bands = error_cube(truth, estimate, measure.metric, measure.floor, clipped=clipped, check=check)
+        wavelengths, left_out = bands["wavelength"].values, bands.attrs["left_out_share"]
+        yield pair, bands.assign_attrs(gray_share=left_out)
+        check()
+        mean = mean_map(bands)
+    mean = mean.astype(np.float32).assign_attrs(left_out_share=left_out, gray_share=mean.attrs["left_out"] / mean.size)
+    yield pair, mean
+    check()
+    curve = None if bands is None else mean_curve(bands)
+    apart = max(3, max(mean.shape) // 30)
+    share = 0.0 if clipped is None else float(clipped.mean())
+    yield pair, Summary(measure, wavelengths, curve, worst_pixels(mean, WORST, apart), left_out, share)
+
+
+def _rows(pair: Pair, floor: float | None, regions: Sequence[Region], check: Check) -> Iterator[ScoreRow]:
+    """Scores of the image, then of each region."""
+    truth, estimate = layer_to_cube(pair.truth), layer_to_cube(pair.estimate)
+    label = pair.estimate.name, pair.colour, floor
+    check()
+    yield ScoreRow(*label, "image", scores(truth, estimate, floor))
+    for region in regions:
+        check()
+        try:
+            mask = region_mask(region.corners, (truth.sizes["y"], truth.sizes["x"]))
+            yield ScoreRow(*label, region.name, scores(truth, estimate, floor, mask=mask))
+        except InputError as error:
+            yield ScoreRow(*label, region.name, None, str(error))

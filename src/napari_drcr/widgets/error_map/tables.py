@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHeaderView, QSizePolicy, QTableWidgetItem, QVBoxLayout, QWidget
 
 from napari_drcr.analysis.metrics import Scores, WorstPixel, metric_name
 from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.lists import ReadOnlyTable, swatch
 
-SWATCH = 10
-"""Side of the square that shows a curve's colour, in pixels of the screen."""
 MOST_ROWS = 8
 """Of the table of scores, before it scrolls."""
 
@@ -39,26 +37,14 @@ def _cell(text: str, tooltip: str = "", *, number: bool = True) -> QTableWidgetI
     return item
 
 
-def _swatch(colour: str) -> QIcon:
-    square = QPixmap(SWATCH, SWATCH)
-    square.fill(QColor(colour))
-    return QIcon(square)
-
-
-class _Table(QTableWidget):
+class _Table(ReadOnlyTable):
     """A table to read, as wide as its dock."""
 
     def __init__(self, columns: int) -> None:
-        super().__init__(0, columns)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        super().__init__(columns)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(22)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.horizontalHeader().setHighlightSections(False)
-        self.setIconSize(QSize(SWATCH, SWATCH))
 
 
 class ScoreTable(_Table):
@@ -73,13 +59,7 @@ class ScoreTable(_Table):
         self.show_scores([])
 
     def show_scores(self, rows: Sequence[ScoreRow]) -> None:
-        """Show these scores in place of the others.
-
-        Parameters
-        ----------
-        rows : sequence of ScoreRow
-            In this order; those whose MRAE has not the floor of the last are left out, being about to be made anew.
-        """
+        """Show these scores; those with another floor than the last are left out, since they are about to be computed again."""
         floor = rows[-1].floor if rows else None
         rows = [row for row in rows if row.floor == floor]
         self.setHorizontalHeaderLabels(["Where", metric_name("mrae", floor), "RMSE", "SAM"])
@@ -88,7 +68,7 @@ class ScoreTable(_Table):
             tooltip = f"{row.where}, {row.estimate}"
             tooltip += f": {row.reason}" if row.scores is None else f": {row.scores.pixels} pixels"
             where = _cell(row.where, tooltip, number=False)
-            where.setIcon(_swatch(row.colour))
+            where.setData(Qt.ItemDataRole.DecorationRole, swatch(row.colour))
             self.setItem(number, 0, where)
             values = (np.nan,) * 3 if row.scores is None else row.scores[:3]
             for column, (value, unit) in enumerate(zip(values, ("", "", "°"), strict=True), start=1):
@@ -99,13 +79,7 @@ class ScoreTable(_Table):
 
 
 class WorstTable(_Table):
-    """The worst pixels of a map.
-
-    Attributes
-    ----------
-    chosen : Signal(int, int)
-        Row and column of the pixel that was clicked, or entered with the keyboard.
-    """
+    """The worst pixels of a map; `chosen` carries row and column of the one clicked, or entered with the keyboard."""
 
     chosen = Signal(int, int)
 
@@ -117,15 +91,7 @@ class WorstTable(_Table):
         self.show_pixels((), "error")
 
     def show_pixels(self, pixels: Sequence[WorstPixel], error: str) -> None:
-        """Show these pixels in place of the others.
-
-        Parameters
-        ----------
-        pixels : sequence of WorstPixel
-            The worst first.
-        error : str
-            What kind of error theirs is.
-        """
+        """Show these pixels, the worst first, and what kind of error theirs is."""
         self._pixels = tuple(pixels)
         self.setHorizontalHeaderLabels(["y", "x", error])
         self.clearSelection()
@@ -140,13 +106,7 @@ class WorstTable(_Table):
 
 
 class WorstPanel(QWidget):
-    """The tab Worst pixels: what the table shows, and the table.
-
-    Attributes
-    ----------
-    table : WorstTable
-        The pixels.
-    """
+    """The tab Worst pixels: what the table shows, and the table."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,17 +117,7 @@ class WorstPanel(QWidget):
         column.addWidget(self.table)
 
     def show_pixels(self, pixels: Sequence[WorstPixel], error: str, estimate: str) -> None:
-        """Show the worst pixels of an estimate.
-
-        Parameters
-        ----------
-        pixels : sequence of WorstPixel
-            The worst first.
-        error : str
-            What kind of error theirs is.
-        estimate : str
-            Its name; empty as long as nothing is mapped.
-        """
+        """Show the worst pixels of an estimate, whose name is empty as long as nothing is mapped."""
         self.table.show_pixels(pixels, error)
         self._label.setText(
             f"Where the {error} of {estimate} is largest, one pixel for each place, among those with an error in at least half of "

@@ -10,12 +10,12 @@ import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QWidget
 
 from napari_drcr.io import CUBE_SUFFIXES
 from napari_drcr.widgets.error_map.likely_pairs import likeliest_pair, likeliest_truth
 from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.controls import make_shrinkable, offer
+from napari_drcr.widgets.viewer.controls import add_rows, make_shrinkable, offer_layers, push_button
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import cube_to_layer_data, is_cube_layer, model_of_layer, open_cube, show_wavelength
 from napari_drcr.widgets.viewer.navigation import begin_at_green
@@ -25,21 +25,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-NOTHING = "none"
-"""What a chooser says as long as there is nothing likely to choose."""
-
-
 class PairChoice(QWidget):
     """Choosers of an estimate and of its truth.
 
-    As long as nobody has chosen, the likeliest pair is; whoever chooses an estimate gets its likeliest truth with it.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers are offered, and where a file is added.
-    known_truth : callable
-        Gives the truth that an estimate is already compared with, or None.
+    Until one is chosen, the likeliest pair is; an estimate is chosen with its likeliest truth, unless
+    `known_truth` returns one that it is already compared with.
 
     Attributes
     ----------
@@ -49,10 +39,8 @@ class PairChoice(QWidget):
         Opens a file as the truth.
     changed : Signal()
         Another pair is chosen.
-    said : Signal(str)
-        How the opening of a file goes.
-    failed : Signal(str)
-        Why a file was not opened.
+    said, failed : Signal(str)
+        How the opening of a file goes; why it failed.
     """
 
     changed = Signal()
@@ -61,29 +49,26 @@ class PairChoice(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer, known_truth: Callable[[Image], Image | None]) -> None:
         super().__init__()
-        self._viewer = viewer
-        self._known_truth = known_truth
-        self._background = Background(self, self.failed.emit, self._note, task="Reading the file")
-        self._notices: list[str] = []
+        self._viewer, self._known_truth = viewer, known_truth
+        self._notices: dict[str, None] = {}
+        self._background = Background(self, self.failed.emit, self._notices.setdefault, task="Reading the file")
         self._chosen = False
         self.estimate = ComboBox(choices=[], label="Reconstruction", tooltip="The cube whose errors are looked for.")
         self.truth = ComboBox(choices=[], label="Ground truth", tooltip="The cube that is taken as right.")
-        self.file_button = QPushButton("File\N{HORIZONTAL ELLIPSIS}")
-        self.file_button.setToolTip(f"Open a true cube: {', '.join(CUBE_SUFFIXES)}")
+        self.file_button = push_button("File\N{HORIZONTAL ELLIPSIS}", f"Open a true cube: {', '.join(CUBE_SUFFIXES)}")
         self.file_button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         row = QHBoxLayout()
         row.addWidget(self.truth.native)
         row.addWidget(self.file_button)
         form = form_layout(self)
         form.setContentsMargins(0, 0, 0, 0)
-        form.addRow(self.estimate.label, self.estimate.native)
+        add_rows(form, self.estimate)
         form.addRow(self.truth.label, row)
-        make_shrinkable(self.estimate)
         make_shrinkable(self.truth)
         self.estimate.changed.connect(self._choose_estimate)
         self.truth.changed.connect(self._choose_truth)
         for chooser in (self.estimate, self.truth):
-            chooser.changed.connect(self._tell)
+            chooser.changed.connect(lambda _: self.changed.emit())
         self.file_button.clicked.connect(self._ask_for_file)
         self.refresh()
 
@@ -97,11 +82,10 @@ class PairChoice(QWidget):
         layers = self._viewer.layers
         cubes = [layer for layer in reversed(layers) if is_cube_layer(layer)]
         before = self.pair
-        blockers = [chooser.changed.blocked() for chooser in (self.estimate, self.truth)]
-        with blockers[0], blockers[1]:
+        with self.estimate.changed.blocked(), self.truth.changed.blocked():
             for chooser, last in ((self.estimate, False), (self.truth, True)):
                 ordered = sorted(cubes, key=lambda layer: (model_of_layer(layer) is None) is not last)
-                offer(chooser, [(NOTHING, None), *((layer.name, layer) for layer in ordered)])
+                offer_layers(chooser, ordered, "none")
             gone = any(layer is not None and layer not in cubes for layer in before)
             if not self._chosen or gone:
                 self._chosen = False
@@ -111,15 +95,7 @@ class PairChoice(QWidget):
             self.changed.emit()
 
     def choose(self, estimate: Image, truth: Image | None = None) -> None:
-        """Choose a pair.
-
-        Parameters
-        ----------
-        estimate : napari.layers.Image
-            A cube layer of the viewer.
-        truth : napari.layers.Image, optional
-            Its truth; by default the one it is compared with already, else the likeliest.
-        """
+        """Choose an estimate and its truth: by default the one it is compared with already, else the likeliest."""
         before = self.pair
         self._chosen = True
         with self.estimate.changed.blocked(), self.truth.changed.blocked():
@@ -128,15 +104,9 @@ class PairChoice(QWidget):
             self.changed.emit()
 
     def open_truth(self, path: str | Path) -> None:
-        """Read a file in a thread, add it as a layer and choose it as the truth.
-
-        Parameters
-        ----------
-        path : str or Path
-            What `napari_drcr.io.read_cube` reads.
-        """
+        """Read a cube from a file in a thread, add it as a layer and choose it as the truth."""
         self.said.emit(f"Reading {Path(path).name}\N{HORIZONTAL ELLIPSIS}")
-        self._notices = []
+        self._notices.clear()
         self._background.run(open_cube, Path(path), done=self._add_truth)
 
     @property
@@ -157,9 +127,6 @@ class PairChoice(QWidget):
     def _tell_names(self) -> None:
         for chooser in (self.estimate, self.truth):
             chooser.native.setToolTip(chooser.tooltip if chooser.value is None else chooser.value.name)
-
-    def _tell(self) -> None:
-        self.changed.emit()
 
     def _choose_estimate(self, layer: Image | None) -> None:
         if layer is not None:
@@ -186,7 +153,3 @@ class PairChoice(QWidget):
         self.said.emit(" ".join(self._notices))
         if self.estimate.value is not None:
             self.choose(self.estimate.value, layer)
-
-    def _note(self, notice: str) -> None:
-        if notice not in self._notices:
-            self._notices.append(notice)

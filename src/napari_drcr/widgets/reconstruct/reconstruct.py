@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import napari
 from magicgui.widgets import CheckBox, ComboBox
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout
 
 from napari_drcr.cubes.cube import FLIP_DISAGREEMENT
@@ -21,16 +21,11 @@ from napari_drcr.inference.reconstruction import ESTIMATE, iter_reconstruct
 from napari_drcr.models.store import shipped_models
 from napari_drcr.training.jobs.folder import MODEL
 from napari_drcr.widgets.reconstruct.white_patch import WhitePatch
-from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.controls import HardwareChoice, StepsBar, make_shrinkable, offer, wrapped_label
+from napari_drcr.widgets.viewer.background import Background, sentence_of
+from napari_drcr.widgets.viewer.controls import HardwareChoice, Message, StepsBar, add_rows, offer, wrapped_label
 from napari_drcr.widgets.viewer.dock import Dock, show_dock
 from napari_drcr.widgets.viewer.fitting import form_layout
-from napari_drcr.widgets.viewer.layers import (
-    SLICE_KEY,
-    cube_to_layer_data,
-    flip_disagreement_to_layer_data,
-    show_wavelength,
-)
+from napari_drcr.widgets.viewer.layers import SLICE_KEY, cube_to_layer_data, flip_disagreement_to_layer_data, show_wavelength
 from napari_drcr.widgets.viewer.navigation import current_wavelength, go_to_green
 from napari_drcr.widgets.viewer.passes import remember_pass
 from napari_drcr.widgets.viewer.rgb_images import no_image, profile_of_layer, rgb_from_layer, rgb_layers, shown_slice
@@ -51,11 +46,6 @@ class Reconstruct(Dock):
     The work is done in a thread: model and torch are loaded there, its steps move the progress bar, and the result is added
     as a layer. Closing the widget cancels it.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where the images come from and the cube goes.
-
     Attributes
     ----------
     layer, model, device, precision, encoding, white_level : magicgui.widgets.ComboBox
@@ -69,7 +59,7 @@ class Reconstruct(Dock):
         Starts, and while running cancels.
     progress : StepsBar
         Steps done, of those there are.
-    status : QLabel
+    status : Message
         The last result, or why there is none.
     """
 
@@ -78,6 +68,8 @@ class Reconstruct(Dock):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         remedy = "try a smaller image, or another device or precision"
+        self.status = Message()
+        self._say, self._refuse = self.status.say, self.status.fail
         self._background = Background(self, self._refuse, show_info, task="The reconstruction", remedy=remedy)
         self._background.finished.connect(self._finish)
         self.layer = ComboBox(
@@ -109,10 +101,8 @@ class Reconstruct(Dock):
         )
         self.button = QPushButton("Reconstruct")
         self.progress = StepsBar()
-        self.status = wrapped_label("")
         self._lay_out()
         self._chosen_model = self.model.value
-        self._missing = ""
         self.model.changed.connect(self._remember_model)
         self.button.clicked.connect(self._toggle)
         self.model.native.activated.connect(self._pick_model)
@@ -121,11 +111,9 @@ class Reconstruct(Dock):
 
     def _lay_out(self) -> None:
         form = form_layout()
-        for chooser in (self.layer, self.model, self.device, self.precision, self.encoding, self.white_level):
-            make_shrinkable(chooser)
-            form.addRow(chooser.label, chooser.native)
+        add_rows(form, self.layer, self.model, self.device, self.precision, self.encoding, self.white_level)
         form.addRow("White patch", self.white_patch)
-        form.addRow("How sure", self.ensemble.native)
+        form.addRow("Flip consistency", self.ensemble.native)
         self.progress.hide()
         layout = QVBoxLayout(self.content)
         layout.addLayout(form)
@@ -143,13 +131,7 @@ class Reconstruct(Dock):
             self.layer.value = active
 
     def add_checkpoint(self, path: str | Path) -> None:
-        """Offer a checkpoint among the models, and choose it.
-
-        Parameters
-        ----------
-        path : str or Path
-            A file that `napari_drcr.load_model` reads; it is read when the run starts.
-        """
+        """Offer a file for `napari_drcr.load_model` among the models, and choose it; it is read when the run starts."""
         path = Path(path)
         files = [*dict.fromkeys(model for model in (*self.model.choices, path) if isinstance(model, Path))]
         shipped = [(name, name) for name in shipped_models()]
@@ -165,12 +147,16 @@ class Reconstruct(Dock):
             return
         layer, model = self.layer.value, self.model.value
         if layer is None or model is None:
-            self._refuse(self._missing if layer is None else "No model is chosen; choose one, or a checkpoint file.")
+            self._refuse(
+                no_image(self._viewer.layers, OPEN_ONE)
+                if layer is None
+                else "No model is chosen; choose one, or a checkpoint file."
+            )
             return
         try:
             index = shown_slice(self._viewer, layer)
         except InputError as error:
-            self._refuse(str(error))
+            self._refuse(sentence_of(error))
             return
         names = ("device", "precision", "encoding", "white_level", "ensemble")
         settings = {name: getattr(self, name).value for name in names} | {"white": self.white_patch.box}
@@ -197,17 +183,14 @@ class Reconstruct(Dock):
         return self._background.running
 
     def detach(self) -> None:
-        """Cancel a run, and leave no callback behind."""
+        """Cancel a run, and disconnect all callbacks."""
         self._background.detach()
         self._hardware.stop()
         self.white_patch.detach()
         super().detach()
 
     def _toggle(self) -> None:
-        if self.running:
-            self.cancel()
-        else:
-            self.run()
+        (self.cancel if self.running else self.run)()
 
     def _refresh_layers(self, _event: Any = None) -> None:
         offer(self.layer, rgb_layers(self._viewer.layers))
@@ -219,9 +202,7 @@ class Reconstruct(Dock):
         missing = "" if self.layer.choices else no_image(self._viewer.layers, OPEN_ONE)
         self.button.setDisabled(bool(missing))
         self.button.setToolTip(missing)
-        if missing or self.status.text() == self._missing:
-            self._say(missing)
-        self._missing = missing
+        self.status.say_missing(missing)
 
     def _remember_model(self, model: str | Path | None) -> None:
         self._chosen_model = model or self._chosen_model
@@ -260,14 +241,6 @@ class Reconstruct(Dock):
             colours += f"; flip disagreement {facts['flip_disagreement_mean']:.1%} on average"
         self._say(f"{facts['model']} on {facts['device_name']}, {facts['precision']}: {facts['seconds']:.1f} s; {colours}")
 
-    def _refuse(self, sentence: str) -> None:
-        self._say(sentence)
-        show_error(sentence)
-
-    def _say(self, sentence: str) -> None:
-        self.status.setText(sentence)
-        self.status.setVisible(bool(sentence))
-
     def _finish(self) -> None:
         self.progress.hide()
         self.button.setText("Reconstruct")
@@ -280,7 +253,7 @@ class Reconstruct(Dock):
 def _estimate(
     layer: Image, index: tuple[int, ...], model: str | Path, **settings: Any
 ) -> Generator[tuple[int, int], None, tuple[xr.DataArray, Pass | None]]:
-    """Run in a thread, where loading torch and a model holds nobody up; the cube, and the pass where it is one."""
+    """Run in a thread, since loading torch and a model takes time; the cube, and its pass where there is one."""
     passes: list[Pass] = []
     settings |= {"profile": profile_of_layer(layer), "remember": passes.append}
     cube = yield from iter_reconstruct(rgb_from_layer(layer, index), model, **settings)

@@ -8,19 +8,20 @@ import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Shapes
 from qtpy.QtGui import QHideEvent
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_drcr.errors import InputError, ignore_notice, notices_to
 from napari_drcr.inference.preparation import measure_white
 from napari_drcr.inference.white import Box
+from napari_drcr.widgets.viewer.background import sentence_of
 from napari_drcr.widgets.viewer.canvas import Click, ClickListener
-from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.controls import Message, push_button
 from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY
 from napari_drcr.widgets.viewer.navigation import image_size, pixel_at
 from napari_drcr.widgets.viewer.placement import placement
 from napari_drcr.widgets.viewer.rgb_images import profile_of_layer, rgb_from_layer, shown_slice
 from napari_drcr.widgets.viewer.shape_regions import WHITE_PATCH_KEY, is_outline
-from napari_drcr.widgets.viewer.stacking import bring_up
+from napari_drcr.widgets.viewer.stacking import add_unselected, bring_up
 from napari_drcr.widgets.viewer.tools import end_tool
 
 SIDE = 9
@@ -31,9 +32,9 @@ HINT = "Click something white in the image."
 class WhitePatch(QWidget):
     """Pick a white patch of the chosen image, and see what it gives.
 
-    While the button is down, a click on the canvas takes the box around it; a drag still moves the view. The box is outlined
-    by a Shapes layer, and removing that layer clears the patch, as choosing another image does. A cleared patch leaves the layer
-    hidden, for the next one: napari can crash at a later draw after a layer of shapes was removed.
+    While `button` is down, a click on the canvas takes the box around it; a drag still moves the view. The box is outlined by a
+    Shapes layer, and removing that layer clears the patch, as `clear_button` and choosing another image do. A cleared patch
+    leaves the layer hidden, for the next one: napari can crash at a later draw after a layer of shapes was removed.
 
     Parameters
     ----------
@@ -41,13 +42,6 @@ class WhitePatch(QWidget):
         Whose canvas is clicked.
     layer, encoding, white_level : magicgui.widgets.ComboBox
         The image that the patch belongs to, and how its values are to be understood.
-
-    Attributes
-    ----------
-    button : QPushButton
-        Down while a click is waited for.
-    clear_button : QPushButton
-        Forgets the patch.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer, layer: ComboBox, encoding: ComboBox, white_level: ComboBox) -> None:
@@ -57,16 +51,16 @@ class WhitePatch(QWidget):
         self._box: Box | None = None
         self._outline: Shapes | None = None
         self._clicks = ClickListener(viewer, self._click)
-        self.button = QPushButton("Pick")
-        self.button.setCheckable(True)
-        self.button.setToolTip(
-            "Press, then click something white or neutral gray-white in the image: it is brought to white, which takes out a "
-            "colour cast and the exposure. For models of photographs."
+        self.button = push_button(
+            "Pick",
+            "Press, then click something white or neutral gray in the image: it is brought to white, which removes a colour cast and "
+            "corrects the exposure. For models of photographs.",
+            checkable=True,
         )
-        self.clear_button = QPushButton("Clear")
+        self.clear_button = push_button("Clear")
         self.clear_button.setEnabled(False)
-        self._label = wrapped_label("")
-        self._label.hide()
+        self._label = Message()
+        self._say = self._label.say
         buttons = QHBoxLayout()
         buttons.addWidget(self.button)
         buttons.addWidget(self.clear_button)
@@ -92,13 +86,7 @@ class WhitePatch(QWidget):
         return self._label.text()
 
     def take(self, position: tuple[float, ...]) -> None:
-        """Take the box around a point of the canvas, or say why not.
-
-        Parameters
-        ----------
-        position : tuple of float
-            World coordinates, the last two of them y and x.
-        """
+        """Take the box around a point of the canvas, in world coordinates, or say why not."""
         layer: Image | None = self._layer.value
         if layer is None:
             self._say("There is no RGB image to pick from.")
@@ -111,12 +99,7 @@ class WhitePatch(QWidget):
         height, width = image_size(layer)
         half = SIDE // 2
         self.clear()
-        self._box = (
-            max(row - half, 0),
-            max(column - half, 0),
-            min(row + half + 1, height),
-            min(column + half + 1, width),
-        )
+        self._box = max(row - half, 0), max(column - half, 0), min(row + half + 1, height), min(column + half + 1, width)
         self._measure()
         if self._box is not None:
             self._draw(layer, self._box)
@@ -132,13 +115,13 @@ class WhitePatch(QWidget):
             outline.visible = False
 
     def detach(self) -> None:
-        """Leave no callback behind; of the outline, what stays is hidden."""
+        """Disconnect all callbacks; of the outline, what stays is hidden."""
         self.button.setChecked(False)
         self._viewer.layers.events.removed.disconnect(self._forget_outline)
         self.clear()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
-        """Stop waiting for a click where nobody would see that it is waited for."""
+        """Stop waiting for a click once the control is hidden."""
         self.button.setChecked(False)
         super().hideEvent(event)
 
@@ -158,7 +141,7 @@ class WhitePatch(QWidget):
             self._say("A patch can only be picked in the flat view; switch the canvas back from 3-D.")
 
     def _measure(self) -> None:
-        """Measure the present box anew, and drop it if it cannot be used."""
+        """Measure the present box, and drop it if it cannot be used."""
         if self._box is None:
             return
         box, layer = self._box, self._layer.value
@@ -179,7 +162,7 @@ class WhitePatch(QWidget):
                 )
         except InputError as error:
             self.clear()
-            self._say(str(error))
+            self._say(sentence_of(error))
             return
         red, green, blue = gains
         self._say(
@@ -191,11 +174,9 @@ class WhitePatch(QWidget):
         corners = [(top, left), (top, right), (bottom, right), (bottom, left)]
         outline = next(filter(is_outline, self._viewer.layers), None)
         if outline is None:
-            # Made here, since napari hands plugins a stand-in of what its own add_shapes makes, and that is not the layer itself.
+            # Made here, since napari gives plugins a proxy of what its own add_shapes makes, and not the layer itself.
             outline = Shapes(ndim=2, metadata={PROVENANCE_KEY: {WHITE_PATCH_KEY: True}})
-            selected = set(self._viewer.layers.selection)
-            self._viewer.add_layer(outline)
-            self._viewer.layers.selection = selected
+            add_unselected(self._viewer, outline)
         for key, value in placement(layer).items():
             setattr(outline, key, value)
         outline.name = f"{layer.name} (white patch)"
@@ -208,7 +189,3 @@ class WhitePatch(QWidget):
     def _forget_outline(self, event: Any) -> None:
         if event.value is self._outline:
             self.clear()
-
-    def _say(self, sentence: str) -> None:
-        self._label.setText(sentence)
-        self._label.setVisible(bool(sentence))

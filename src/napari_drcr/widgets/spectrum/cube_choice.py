@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import napari
 from magicgui.widgets import ComboBox
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_drcr.widgets.plot import LineStyle
-from napari_drcr.widgets.viewer.controls import make_shrinkable, offer, wrapped_label
+from napari_drcr.widgets.viewer.controls import Message, add_rows, offer_layers
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import is_cube_layer, model_of_layer
+from napari_drcr.widgets.viewer.lists import CheckList, Entry
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -23,19 +24,12 @@ if TYPE_CHECKING:
 TRUTH_STYLE: LineStyle = "--"
 STYLES: tuple[LineStyle, ...] = ("-", ":", "-.", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (1, 4)))
 """Of the cubes that are not the truth, in the order of the list."""
-ROLE = Qt.ItemDataRole.UserRole
 
 
 class CubeChoice(QWidget):
     """A list of the viewer's cubes with a mark at those that are drawn, and the choice of a truth.
 
-    Cubes that are measured, and of the truth's size, are marked as they come; the first measured one is the truth until another is
-    chosen.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose cubes.
+    Cubes of the truth's size are marked as they come; the first measured one is the truth until another is chosen.
 
     Attributes
     ----------
@@ -47,8 +41,8 @@ class CubeChoice(QWidget):
 
     changed = Signal()
 
-    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
         self._viewer = viewer
         self._asked = False
         self._cubes: list[Image] = []
@@ -57,19 +51,18 @@ class CubeChoice(QWidget):
         self.truth = ComboBox(
             choices=[("nothing", None)], label="Truth", tooltip="What the other cubes are compared with; drawn dashed."
         )
-        self._list = QListWidget()
+        self._list = CheckList(rows=6)
         self._list.setToolTip("Marked cubes are drawn, each in a line style of its own.")
-        self._note = wrapped_label("")
+        self._note = Message()
         form = form_layout()
-        make_shrinkable(self.truth)
-        form.addRow("Truth", self.truth.native)
+        add_rows(form, self.truth)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
         layout.addWidget(self._list)
         layout.addWidget(self._note)
         self.truth.changed.connect(self._choose_truth)
-        self._list.itemChanged.connect(self._mark)
+        self._list.toggled.connect(self.mark)
         self.refresh()
 
     @property
@@ -104,15 +97,7 @@ class CubeChoice(QWidget):
         return self._note.text()
 
     def mark(self, layer: Image, drawn: bool) -> None:
-        """Draw a cube, or draw it no longer.
-
-        Parameters
-        ----------
-        layer : napari.layers.Image
-            One of the list.
-        drawn : bool
-            Whether it shall be.
-        """
+        """Draw a cube, or draw it no longer."""
         (self._unmarked.discard if drawn else self._unmarked.add)(layer)
         self._show()
 
@@ -126,7 +111,7 @@ class CubeChoice(QWidget):
         self._unmarked &= set(cubes)
         chosen = self.truth.value
         with self.truth.changed.blocked():
-            offer(self.truth, [("nothing", None), *((layer.name, layer) for layer in cubes)])
+            offer_layers(self.truth, cubes, "nothing")
             if not (self._asked and chosen in (None, *cubes)):
                 self._asked = False
                 self.truth.value = next((layer for layer in cubes if model_of_layer(layer) is None), None)
@@ -142,21 +127,13 @@ class CubeChoice(QWidget):
 
     def _show(self) -> None:
         styles = self.styles
-        self._list.blockSignals(True)
-        self._list.clear()
-        for layer in self._cubes:
-            item = QListWidgetItem(layer.name)
-            item.setData(ROLE, layer)
-            item.setToolTip(_about(layer))
-            item.setCheckState(Qt.CheckState.Checked if layer in styles else Qt.CheckState.Unchecked)
-            flags = item.flags() | Qt.ItemFlag.ItemIsUserCheckable
-            if layer is self.truth.value or not self._fits(layer):
-                flags &= ~Qt.ItemFlag.ItemIsUserCheckable & ~Qt.ItemFlag.ItemIsEnabled
-            item.setFlags(flags)
-            self._list.addItem(item)
-        self._list.blockSignals(False)
-        rows = min(max(self._list.count(), 2), 6)
-        self._list.setFixedHeight(rows * max(self._list.sizeHintForRow(0), 18) + 6)
+        truth = self.truth.value
+        self._list.show_entries(
+            [
+                Entry(layer.name, layer, layer in styles, _about(layer), enabled=layer is not truth and self._fits(layer))
+                for layer in self._cubes
+            ]
+        )
         self._explain()
         self.changed.emit()
 
@@ -170,11 +147,7 @@ class CubeChoice(QWidget):
                 f"Cubes of another size than {size[0]} x {size[1]} pixels cannot be drawn with these: {names}; "
                 "crop them to the same pixels, or choose another truth."
             )
-        self._note.setText(sentence)
-        self._note.setVisible(bool(sentence))
-
-    def _mark(self, item: QListWidgetItem) -> None:
-        self.mark(item.data(ROLE), item.checkState() == Qt.CheckState.Checked)
+        self._note.say(sentence)
 
     def _choose_truth(self, _layer: Image | None) -> None:
         self._asked = True

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QKeyEvent, QPixmap
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import QHeaderView, QTableWidgetItem
 
 from napari_drcr.analysis.metrics import metric_name
 from napari_drcr.analysis.spectra import Comparison
 from napari_drcr.widgets.spectrum.reader import Place
+from napari_drcr.widgets.viewer.lists import ReadOnlyTable, swatch
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -33,7 +34,7 @@ class CurveRow(NamedTuple):
     """What the estimate was multiplied with to match the truth; None if nothing was matched."""
 
 
-class CurveTable(QTableWidget):
+class CurveTable(ReadOnlyTable):
     """Rows of curves.
 
     Attributes
@@ -48,14 +49,9 @@ class CurveTable(QTableWidget):
     visited = Signal(object)
     removed = Signal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(0, 0, parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._rows: list[CurveRow] = []
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(22)
         self.setToolTip(ABOUT)
         self.itemSelectionChanged.connect(self.chosen)
         self.itemDoubleClicked.connect(lambda item: self.visited.emit(self._rows[item.row()].place))
@@ -69,17 +65,7 @@ class CurveTable(QTableWidget):
         return self._rows[row] if 0 <= row < len(self._rows) else None
 
     def show_rows(self, rows: Sequence[CurveRow], names: Mapping[Image, str], *, floor: float | None) -> None:
-        """Replace all rows; the selection stays with its curve.
-
-        Parameters
-        ----------
-        rows : sequence of CurveRow
-            In the order of the table.
-        names : mapping of layer to str
-            What the cubes are called here.
-        floor : float or None
-            Of the MRAE, for its heading.
-        """
+        """Replace all rows; `names` are those of the cubes, `floor` that of the MRAE. The selection stays with its curve."""
         kept = self.selected if self.selectedItems() else None
         matched = any(row.factor is not None for row in rows)
         headings = ["", "Cube", "y", "x", metric_name("mrae", floor), "RMSE", "SAM (°)", *(["Factor"] if matched else [])]
@@ -93,7 +79,7 @@ class CurveTable(QTableWidget):
         for number, row in enumerate(rows):
             for column, text in enumerate(_cells(row, names[row.layer], matched)):
                 self._fill(number, column, text, row.layer.name)
-            self.model().setData(self.model().index(number, 0), _swatch(row.place.colour), Qt.ItemDataRole.DecorationRole)
+            self.model().setData(self.model().index(number, 0), swatch(row.place.colour), Qt.ItemDataRole.DecorationRole)
         again = next(
             (n for n, row in enumerate(rows) if kept and (row.place.name, row.layer) == (kept.place.name, kept.layer)), -1
         )
@@ -142,9 +128,3 @@ def _cells(row: CurveRow, cube: str, matched: bool) -> list[str]:
 def _number(value: float, form: str) -> str:
     """NaN is a pixel too dark to compare."""
     return "\N{EN DASH}" if math.isnan(value) else format(value, form)
-
-
-def _swatch(colour: str) -> QPixmap:
-    swatch = QPixmap(10, 10)
-    swatch.fill(QColor(colour))
-    return swatch

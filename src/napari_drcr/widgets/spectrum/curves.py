@@ -61,26 +61,9 @@ class CurveMaker:
         settings: Settings,
         highlighted: str | None = None,
     ) -> Drawing:
-        """Make the drawing of some places in some cubes.
+        """Make the drawing of places in cubes, whose line styles are given in their order, from what was read so far.
 
-        Parameters
-        ----------
-        places : sequence of Place
-            Which.
-        readings : mapping of (layer, where) to Reading
-            What was read so far, by `Place.where`.
-        styles : mapping of layer to LineStyle
-            The cubes, in their order.
-        truth : napari.layers.Image or None
-            The cube that the others are compared with.
-        settings : Settings
-            How.
-        highlighted : str, optional
-            Name of the place that stands out.
-
-        Returns
-        -------
-        Drawing
+        The `truth` is what the other cubes are compared with, if there is one; the place named `highlighted` is drawn thick.
         """
         drawing = Drawing()
         used = {}
@@ -90,6 +73,7 @@ class CurveMaker:
                 reading = readings.get((layer, place.where))
                 if reading is None:
                     continue
+                name, thick = f"{place.name}, {layer.name}", place.name == highlighted
                 comparison = factor = None
                 if exact is not None and layer is not truth:
                     key = (id(exact), id(reading), settings.floor, settings.match)
@@ -97,28 +81,17 @@ class CurveMaker:
                         used[key] = self._compared.get(key) or (exact, reading, *_compare(exact, reading, settings))
                         comparison, factor = used[key][2:]
                     except InputError as error:
-                        drawing.complaints.append(f"{place.name}, {layer.name}: {error}")
-                name = f"{place.name}, {layer.name}"
+                        drawing.complaints.append(f"{name}: {error}")
                 drawing.spectra += _spectra(place, reading)
                 try:
-                    drawing.curves.append(
-                        _curve(reading, factor or 1.0, settings.scaling, place, style, name, place.name == highlighted)
-                    )
+                    drawing.curves.append(_curve(reading, factor or 1.0, settings.scaling, place, style, name, thick))
                 except InputError as error:
                     drawing.complaints.append(f"{name}: {error}")
                 if comparison is not None:
                     drawing.common_range = comparison.common_range
                     relative = comparison.relative_error
-                    drawing.errors.append(
-                        Curve(
-                            relative["wavelength"].values,
-                            relative.values,
-                            place.colour,
-                            style,
-                            name,
-                            thick=place.name == highlighted,
-                        )
-                    )
+                    nm = relative["wavelength"].values
+                    drawing.errors.append(Curve(nm, relative.values, place.colour, style, name, thick=thick))
                 if layer is not truth or len(styles) == 1:
                     drawing.rows.append(CurveRow(place, layer, comparison, factor))
         self._compared = used
@@ -126,20 +99,7 @@ class CurveMaker:
 
 
 def reference_curves(overlays: Iterable[Overlay], scaling: Scaling) -> tuple[list[Curve], list[str]]:
-    """Curves of reference spectra.
-
-    Parameters
-    ----------
-    overlays : iterable of Overlay
-        Which.
-    scaling : {"raw", "maximum", "area"}
-        How.
-
-    Returns
-    -------
-    tuple of (list of Curve, list of str)
-        The curves, and why others cannot be drawn.
-    """
+    """Curves of reference spectra, and sentences that say why others cannot be drawn."""
     curves, complaints = [], []
     for name, colour, spectrum in overlays:
         try:
@@ -152,19 +112,7 @@ def reference_curves(overlays: Iterable[Overlay], scaling: Scaling) -> tuple[lis
 
 
 def value_label(cubes: Sequence[xr.DataArray], scaling: Scaling) -> str:
-    """What the axis of values says.
-
-    Parameters
-    ----------
-    cubes : sequence of xarray.DataArray
-        That are drawn.
-    scaling : {"raw", "maximum", "area"}
-        How.
-
-    Returns
-    -------
-    str
-    """
+    """Label of the axis of values of the cubes that are drawn."""
     quantities = {str(cube.attrs.get("quantity", "unknown")) for cube in cubes}
     quantity = quantities.pop() if len(quantities) == 1 else "unknown"
     return VALUE_LABELS[scaling].format("value" if quantity == "unknown" else quantity)

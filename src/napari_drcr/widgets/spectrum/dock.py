@@ -8,13 +8,7 @@ import napari
 from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QPushButton,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QTabWidget, QVBoxLayout, QWidget
 
 from napari_drcr.cubes.cube import explain_difference
 from napari_drcr.errors import InputError
@@ -30,12 +24,13 @@ from napari_drcr.widgets.spectrum.reference_choice import ReferenceChoice
 from napari_drcr.widgets.spectrum.refine import Refine
 from napari_drcr.widgets.spectrum.save_menu import SaveMenu
 from napari_drcr.widgets.spectrum.similar_pixels import SimilarPixels
+from napari_drcr.widgets.viewer.background import sentence_of
 from napari_drcr.widgets.viewer.canvas import Click, ClickListener
-from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.controls import Message, push_button
 from napari_drcr.widgets.viewer.dock import Dock
 from napari_drcr.widgets.viewer.fitting import BreakingRow, form_layout, scrolling
 from napari_drcr.widgets.viewer.layers import model_of_layer
-from napari_drcr.widgets.viewer.navigation import current_wavelength, fly_to, go_to_wavelength, pixel_at
+from napari_drcr.widgets.viewer.navigation import fly_to, pixel_at
 from napari_drcr.widgets.viewer.tools import end_tool, tool_of
 
 if TYPE_CHECKING:
@@ -53,13 +48,8 @@ MATCHED = (
 class Spectrum(Dock):
     """Draw the spectra of picked pixels and regions of several cubes, and compare them with a truth.
 
-    A click on the canvas picks a pixel as long as the dock is seen and `pick_button` is down. The picks are a Points layer; their
-    colours are those of the curves, whose line style tells the cube.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers.
+    A click on the canvas picks a pixel as long as the dock is seen and `pick_button` is down. The picks are a Points layer;
+    their colours are those of the curves, whose line style tells the cube.
 
     Attributes
     ----------
@@ -85,49 +75,43 @@ class Spectrum(Dock):
         super().__init__(viewer)
         self.drawing = Drawing()
         self._maker = CurveMaker()
-        self._notes: list[str] = []
+        self._notes: dict[str, None] = {}
         self._picking = True
         self._layers: list[Image] = []
+        self.status = Message()
+        self._say, self._fail = self.status.say, self.status.fail
         self.plot = SpectrumPlot()
         self.cubes = CubeChoice(viewer)
         self.places = PlaceChoice(viewer, lambda: self.cubes.host)
         self.references = ReferenceChoice()
         self.table = CurveTable()
-        self._reader = SpectrumReader(self, self._fail, self._note)
+        self._reader = SpectrumReader(self, self._fail, self._notes.setdefault)
         self._preview = PointerPreview(viewer, self.cubes, self.plot, lambda: self._settings, self._fail, self)
         self._clicks = ClickListener(viewer, self._click)
-        self.pick_button = QPushButton("Pick")
-        self.pick_button.setCheckable(True)
-        self.pick_button.setChecked(True)
-        self.pick_button.setToolTip(
+        self.pick_button = push_button(
+            "Pick",
             "While this is down, a click on the canvas picks a pixel. A drag still moves the view. One of napari's tools releases it; "
-            "pressing it ends the tool."
+            "pressing it ends the tool.",
+            checkable=True,
         )
-        self.preview_button = QPushButton("Preview")
-        self.preview_button.setCheckable(True)
-        self.preview_button.setToolTip("Draws the spectrum under the pointer as it moves; so does holding Shift.")
+        self.pick_button.setChecked(True)
+        preview = "Draws the spectrum under the pointer as it moves; so does holding Shift."
+        self.preview_button = push_button("Preview", preview, checkable=True)
         self.scaling = ComboBox(
             choices=[("values as they are", "raw"), ("divided by maximum", "maximum"), ("divided by area", "area")],
             label="Values",
             tooltip="How curves are drawn. Scores always compare the values of the cubes.",
         )
-        self.floor = FloatSpinBox(
-            value=0.01,
-            min=0.0001,
-            max=1.0,
-            step=0.01,
-            label="Floor",
-            tooltip="Bands whose truth is below do not count in MRAE.",
-        )
+        tooltip = "Bands in which the truth is lower do not count in MRAE."
+        self.floor = FloatSpinBox(value=0.01, min=0.0001, max=1.0, step=0.01, label="Floor", tooltip=tooltip)
         self.match = CheckBox(text="match the scale of estimates", tooltip=MATCHED)
         self.save_menu = SaveMenu(self.plot, lambda: self.drawing.spectra, self._fail, self._say)
-        self.similar = SimilarPixels(viewer, self._selected_curves, self._fail, self._note)
-        self.refine = Refine(lambda: self._layers, lambda: self.places.places, show_error, self._note)
-        self.status = wrapped_label("")
+        self.similar = SimilarPixels(viewer, self._selected_curves, self._fail, self._notes.setdefault)
+        self.refine = Refine(lambda: self._layers, lambda: self.places.places, show_error, self._notes.setdefault)
         self._refreshing = QTimer(self, singleShot=True, interval=0)
         self._lay_out()
         self._connect()
-        self._change_theme()
+        self.link_plot(self.plot, lambda: self.cubes.host)
         self._change_cubes()
         self._show_picking()
 
@@ -136,30 +120,29 @@ class Spectrum(Dock):
         self.scaling.native.setMinimumWidth(80)
         for part in (self.pick_button, self.preview_button, self.scaling.native, self.save_menu):
             tools.addWidget(part)
-        self._remove_button, self._clear_button = QPushButton("Remove"), QPushButton("Clear")
-        self._remove_button.setToolTip("Removes the selected pick.")
-        self._clear_button.setToolTip("Removes all picks.")
-        curves = QVBoxLayout()
-        curves.addWidget(self.table)
-        curves.addWidget(BreakingRow(self.similar, self.refine, self._remove_button, self._clear_button))
-        curves.addWidget(self.refine.progress)
-        cubes = QVBoxLayout()
-        cubes.addWidget(self.cubes)
-        compared = form_layout()
-        compared.addRow("Floor of MRAE", self.floor.native)
-        compared.addRow("", self.match.native)
-        cubes.addLayout(compared)
-        cubes.addStretch()
-        where = QVBoxLayout()
-        where.addWidget(self.places)
-        where.addStretch()
-        reference = QVBoxLayout()
-        reference.addWidget(self.references)
+        self._remove_button = push_button("Remove", "Removes the selected pick.")
+        self._clear_button = push_button("Clear", "Removes all picks.")
+        row = BreakingRow(self.similar, self.refine, self._remove_button, self._clear_button)
+        compared = QWidget()
+        form = form_layout(compared)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Floor of MRAE", self.floor.native)
+        form.addRow("", self.match.native)
+        pages: dict[str, list[QWidget]] = {
+            "Curves": [self.table, row, self.refine.progress],
+            "Cubes": [self.cubes, compared],
+            "Places": [self.places],
+            "References": [self.references],
+        }
         self._tabs = QTabWidget()
-        for title, page in {"Curves": curves, "Cubes": cubes, "Places": where, "References": reference}.items():
-            widget = QWidget()
-            widget.setLayout(page)
-            self._tabs.addTab(scrolling(widget), title)
+        for title, parts in pages.items():
+            page = QWidget()
+            column = QVBoxLayout(page)
+            for part in parts:
+                column.addWidget(part)
+            if title in ("Cubes", "Places"):
+                column.addStretch()
+            self._tabs.addTab(scrolling(page), title)
         layout = QVBoxLayout(self.content)
         layout.addWidget(self.plot, 3)
         layout.addLayout(tools)
@@ -167,10 +150,7 @@ class Spectrum(Dock):
         layout.addWidget(self.status)
 
     def _connect(self) -> None:
-        dims = self._viewer.dims.events
         self.follow_layers(self._layers_changed)
-        self.follow(dims.point, self._move_line)
-        self.follow(self._viewer.events.theme, self._change_theme)
         self.cubes.changed.connect(self._change_cubes)
         self.places.changed.connect(self._change_places)
         self.references.changed.connect(self.update_curves)
@@ -179,7 +159,6 @@ class Spectrum(Dock):
         self.refine.changed.connect(self._explain)
         for setting in (self.scaling, self.floor, self.match):
             setting.changed.connect(self.update_curves)
-        self.plot.wavelength_clicked.connect(self._go_to)
         self.table.chosen.connect(self._choose)
         self.table.visited.connect(self._fly)
         self.table.removed.connect(self._remove)
@@ -190,32 +169,19 @@ class Spectrum(Dock):
         self._clear_button.clicked.connect(self.places.picks.clear)
 
     def detach(self) -> None:
-        """Leave no callback behind; the layers stay."""
+        """Disconnect all callbacks; the layers stay."""
         self._clicks.stop()
-        self._preview.detach()
-        self.places.detach()
-        self.references.detach()
-        self._reader.detach()
-        self.similar.detach()
-        self.refine.detach()
-        self.save_menu.detach()
+        for part in (self._preview, self.places, self.references, self._reader, self.similar, self.refine, self.save_menu):
+            part.detach()
         super().detach()
 
     def pick(self, layer: Image, y: int, x: int) -> None:
-        """Pick a pixel, unless it is picked already.
-
-        Parameters
-        ----------
-        layer : napari.layers.Image
-            An image of the same size as the cubes.
-        y, x : int
-            Which.
-        """
+        """Pick a pixel of an image of the cubes' size, unless it is picked already."""
         if (y, x) not in [(pick.y, pick.x) for pick in self.places.picks.all()]:
-            self.places.pick(layer, y, x)
+            self.places.picks.add(layer, y, x)
 
     def update_curves(self, _event: object = None) -> None:
-        """Draw anew what has been read, and read what has not."""
+        """Draw what has been read, and read what has not."""
         layers = self._layers
         places = self.places.places
         readings = self._reader.read_all(layers, places, self.places.spread)
@@ -226,7 +192,7 @@ class Spectrum(Dock):
         self._show()
 
     def see(self, seen: bool) -> None:
-        """Take clicks where it is seen that they are taken, and leave them to others where nobody would see what they do."""
+        """Take clicks on the canvas only while the dock is visible."""
         super().see(seen)
         self._listen()
 
@@ -275,12 +241,12 @@ class Spectrum(Dock):
         self.places.refresh(event)
 
     def _change_places(self) -> None:
-        self.refine.hush()
+        self.refine.clear_message()
         self.update_curves()
 
     def _change_cubes(self) -> None:
         self._notes.clear()
-        self.refine.hush()
+        self.refine.clear_message()
         self._layers = self.cubes.layers
         try:
             self._reader.use(self._layers)
@@ -288,13 +254,10 @@ class Spectrum(Dock):
             # One that says it is a cube, and is none; without it the others are drawn again.
             self._layers = []
             self._reader.use([])
-            self._note(str(error))
+            self._notes[sentence_of(error)] = None
         self._preview.use(self._layers)
-        self._move_line()
+        self.mark_wavelength()
         self.update_curves()
-
-    def _change_theme(self, _event: object = None) -> None:
-        self.plot.set_theme(self._viewer.theme)
 
     def _choose_picking(self, pressed: bool) -> None:
         self._picking = pressed
@@ -310,8 +273,10 @@ class Spectrum(Dock):
     def _listen(self, _pressed: bool = False) -> None:
         seen = self.content.isVisible()
         (self._clicks.start if seen and self.pick_button.isChecked() else self._clicks.stop)()
-        self._preview.always = self.preview_button.isChecked()
-        (self._preview.start if seen else self._preview.stop)()
+        if seen:
+            self._preview.start(always=self.preview_button.isChecked())
+        else:
+            self._preview.stop()
 
     def _click(self, click: Click) -> None:
         host = self.cubes.host
@@ -322,15 +287,7 @@ class Spectrum(Dock):
             return
         pixel = pixel_at(self._viewer, host, click.position)
         if pixel is not None:
-            self.places.pick(host, *pixel)
-
-    def _move_line(self, _event: object = None) -> None:
-        host = self.cubes.host
-        self.plot.set_wavelength(None if host is None else current_wavelength(self._viewer, host))
-
-    def _go_to(self, nanometres: float) -> None:
-        if self.cubes.host is not None:
-            go_to_wavelength(self._viewer, self.cubes.host, nanometres)
+            self.places.picks.add(host, *pixel)
 
     def _choose(self) -> None:
         row = self.table.selected
@@ -356,15 +313,3 @@ class Spectrum(Dock):
             return []
         readings = self._reader.read_all(self._layers, [row.place], self.places.spread)
         return [(row.place.name, layer, self._reader.cube(layer), found.centre) for (layer, _), found in readings.items()]
-
-    def _note(self, sentence: str) -> None:
-        if sentence not in self._notes:
-            self._notes.append(sentence)
-
-    def _fail(self, sentence: str) -> None:
-        self._say(sentence)
-        show_error(sentence)
-
-    def _say(self, sentence: str) -> None:
-        self.status.setText(sentence)
-        self.status.setVisible(bool(sentence))

@@ -1,4 +1,4 @@
-"""What a Points layer of picked pixels is like: where it lies, how it looks, and the names and colours of its points."""
+"""What a Points layer of picked pixels is like: its placement, its look, and the names and colours of its points."""
 
 from __future__ import annotations
 
@@ -27,30 +27,15 @@ THIN, THICK = 0.15, 0.35
 
 
 def is_marked(layer: Points) -> bool:
-    """Whether a layer's coordinates are known to be pixels.
-
-    Parameters
-    ----------
-    layer : napari.layers.Points
-        Any.
-
-    Returns
-    -------
-    bool
-    """
+    """Whether a layer's coordinates are known to be pixels."""
     return PICKS_KEY in facts_of_layer(layer)
 
 
 def mark(layer: Points, host: Image) -> None:
-    """Make a layer's coordinates pixels of an image, and say so in its metadata; nothing happens if they are already.
+    """Make a layer's two coordinates pixels of an image, and say so in its metadata; nothing happens if they are already.
 
-    Parameters
-    ----------
-    layer : napari.layers.Points
-        Of two axes. If it comes from a file, its coordinates are pixels, since napari saves those without their placement.
-        The points of another stay where they are on the canvas.
-    host : napari.layers.Image
-        The cube or image.
+    If it comes from a file, its coordinates are pixels, since napari saves those without their placement. The points of another
+    stay where they are on the canvas.
     """
     if is_marked(layer):
         return
@@ -61,15 +46,7 @@ def mark(layer: Points, host: Image) -> None:
 
 
 def put_over(layer: Points, host: Image) -> None:
-    """Show picks where their pixels are in an image.
-
-    Parameters
-    ----------
-    layer : napari.layers.Points
-        A marked layer.
-    host : napari.layers.Image
-        The cube or image.
-    """
+    """Show picks of a marked layer where their pixels are in an image."""
     corners = np.array([(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)])
     if not np.allclose(pixels_of(layer, corners, host), corners):
         _place(layer, host)
@@ -81,14 +58,10 @@ def _place(layer: Points, host: Image) -> None:
 
 
 def dress(layer: Points) -> None:
-    """Give a layer the look of picks: their colours, and a border that shows on anything.
+    """Give a layer with names and colours in its features the look of picks, with a border that shows on anything.
 
-    Their names are not written beside them: napari 0.9.2 crashes when it next draws after a layer of points with texts was removed.
-
-    Parameters
-    ----------
-    layer : napari.layers.Points
-        With names and colours in its features.
+    Their names are not written beside them: napari 0.9.2 crashes when it next draws after a layer of points with texts was
+    removed.
     """
     layer.feature_defaults = {NAME: "", COLOUR: PALETTE[0]}
     layer.border_color = layer.current_border_color = "white"
@@ -100,13 +73,7 @@ def dress(layer: Points) -> None:
 
 
 def outline_selected(layer: Points) -> None:
-    """Thicken the border of selected points, since napari's own highlight shows on the active layer only.
-
-    Parameters
-    ----------
-    layer : napari.layers.Points
-        Of picks.
-    """
+    """Thicken the border of selected points, since napari's own highlight shows on the active layer only."""
     widths = np.full(len(layer.data), THIN)
     widths[[row for row in layer.selected_data if row < widths.size]] = THICK
     if not np.array_equal(widths, layer.border_width):
@@ -116,15 +83,7 @@ def outline_selected(layer: Points) -> None:
 
 
 def fit_size(layer: Points, viewer: Viewer) -> None:
-    """Keep the size of points on the screen, for eye and mouse: napari measures it in pixels of the layer.
-
-    Parameters
-    ----------
-    layer : napari.layers.Points
-        Of picks.
-    viewer : napari.viewer.Viewer
-        Where they are seen.
-    """
+    """Keep the size of points on the screen, for eye and mouse: napari measures it in pixels of the layer."""
     world = viewer.layers.units
     factor = 1.0 if world is None else unit_factor(layer.units[-1], world[-1])
     size = DIAMETER / (viewer.scene.camera.zoom * abs(layer.scale[-1]) * factor)
@@ -136,14 +95,8 @@ def fit_size(layer: Points, viewer: Viewer) -> None:
 def settle(layer: Points, known: int, *, by_features: bool) -> None:
     """Name and colour new points, and make the colours seen and those in the features the same.
 
-    Parameters
-    ----------
-    layer : napari.layers.Points
-        Of picks.
-    known : int
-        How many points are not new. The others, which are the last, have from napari what is another point's.
-    by_features : bool
-        Whether the colours in the features count, and not those seen.
+    The first `known` points are not new; the others have from napari what is another point's. `by_features` says that the
+    colours in the features count, and not those seen.
     """
     count = len(layer.data)
     features = layer.features
@@ -164,13 +117,7 @@ def settle(layer: Points, known: int, *, by_features: bool) -> None:
 
 
 def prepare(layer: Points) -> None:
-    """Tell napari the name and the colour of the point that is added next, which is faster than to `settle` it afterwards.
-
-    Parameters
-    ----------
-    layer : napari.layers.Points
-        Of picks.
-    """
+    """Tell napari the name and the colour of the point that is added next, which is faster than to `settle` it afterwards."""
     colour = free_colour(hex_colours(layer.face_color))
     layer.feature_defaults = {NAME: _next_name([text_of(name) for name in layer.features[NAME]]), COLOUR: colour}
     with layer.block_update_properties():
@@ -178,18 +125,7 @@ def prepare(layer: Points) -> None:
 
 
 def text_of(value: Any) -> str:
-    """What a feature says.
-
-    Parameters
-    ----------
-    value : object
-        Of the features' table. A name that is a number comes back from a file as one.
-
-    Returns
-    -------
-    str
-        Empty where it is missing.
-    """
+    """What a feature says, empty where it is missing; a name that is a number comes back from a file as one."""
     missing = value is None or (isinstance(value, float) and np.isnan(value))
     return "" if missing else f"{value:g}" if isinstance(value, float) else str(value)
 

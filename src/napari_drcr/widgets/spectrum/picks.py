@@ -25,7 +25,7 @@ from napari_drcr.widgets.spectrum.pick_layer import (
 from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY
 from napari_drcr.widgets.viewer.marks import hex_colours
 from napari_drcr.widgets.viewer.placement import tool_placement
-from napari_drcr.widgets.viewer.stacking import bring_up
+from napari_drcr.widgets.viewer.stacking import add_unselected, bring_up
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -51,13 +51,6 @@ class Picks(QObject):
     They are the points of a layer of two axes, in pixels, and are changed with napari's tools as well as from here. New points
     get a name and a colour of their own, whoever adds them.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where the layer is, or will be.
-    parent : QObject, optional
-        Whose picks these are.
-
     Attributes
     ----------
     changed : Signal
@@ -75,7 +68,7 @@ class Picks(QObject):
         self._count = 0
         self._told: tuple[Points | None, list[Pick]] = (None, [])
         self._telling = False
-        # Unlike a timer's, such a call comes before the canvas is painted anew.
+        # Unlike a timer's, such a call comes before the canvas is painted again.
         self._touched.connect(self._tell, Qt.ConnectionType.QueuedConnection)
         self._fitting = QTimer(self, singleShot=True, interval=CALM)
         self._fitting.timeout.connect(self._fit)
@@ -89,44 +82,16 @@ class Picks(QObject):
 
     @staticmethod
     def candidates(viewer: Viewer) -> list[Points]:
-        """The layers that could hold picks.
-
-        Parameters
-        ----------
-        viewer : napari.viewer.Viewer
-            Where to look.
-
-        Returns
-        -------
-        list of napari.layers.Points
-            Those of two axes, the lowest first.
-        """
+        """The layers that could hold picks: points of two axes, the lowest first."""
         return [layer for layer in viewer.layers if isinstance(layer, Points) and layer.ndim == 2]
 
     @staticmethod
     def find(viewer: Viewer) -> Points | None:
-        """The layer with picks that an earlier widget left in a viewer.
-
-        Parameters
-        ----------
-        viewer : napari.viewer.Viewer
-            Where to look.
-
-        Returns
-        -------
-        napari.layers.Points or None
-            The topmost.
-        """
+        """The topmost layer with picks that an earlier widget left in a viewer."""
         return next((layer for layer in reversed(Picks.candidates(viewer)) if is_marked(layer)), None)
 
     def all(self) -> list[Pick]:
-        """The picks, in the order in which they were added.
-
-        Returns
-        -------
-        list of Pick
-            Pixels may lie outside an image.
-        """
+        """The picks, in the order in which they were added; some may be outside an image."""
         if self._layer is None or not len(self._layer.data):
             return []
         pixels = np.floor(self._layer.data + 0.5).astype(int)
@@ -135,15 +100,7 @@ class Picks(QObject):
         return [Pick(text_of(name), y, x, colour) for name, (y, x), colour in rows]
 
     def add(self, host: Image, y: int, x: int) -> None:
-        """Pick a pixel where it is seen, above all images; the active layer stays what it was.
-
-        Parameters
-        ----------
-        host : napari.layers.Image
-            The cube or image whose pixel it is: the points are seen over it.
-        y, x : int
-            Row and column.
-        """
+        """Pick a pixel (y, x) of an image where it is seen, above all images; the active layer stays what it was."""
         layer = self._layer
         if layer is None:
             layer = self._make(host)
@@ -154,16 +111,11 @@ class Picks(QObject):
         layer.add((y, x))
 
     def use(self, layer: Points | None, host: Image | None) -> None:
-        """Take the points of a layer as picks.
+        """Take the points of a layer of the viewer as picks; None for no picks.
 
-        Parameters
-        ----------
-        layer : napari.layers.Points or None
-            Of two axes, in the viewer. One that held picks before is taken as it is. Of one from a file, the coordinates are
-            taken as pixels. The points of another stay where they are on the canvas, and their coordinates become pixels.
-            Names and colours are those of the features; missing ones are filled in. None for no picks.
-        host : napari.layers.Image or None
-            The cube or image whose pixels are meant; None leaves the coordinates alone until there is one.
+        One that held picks before is taken as it is. Of one from a file, the coordinates are taken as pixels of `host`. The
+        points of another stay where they are on the canvas, and their coordinates become pixels. Without `host` they stay as
+        they are until there is one. Names and colours are those of the features; missing ones are filled in.
 
         Raises
         ------
@@ -174,7 +126,7 @@ class Picks(QObject):
             raise InputError(
                 f"the points of the layer {layer.name!r} have {layer.ndim} coordinates, not two; choose another layer."
             )
-        # What a plugin is given may be a stand-in of the layer.
+        # What a plugin is given may be a proxy of the layer.
         own = next((found for found in self._viewer.layers if found == layer), None)
         if own is not self._layer:
             self._release()
@@ -184,13 +136,7 @@ class Picks(QObject):
             self._hold(own)
 
     def remove(self, index: int) -> None:
-        """Delete a pick.
-
-        Parameters
-        ----------
-        index : int
-            As in `all`.
-        """
+        """Delete a pick, by its index in `all`."""
         if self._layer is not None:
             self._layer.remove([index])
 
@@ -200,18 +146,12 @@ class Picks(QObject):
             self._layer.remove(list(range(len(self._layer.data))))
 
     def select(self, index: int | None) -> None:
-        """Make a pick stand out in the image.
-
-        Parameters
-        ----------
-        index : int or None
-            As in `all`; None for none.
-        """
+        """Make a pick stand out in the image, by its index in `all`; None for none."""
         if self._layer is not None:
             self._layer.selected_data = set() if index is None else {index}
 
     def detach(self) -> None:
-        """Leave no callback behind, and tell nothing any more; the layer stays in the viewer."""
+        """Disconnect all callbacks, and emit nothing more; the layer stays in the viewer."""
         self._release()
         self._fitting.stop()
         self._telling = False
@@ -220,9 +160,7 @@ class Picks(QObject):
 
     def _make(self, host: Image) -> Points:
         layer = Points(np.empty((0, 2)), name=LAYER_NAME, metadata={PROVENANCE_KEY: {PICKS_KEY: True}}, **tool_placement(host))
-        selected = set(self._viewer.layers.selection)
-        self._viewer.add_layer(layer)
-        self._viewer.layers.selection = selected
+        add_unselected(self._viewer, layer)
         self._hold(layer)
         return layer
 

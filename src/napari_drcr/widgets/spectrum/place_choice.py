@@ -9,12 +9,12 @@ import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Shapes
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QPushButton, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_drcr.analysis.regions import Statistic
 from napari_drcr.widgets.spectrum.picks import Picks
 from napari_drcr.widgets.spectrum.reader import Place
-from napari_drcr.widgets.viewer.controls import make_shrinkable, offer
+from napari_drcr.widgets.viewer.controls import add_rows, offer_layers, push_button
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.placement import tool_placement
 from napari_drcr.widgets.viewer.shape_regions import RegionWatch, region_layers, regions_of, tell_apart
@@ -24,16 +24,11 @@ from napari_drcr.widgets.viewer.tools import PAN_ZOOM, ToolWatch, tool_of
 if TYPE_CHECKING:
     from napari.layers import Image, Points
 
+BY_CLICK = "made by the first click"
+
 
 class PlaceChoice(QWidget):
-    """Choose a Points layer for pixels and a Shapes layer for regions.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose layers.
-    host : callable
-        Returns the cube layer in whose pixels places are understood, or None.
+    """Choose a Points layer for pixels and a Shapes layer for regions of a cube, which `host` returns.
 
     Attributes
     ----------
@@ -53,14 +48,14 @@ class PlaceChoice(QWidget):
 
     changed = Signal()
 
-    def __init__(self, viewer: napari.viewer.Viewer, host: Callable[[], Image | None], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: napari.viewer.Viewer, host: Callable[[], Image | None]) -> None:
+        super().__init__()
         self._viewer, self._host = viewer, host
         self._watch = RegionWatch(self)
         self.tools = ToolWatch(viewer, self)
         self.picks = Picks(viewer, self)
         self.points = ComboBox(
-            choices=[("made by the first click", None)],
+            choices=[(BY_CLICK, None)],
             label="Pixels",
             tooltip="The points whose spectra are drawn. Saved as CSV and opened again, they are chosen here.",
         )
@@ -71,17 +66,15 @@ class PlaceChoice(QWidget):
             choices=[("mean \N{PLUS-MINUS SIGN} standard deviation", "mean"), ("median and quartiles", "median")],
             label="Of a region",
         )
-        self.draw_button = QPushButton("Draw a region")
-        self.draw_button.setCheckable(True)
-        self.draw_button.setToolTip(
-            "While this is down, clicks on the canvas draw polygons in a Shapes layer over the cube. Press Escape to end one, and this or "
-            "Pick to end drawing."
+        self.draw_button = push_button(
+            "Draw a region",
+            "While this is down, clicks on the canvas draw polygons in a Shapes layer over the cube. Press Escape to end one, and this "
+            "or Pick to end drawing.",
+            checkable=True,
         )
         form = form_layout(self)
         form.setContentsMargins(0, 0, 0, 0)
-        for chooser in (self.points, self.shapes, self.statistic):
-            make_shrinkable(chooser)
-            form.addRow(chooser.label, chooser.native)
+        add_rows(form, self.points, self.shapes, self.statistic)
         form.addRow("", self.draw_button)
         self.points.changed.connect(self._use_points)
         self.shapes.changed.connect(self._use_shapes)
@@ -108,18 +101,6 @@ class PlaceChoice(QWidget):
         """What is drawn of a region."""
         return self.statistic.value
 
-    def pick(self, host: Image, y: int, x: int) -> None:
-        """Add a pixel.
-
-        Parameters
-        ----------
-        host : napari.layers.Image
-            The layer whose pixel it is.
-        y, x : int
-            Which.
-        """
-        self.picks.add(host, y, x)
-
     def draw_region(self) -> None:
         """Make the Shapes layer that is chosen, or a new one, ready to draw polygons in."""
         host, shapes = self._host(), self.shapes.value
@@ -134,19 +115,17 @@ class PlaceChoice(QWidget):
         shapes.mode = "add_polygon"
 
     def end_drawing(self) -> None:
-        """Let clicks draw no region any more."""
+        """End the tool that draws regions."""
         if self._drawing:
             self.shapes.value.mode = PAN_ZOOM
 
     def refresh(self, _event: object = None) -> None:
         """Look again which layers there are."""
-        points = [(layer.name, layer) for layer in Picks.candidates(self._viewer)]
-        offer(self.points, [("made by the first click", None), *points])
-        shapes = [(layer.name, layer) for layer in region_layers(self._viewer)]
-        offer(self.shapes, [("none", None), *shapes])
+        offer_layers(self.points, Picks.candidates(self._viewer), BY_CLICK)
+        offer_layers(self.shapes, region_layers(self._viewer), "none")
 
     def detach(self) -> None:
-        """End drawing, and leave no callback at any layer; the layers stay."""
+        """End drawing, and disconnect all callbacks from the layers, which stay."""
         self.end_drawing()
         self.tools.detach()
         self.picks.detach()

@@ -24,27 +24,7 @@ COLOUR = "#ff9f1c"
 class PointerPreview(QObject):
     """Draws, over all else, the spectrum of the pixel under the pointer while Shift is held, or always.
 
-    Of a cube on disk only the newest pixel is read: what the pointer has left meanwhile is given up.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose canvas.
-    cubes : CubeChoice
-        The cubes that are drawn.
-    plot : SpectrumPlot
-        Where.
-    settings : callable
-        Returns the `Settings` of the moment.
-    failed : callable
-        Takes the sentence that says why a spectrum cannot be read.
-    parent : QObject
-        Whose preview this is.
-
-    Attributes
-    ----------
-    always : bool
-        Whether no key is needed.
+    Of a cube on disk only the newest pixel is read: reading those that the pointer has left is cancelled.
     """
 
     def __init__(
@@ -65,17 +45,9 @@ class PointerPreview(QObject):
         self._reader.arrived.connect(self._show)
         self._pointer = PointerListener(viewer, self._move)
 
-    @property
-    def always(self) -> bool:
-        """Whether no key is needed."""
-        return self._pointer.always
-
-    @always.setter
-    def always(self, wanted: bool) -> None:
-        self._pointer.always = wanted
-
-    def start(self) -> None:
-        """Follow the pointer."""
+    def start(self, *, always: bool) -> None:
+        """Follow the pointer, always or while the key is held."""
+        self._pointer.always = always
         self._pointer.start()
 
     def stop(self) -> None:
@@ -84,18 +56,12 @@ class PointerPreview(QObject):
         self._move(None)
 
     def use(self, layers: list[Image]) -> None:
-        """Read from these cubes.
-
-        Parameters
-        ----------
-        layers : list of napari.layers.Image
-            Those that are drawn.
-        """
+        """Read from these cubes."""
         self._layers = layers
         self._reader.use(layers)
 
     def detach(self) -> None:
-        """Leave no callback behind."""
+        """Disconnect all callbacks."""
         self._pointer.stop()
         self._reader.detach()
 

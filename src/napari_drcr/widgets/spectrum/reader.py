@@ -48,14 +48,8 @@ class Reading(NamedTuple):
 class SpectrumReader(QObject):
     """Reads spectra, and remembers them as long as their layers' data stay what they are.
 
-    Pixels of arrays in memory are read at once. What lies on disk, and regions, are read in a thread.
-
-    Parameters
-    ----------
-    parent : QObject
-        Whose reader this is.
-    failed, told : callable
-        Take sentences, as those of `Background`.
+    Pixels of arrays in memory are read at once. What is on disk, and regions, are read in a thread. `failed` and `told` take
+    sentences, as those of `Background`.
 
     Attributes
     ----------
@@ -70,17 +64,12 @@ class SpectrumReader(QObject):
         self._background = Background(self, failed, told, task="Reading the spectra", remedy="check the layer's file")
         self._cubes: dict[Image, xr.DataArray] = {}
         self._known: dict[Key, Reading | None] = {}
-        self._wanted: dict[Key, tuple[Image, Place, Statistic]] = {}
+        self._wanted: dict[Key, tuple[Place, Statistic]] = {}
         self._timer = QTimer(self, singleShot=True, interval=0)
         self._timer.timeout.connect(self._start)
 
     def use(self, layers: Iterable[Image]) -> None:
-        """Read from these layers, and forget others.
-
-        Parameters
-        ----------
-        layers : iterable of napari.layers.Image
-            Cube layers.
+        """Read from these cube layers, and forget others.
 
         Raises
         ------
@@ -98,60 +87,27 @@ class SpectrumReader(QObject):
                 layer.events.data.connect(self._forget_layer)
 
     def cube(self, layer: Image) -> xr.DataArray:
-        """The cube of a layer in use.
-
-        Parameters
-        ----------
-        layer : napari.layers.Image
-            One that `use` was given.
-
-        Returns
-        -------
-        xarray.DataArray, shape (bands, y, x)
-        """
+        """The cube (bands, y, x) of a layer in use."""
         return self._cubes[layer]
 
     def read(self, layer: Image, place: Place, statistic: Statistic = "mean") -> Reading | None:
-        """The spectrum at a place.
+        """The spectrum at a place of a layer in use, of a region as `region_spectrum` gives it.
 
-        Parameters
-        ----------
-        layer : napari.layers.Image
-            One that `use` was given.
-        place : Place
-            Where.
-        statistic : {"mean", "median"}
-            Of regions, see `napari_drcr.analysis.regions.region_spectrum`.
-
-        Returns
-        -------
-        Reading or None
-            None where the layer has no such place, and as long as it is being read; `arrived` says when to ask again.
+        None where the layer has no such place, and as long as it is being read; `arrived` says when to ask again.
         """
         key = (layer, *place.where, statistic)
         if key not in self._known:
             if place.corners is None and _in_memory(layer):
                 self._known[key] = _read(self._cubes[layer], place, statistic)
             else:
-                self._wanted[key] = (layer, place, statistic)
+                self._wanted[key] = place, statistic
                 self._timer.start()
         return self._known.get(key)
 
     def read_all(
         self, layers: Iterable[Image], places: Sequence[Place], statistic: Statistic = "mean"
     ) -> dict[tuple[Image, Key], Reading]:
-        """The spectra at some places in some cubes, as far as they are there already.
-
-        Parameters
-        ----------
-        layers, places, statistic
-            See `read`.
-
-        Returns
-        -------
-        dict of (layer, where) to Reading
-            See `Place.where`.
-        """
+        """The spectra at places in cubes, by layer and `Place.where`, as far as they are there already."""
         found = {(layer, place.where): self.read(layer, place, statistic) for layer in layers for place in places}
         return {key: reading for key, reading in found.items() if reading is not None}
 
@@ -167,7 +123,7 @@ class SpectrumReader(QObject):
         self._wanted.clear()
 
     def detach(self) -> None:
-        """Stop, and leave no callback at any layer."""
+        """Stop, and disconnect all callbacks from layers."""
         self._timer.stop()
         self._background.detach()
         self.use([])
@@ -184,8 +140,8 @@ class SpectrumReader(QObject):
                 del keys[key]
 
     def _start(self) -> None:
-        jobs = [(key, self._cubes[key[0]], place, statistic) for key, (_, place, statistic) in self._wanted.items()]
-        self._background.run(_read_all, jobs, done=lambda _: None, progress=self._keep)
+        jobs = [(key, self._cubes[key[0]], place, statistic) for key, (place, statistic) in self._wanted.items()]
+        self._background.run(_read_all, jobs, progress=self._keep)
 
     def _keep(self, key: Any, reading: Any) -> None:
         if self._wanted.pop(key, None) is not None:
@@ -201,18 +157,12 @@ def _read(cube: xr.DataArray, place: Place, statistic: Statistic) -> Reading | N
     try:
         if place.corners is None:
             return Reading(spectrum_at(cube, place.y, place.x))
-        return Reading(*_curves(cube, place, statistic))
+        return Reading(*region_spectrum(cube, place.corners, statistic))
     except ChangedFile:
         raise
     except InputError:
-        # Points and shapes may lie outside the image; they have no spectrum there.
+        # Points and shapes may be outside the image, where there is no spectrum.
         return None
-
-
-def _curves(cube: xr.DataArray, place: Place, statistic: Statistic) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
-    assert place.corners is not None
-    region = region_spectrum(cube, place.corners, statistic)
-    return region.centre, region.low, region.high
 
 
 def _read_all(jobs: list[tuple[Key, xr.DataArray, Place, Statistic]]) -> Generator[tuple[Key, Reading | None], None, None]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from magicgui.widgets import ComboBox
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QPixmap
-from qtpy.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_drcr.analysis.spectra import nearest
 from napari_drcr.io import read_library
 from napari_drcr.io.library import Library, colorchecker
 from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.controls import make_shrinkable, offer, wrapped_label
+from napari_drcr.widgets.viewer.controls import Message, add_rows, offer
 from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.lists import CheckList, Entry
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
 COLORCHECKER = "ColorChecker (24 patches)"
 COLOURS = ("#b07aa1", "#9c755f", "#7f9f3f", "#5f9ea0", "#d4a017", "#c06c84", "#8c8c8c", "#6b8fd6")
-"""Of the spectra overlaid, by their place in the library; muted, so that picks stand out."""
-ROLE = Qt.ItemDataRole.UserRole
+"""Of the spectra overlaid, by their place in the library; muted, so that picks are more conspicuous."""
 PROMPT = "Mark spectra to overlay them. Selecting a curve in the table sorts them by spectral angle to it."
 
 
@@ -49,45 +49,41 @@ class ReferenceChoice(QWidget):
 
     changed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.library: Library | None = None
         self._curve: tuple[str, xr.DataArray] | None = None
         self._marked: set[str] = set()
         self._before: str | Path | None = None
-        self._reading = Background(self, self._say, self._say, task="Reading the library")
-        # Those that cannot be compared are missing in the list, which is seen.
-        self._ranking = Background(self, self._say, lambda _: None, task="Looking up the nearest spectra")
         self.chooser = ComboBox(
             choices=[("none", None), (COLORCHECKER, COLORCHECKER), (CHOOSE_FILE, CHOOSE_FILE)],
             label="Library",
             tooltip="Reference spectra: the ColorChecker, or a CSV file or ENVI library (.sli) of your own.",
         )
-        self._list = QListWidget()
-        self._note = wrapped_label("")
+        self._list = CheckList()
+        self._note = Message()
+        self._say = self._note.say
+        self._reading = Background(self, self._say, self._say, task="Reading the library")
+        # Those that cannot be compared are missing in the list, which is seen.
+        self._ranking = Background(self, self._say, lambda _: None, task="Looking up the nearest spectra")
         form = form_layout()
-        make_shrinkable(self.chooser)
-        form.addRow("Library", self.chooser.native)
+        add_rows(form, self.chooser)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
         layout.addWidget(self._list)
         layout.addWidget(self._note)
-        self._say("")
         self.chooser.native.activated.connect(self._pick_file)
         self.chooser.changed.connect(self._load)
-        self._list.itemChanged.connect(self._mark)
+        self._list.toggled.connect(self._mark)
 
     @property
     def overlays(self) -> list[Overlay]:
         """The spectra that are marked."""
         if self.library is None:
             return []
-        return [
-            Overlay(name, COLOURS[place % len(COLOURS)], self.library.spectrum(name))
-            for place, name in enumerate(self.library.names)
-            if name in self._marked
-        ]
+        names = zip(self.library.names, cycle(COLOURS))
+        return [Overlay(name, colour, self.library.spectrum(name)) for name, colour in names if name in self._marked]
 
     @property
     def said(self) -> str:
@@ -97,16 +93,10 @@ class ReferenceChoice(QWidget):
     @property
     def listed(self) -> list[str]:
         """The list as it is shown."""
-        return [self._list.item(row).text() for row in range(self._list.count())]
+        return self._list.texts
 
     def add_file(self, path: str | Path) -> None:
-        """Offer a library, and choose it.
-
-        Parameters
-        ----------
-        path : str or Path
-            A file that `napari_drcr.io.read_library` reads; it is read in a thread.
-        """
+        """Offer a library that `napari_drcr.io.read_library` reads, and choose it; it is read in a thread."""
         path = Path(path)
         files = [choice for choice in self.chooser.choices if isinstance(choice, Path) and choice != path]
         names = [(file.name, file) for file in (*files, path)]
@@ -114,30 +104,11 @@ class ReferenceChoice(QWidget):
         self.chooser.value = path
 
     def mark(self, name: str, drawn: bool = True) -> None:
-        """Overlay a spectrum of the library, or do so no longer.
-
-        Parameters
-        ----------
-        name : str
-            Which.
-        drawn : bool
-            Whether it shall be.
-        """
-        for row in range(self._list.count()):
-            item = self._list.item(row)
-            if item.data(ROLE) == name:
-                item.setCheckState(Qt.CheckState.Checked if drawn else Qt.CheckState.Unchecked)
+        """Overlay a spectrum of the library, by its name, or do so no longer."""
+        self._list.mark(name, drawn)
 
     def rank(self, name: str, spectrum: xr.DataArray | None) -> None:
-        """Sort the list by spectral angle to a curve.
-
-        Parameters
-        ----------
-        name : str
-            Of the curve.
-        spectrum : xarray.DataArray, shape (bands,), or None
-            None for the library's own order.
-        """
+        """Sort the list by spectral angle to a curve of this name; None for the library's own order."""
         self._curve = None if spectrum is None else (name, spectrum)
         self._rank()
 
@@ -189,29 +160,22 @@ class ReferenceChoice(QWidget):
         self._say(f"Nearest to {name} by spectral angle, over the range of both; brightness makes no difference.")
 
     def _fill(self, names: list[tuple[str, float | None]]) -> None:
-        assert self.library is not None or not names
-        places = {} if self.library is None else {name: place for place, name in enumerate(self.library.names)}
-        self._list.blockSignals(True)
-        self._list.clear()
-        for name, angle in names:
-            item = QListWidgetItem(name if angle is None else f"{name}  {angle:.1f}\N{DEGREE SIGN}")
-            item.setData(ROLE, name)
-            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-            item.setCheckState(Qt.CheckState.Checked if name in self._marked else Qt.CheckState.Unchecked)
-            swatch = QPixmap(10, 10)
-            swatch.fill(QColor(COLOURS[places[name] % len(COLOURS)]))
-            item.setData(Qt.ItemDataRole.DecorationRole, swatch)
-            self._list.addItem(item)
-        self._list.blockSignals(False)
+        colours = {} if self.library is None else dict(zip(self.library.names, cycle(COLOURS)))
+        self._list.show_entries(
+            [
+                Entry(
+                    name if angle is None else f"{name}  {angle:.1f}\N{DEGREE SIGN}",
+                    name,
+                    name in self._marked,
+                    colour=colours[name],
+                )
+                for name, angle in names
+            ]
+        )
 
-    def _mark(self, item: QListWidgetItem) -> None:
-        marked = item.checkState() == Qt.CheckState.Checked
-        (self._marked.add if marked else self._marked.discard)(item.data(ROLE))
+    def _mark(self, name: str, marked: bool) -> None:
+        (self._marked.add if marked else self._marked.discard)(name)
         self.changed.emit()
-
-    def _say(self, sentence: str) -> None:
-        self._note.setText(sentence)
-        self._note.setVisible(bool(sentence))
 
 
 def _read(choice: str | Path) -> Library:

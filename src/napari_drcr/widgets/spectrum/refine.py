@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QPushButton, QWidget
+from qtpy.QtWidgets import QPushButton
 
 from napari_drcr.system.steps import mapped
 from napari_drcr.widgets.spectrum.reader import Place
@@ -26,7 +26,7 @@ Box = tuple[int, int, int, int]
 """Top, left, bottom and right in pixels, the last two excluded."""
 
 REFINED = "refined"
-"""Entry of ``metadata["napari_drcr"]``: the windows that were computed again, of which later ones lie over earlier ones."""
+"""Entry of ``metadata["napari_drcr"]``: the windows that were computed again; later ones overwrite earlier ones."""
 ABOUT = (
     "Computes the picked pixels and the rectangles around regions again in float32, in the estimates that are drawn and were made in "
     "bf16 or fp16. First with the gates of that pass, which is at once and not exact; then with those of a float32 pass, which is exact "
@@ -34,7 +34,7 @@ ABOUT = (
 )
 NO_ESTIMATE = "No estimate is drawn; Refine is for estimates that were made in bf16 or fp16."
 NOTHING_PICKED = "Nothing is picked to refine: click a pixel on the canvas, or draw a region."
-OUTSIDE = "No pick or region lies inside the image; move one over it to refine it."
+OUTSIDE = "No pick or region is inside the image; move one over it to refine it."
 ALREADY = "What is picked is refined already."
 RUNNING = "The float32 pass for exact gates is running\N{HORIZONTAL ELLIPSIS}"
 
@@ -42,14 +42,9 @@ RUNNING = "The float32 pass for exact gates is running\N{HORIZONTAL ELLIPSIS}"
 class Refine(QPushButton):
     """Refines all places in all estimates that are drawn, where there is something to refine; while it does, it cancels.
 
-    The values of the layers are replaced, and their ``metadata["napari_drcr"]["refined"]`` says where and how.
-
-    Parameters
-    ----------
-    cubes, places : callable
-        Return the cube layers that are drawn, and where, in their pixels.
-    failed, told : callable
-        Take sentences, as those of `Background`.
+    The values of the layers are replaced, and their ``metadata["napari_drcr"]["refined"]`` says where and how. `cubes` and
+    `places` return the cube layers that are drawn, and where, in their pixels; `failed` and `told` take sentences, as those of
+    `Background`.
 
     Attributes
     ----------
@@ -69,9 +64,8 @@ class Refine(QPushButton):
         places: Callable[[], Sequence[Place]],
         failed: Callable[[str], object],
         told: Callable[[str], object],
-        parent: QWidget | None = None,
     ) -> None:
-        super().__init__("Refine", parent)
+        super().__init__("Refine")
         self._cubes, self._places, self._failed = cubes, places, failed
         self.said = ""
         self._outcomes: dict[str, str] = {}
@@ -97,7 +91,7 @@ class Refine(QPushButton):
         if jobs:
             self.setText("Cancel")
             self.progress.start()
-            self._background.run(_refine, jobs, done=lambda _: None, progress=self._take)
+            self._background.run(_refine, jobs, progress=self._take)
 
     def cancel(self) -> None:
         """Ask the run to stop; what was refined by then stays."""
@@ -105,13 +99,13 @@ class Refine(QPushButton):
             self._background.cancel()
             self.setEnabled(False)
 
-    def hush(self) -> None:
-        """Say no longer what became of a run: other things are picked or drawn now."""
+    def clear_message(self) -> None:
+        """Forget the outcome of the last run: other things are picked or drawn now."""
         if not self.running:
             self.said = ""
 
     def detach(self) -> None:
-        """Cancel, and write nothing any more."""
+        """Cancel, and write nothing more."""
         self._background.detach()
 
     def _toggle(self) -> None:
@@ -180,11 +174,11 @@ def _why_not(layer: Image) -> str:
         return f"{layer.name!r} is in fp32 already: there is nothing to refine."
     if facts.get("ensemble"):
         return f"{layer.name!r} averages flips and turns, which cannot be refined in parts: reconstruct it in fp32 instead."
-    return f"{layer.name!r} has no pass any more that its values come from: reconstruct it again to refine it."
+    return f"{layer.name!r} no longer has the pass that its values came from: reconstruct it again to refine it."
 
 
 def _box(place: Place, size: tuple[int, int]) -> Box | None:
-    """The rectangle around a place, as far as it lies in the image."""
+    """The rectangle around a place, clipped to the image."""
     corners = np.array([(place.y, place.x)]) if place.corners is None else place.corners
     top, left = np.clip(np.ceil(corners.min(axis=0)), 0, size).astype(int).tolist()
     bottom, right = np.clip(np.floor(corners.max(axis=0)) + 1, 0, size).astype(int).tolist()
@@ -237,7 +231,7 @@ def _write(refined: Refined) -> str:
     gates = "fp32" if exact else made.precision
     now = [*kept, *({"box": list(box), "precision": "fp32", "gates": gates} for box in boxes)]
     layer.metadata = {**layer.metadata, PROVENANCE_KEY: {**facts, REFINED: now}}
-    # The same array, so that whoever shows or reads it is told.
+    # The same array: setting it emits the event of new data.
     layer.data = layer.data
     how = "a float32 pass, exact but for rounding" if exact else f"the {gates} pass, not exact"
     return f"{layer.name!r} is refined: float32 with the gates of {how}."

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton
 
 from napari_drcr.analysis.figures import save_figure
 from napari_drcr.analysis.spectra import write_spectra_csv
@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 class SaveMenu(QPushButton):
     """Save the spectra that are drawn, or the plot.
 
-    Parameters
-    ----------
-    plot : SpectrumPlot
-        The plot.
-    spectra : callable
-        Returns names and spectra, in the values of the cubes.
-    failed, said : callable
-        Take the sentence that says why nothing was saved, or what was.
+    `spectra` returns names and spectra, in the values of the cubes; `failed` and `said` take sentences.
     """
 
     def __init__(
@@ -36,9 +29,8 @@ class SaveMenu(QPushButton):
         spectra: Callable[[], Iterable[tuple[str, xr.DataArray]]],
         failed: Callable[[str], object],
         said: Callable[[str], object],
-        parent: QWidget | None = None,
     ) -> None:
-        super().__init__("Save", parent)
+        super().__init__("Save")
         self._plot, self._spectra, self._said = plot, spectra, said
         self._saving = Background(self, failed, said, task="Saving", remedy="try another folder")
         self.setToolTip("The table holds the values of the cubes, whatever the plot divides them by.")
@@ -49,23 +41,11 @@ class SaveMenu(QPushButton):
         self.setMenu(menu)
 
     def save_spectra(self, path: str | Path) -> None:
-        """Write what is drawn as a table.
-
-        Parameters
-        ----------
-        path : str or Path
-            See `napari_drcr.analysis.spectra.write_spectra_csv`.
-        """
+        """Write what is drawn as a table, as `napari_drcr.analysis.spectra.write_spectra_csv` does."""
         self._save(write_spectra_csv, path, list(self._spectra()))
 
     def save_plot(self, path: str | Path) -> None:
-        """Write the plot.
-
-        Parameters
-        ----------
-        path : str or Path
-            Ends in ``.pdf``, ``.svg`` or ``.png``.
-        """
+        """Write the plot to a ``.pdf``, ``.svg`` or ``.png``."""
         self._save(save_figure, path, self._plot.on_paper())
 
     def _ask_for_csv(self) -> None:
@@ -83,7 +63,7 @@ class SaveMenu(QPushButton):
         self._said("The plot is on the clipboard.")
 
     def detach(self) -> None:
-        """Say nothing any more."""
+        """Report nothing more."""
         self._saving.detach()
 
     def _save(self, write: Callable[[str | Path, Any], None], path: str | Path, what: Any) -> None:

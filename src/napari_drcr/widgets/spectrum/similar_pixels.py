@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_drcr.analysis.spectra import spectral_angle_map
 from napari_drcr.widgets.viewer.background import Background
@@ -31,14 +31,8 @@ SELECT_FIRST = "Select a curve in the table first"
 class SimilarPixels(QPushButton):
     """Adds the spectral angle of every pixel of a cube to a spectrum as a layer; its menu names the cubes.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Where the layer goes.
-    curves : callable
-        Returns what the menu offers: the spectra of the selected place, one a cube.
-    failed, told : callable
-        Take sentences, as those of `Background`.
+    `curves` returns what the menu offers: the spectra of the selected place, one per cube. `failed` and `told` take sentences,
+    as those of `Background`.
 
     Attributes
     ----------
@@ -54,9 +48,8 @@ class SimilarPixels(QPushButton):
         curves: Callable[[], list[Curve]],
         failed: Callable[[str], object],
         told: Callable[[str], object],
-        parent: QWidget | None = None,
     ) -> None:
-        super().__init__("Similar pixels", parent)
+        super().__init__("Similar pixels")
         self._viewer, self._curves = viewer, curves
         self._background = Background(self, failed, told, task="The angle map")
         self.setToolTip(f"Adds a layer: the spectral angle of every pixel of a cube to the selected pick. {LOOK_ALIKE}")
@@ -64,18 +57,12 @@ class SimilarPixels(QPushButton):
         self.menu().aboutToShow.connect(self._offer)
 
     def add(self, curve: Curve) -> None:
-        """Compute the map of a cube in a thread, and add it.
-
-        Parameters
-        ----------
-        curve : tuple
-            What to be similar to, and where.
-        """
+        """Compute the map of a curve's cube in a thread, and add it."""
         _, _, cube, spectrum = curve
         self._background.run(spectral_angle_map, cube, spectrum, done=partial(self._add, curve))
 
     def detach(self) -> None:
-        """Add nothing any more."""
+        """Add nothing more."""
         self._background.detach()
 
     def _offer(self) -> None:

@@ -1,4 +1,4 @@
-"""Work in a thread: one run at a time, the latest wins, and nothing reaches a widget that is gone."""
+"""Work in a thread: one run at a time, the latest wins, and nothing reaches a deleted widget."""
 
 from __future__ import annotations
 
@@ -18,28 +18,23 @@ THREADS = 16
 """More than there are docks and their controls, each of which has one run at a time: none waits for another."""
 
 
+def _ignore(*_: object) -> None:
+    """Receives what is not needed."""
+
+
 class Background(QObject):
-    """Runs functions in a thread and hands over, in the GUI's, what becomes of them.
+    """Runs functions in a thread, and delivers their results in that of the GUI.
 
-    A run that is started while another is under way takes its place: the other is asked to stop, says nothing any more, and the
-    new one begins when its thread is free. So the threads of a busy control do not pile up.
+    A run that is started while another is under way takes its place: the other is asked to stop and reports nothing more, and
+    the new one begins when its thread is free. So the threads of a busy control do not pile up.
 
-    Parameters
-    ----------
-    parent : QObject
-        Whose runs these are; with it they end.
-    failed : callable
-        Takes the sentence that says why a run came to nothing: that of an `InputError`, or one made of `task`, the error, which is
-        logged, and `remedy`.
-    told : callable
-        Takes the sentence of each `Notice`.
-    task, remedy : str
-        What is running, and what to do where it fails for other reasons than its input.
+    `failed` takes the sentence that says why a run failed: that of an `InputError`, or one made of `task`, the error, which is
+    logged, and `remedy`, what to do. `told` takes that of each `Notice`. With `parent` its runs end.
 
     Attributes
     ----------
     finished : Signal
-        The latest run has ended, one way or another, after all else was handed over.
+        The latest run has ended, one way or another, after all else was delivered.
     """
 
     finished = Signal()
@@ -74,24 +69,16 @@ class Background(QObject):
         self,
         function: Callable[..., Any],
         *args: Any,
-        done: Callable[[Any], object],
-        progress: Callable[..., object] | None = None,
+        done: Callable[..., object] = _ignore,
+        progress: Callable[..., object] = _ignore,
     ) -> None:
         """Start a run, in place of one that is under way.
 
-        Parameters
-        ----------
-        function : callable
-            Works in the thread, and touches no widget or layer list. A generator function yields a tuple, such as (done, total), after each of its steps,
-            between which it can be cancelled; any other runs to its end.
-        *args
-            What it takes.
-        done : callable
-            Takes what the function returns.
-        progress : callable, optional
-            Takes what a generator yields, unpacked.
+        `function` works in the thread, and touches no widget or layer list; `done` takes what it returns. If it is a generator
+        function, it can be cancelled after each step, and `progress` takes the tuples that it yields, such as (done, total),
+        unpacked.
         """
-        worker = _Worker(partial(function, *args), done, progress or (lambda *_: None), self._told, self._fail)
+        worker = _Worker(partial(function, *args), done, progress, self._told, self._fail)
         self._cancelled = False
         if self._worker is None:
             self._start(worker)
@@ -100,14 +87,14 @@ class Background(QObject):
             self._waiting = worker
 
     def cancel(self) -> None:
-        """Ask the run to stop: it does after its present step, and hands nothing over but that it has finished."""
+        """Ask the run to stop: it does after its present step, and delivers nothing but that it has finished."""
         if self._worker is not None:
             self._cancelled = True
             self._waiting = None
             self._worker.quit()
 
     def detach(self) -> None:
-        """Cancel, and hand over nothing any more, not even that."""
+        """Cancel, and deliver nothing more, not even that."""
         self.cancel()
         self._worker = None
 
@@ -135,11 +122,17 @@ class Background(QObject):
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, InputError):
-            self._failed(str(error))
+            self._failed(sentence_of(error))
         elif not isinstance(error, Cancelled):
             logger.error("%s failed", self._task, exc_info=error)
             reason = str(error).partition("\n")[0] or type(error).__name__
             self._failed(f"{self._task} failed ({reason}); {self._remedy}.")
+
+
+def sentence_of(error: InputError) -> str:
+    """What an error says, with a capital letter unless it begins with the name of a file."""
+    sentence = str(error)
+    return sentence[:1].upper() + sentence[1:] if sentence.partition(" ")[0].isalpha() else sentence
 
 
 class _News(QObject):
@@ -150,7 +143,7 @@ class _News(QObject):
 
 
 @cache
-def _threads() -> QThreadPool:
+def threads() -> QThreadPool:
     """The docks' own pool: it does not share the few threads of the application's, so long runs hold up no short ones."""
     pool = QThreadPool()
     pool.setMaxThreadCount(THREADS)
@@ -163,8 +156,8 @@ def _threads() -> QThreadPool:
 class _Worker(WorkerBase[Any]):
     """One run, which napari waits for when it quits.
 
-    superqt's own way of running takes a RuntimeError, such as torch raises, for the sign of a deleted worker, and swaps the warnings
-    of the whole process: where two of its runs overlap, one leaves its swap behind for good.
+    superqt's own way of running takes a RuntimeError, such as torch raises, for the sign of a deleted worker, and swaps the
+    warnings of the whole process: where two of its runs overlap, one leaves its swap behind for good.
     """
 
     def __init__(
@@ -184,7 +177,7 @@ class _Worker(WorkerBase[Any]):
         """Begin as soon as one of the docks' threads is free."""
         WorkerBase._worker_set.add(self)
         self._finished.connect(WorkerBase._set_discard)
-        _threads().start(self)
+        threads().start(self)
 
     def run(self) -> None:
         """Called by Qt, in a thread."""
@@ -212,6 +205,6 @@ class _Worker(WorkerBase[Any]):
         return None
 
     def _post(self, callback: Callable[..., object], *values: Any) -> None:
-        # Where napari was closed in the middle of a run, Qt has deleted what the signals belong to, and nobody is left to hear.
+        # Where napari was closed in the middle of a run, Qt has deleted what the signals belong to, and there is no receiver.
         with suppress(RuntimeError):
             self.news.posted.emit(self, callback, values)

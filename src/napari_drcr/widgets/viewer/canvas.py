@@ -28,17 +28,9 @@ class Click(NamedTuple):
 
 
 class ClickListener:
-    """Tells of left clicks on the canvas that are no drags.
+    """Reports left clicks on the canvas that are no drags: `clicked` takes the `Click`.
 
-    Where another tool of napari is in use on the active layer, the clicks belong to it: they count only while that layer is in
-    the mode that pans and zooms, or no layer is active.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose canvas.
-    clicked : callable
-        Takes the `Click`.
+    Where another tool of napari is in use on the active layer, the clicks belong to it, and are not reported.
     """
 
     def __init__(self, viewer: Viewer, clicked: Callable[[Click], None]) -> None:
@@ -51,12 +43,12 @@ class ClickListener:
         return self._press in self._viewer.mouse_drag_callbacks
 
     def start(self) -> None:
-        """Tell of clicks from now on."""
+        """Report clicks from now on."""
         if not self.listening:
             self._viewer.mouse_drag_callbacks.append(self._press)
 
     def stop(self) -> None:
-        """Tell of none any more, not even of one whose button is still down."""
+        """Report no more clicks, not even one whose button is still down."""
         if self.listening:
             self._viewer.mouse_drag_callbacks.remove(self._press)
 
@@ -76,25 +68,11 @@ class ClickListener:
 
 
 class PointerListener:
-    """Tells where the pointer is while it moves over the canvas with a key held down, or always.
+    """Reports where the pointer is while it moves over the canvas with a key held down, or `always`.
 
-    However fast it moves, it is told once a turn of the event loop at most, and only the newest position: a slow listener
-    never falls behind.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose canvas.
-    moved : callable
-        Takes the world coordinates; None, once, when there are none any more: the pointer has left
-        the canvas, the view is in 3-D, or the key was released, which shows at the next move.
-    key : str, optional
-        As napari's mouse events name modifiers.
-
-    Attributes
-    ----------
-    always : bool
-        Whether to tell of every move, with the key or without.
+    `moved` takes the world coordinates, and None, once, when there are none: the pointer has left the canvas, the view
+    is in 3-D, or the key was released, which shows at the next move. However fast it moves, it is told once a turn of the event
+    loop at most, and only the newest position: a slow listener never falls behind.
     """
 
     def __init__(self, viewer: Viewer, moved: Callable[[tuple[float, ...] | None], None], *, key: str = PREVIEW_KEY) -> None:
@@ -113,13 +91,13 @@ class PointerListener:
         return self._move in self._viewer.mouse_move_callbacks
 
     def start(self) -> None:
-        """Tell of moves from now on."""
+        """Report moves from now on."""
         if not self.listening:
             self._viewer.mouse_move_callbacks.append(self._move)
             self._viewer.events.mouse_over_canvas.connect(self._enter_or_leave)
 
     def stop(self) -> None:
-        """Tell nothing any more, not even what was about to be told."""
+        """Report nothing more, not even what was pending."""
         if self.listening:
             self._viewer.mouse_move_callbacks.remove(self._move)
             self._viewer.events.mouse_over_canvas.disconnect(self._enter_or_leave)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from magicgui.widgets import ComboBox
+from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QTimer
-from qtpy.QtWidgets import QLabel, QProgressBar, QSizePolicy
+from qtpy.QtWidgets import QFormLayout, QLabel, QProgressBar, QPushButton, QSizePolicy
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
 
 
 class Hardware(NamedTuple):
@@ -21,13 +26,7 @@ class Hardware(NamedTuple):
 
 @cache
 def find_hardware() -> Future[dict[str, Hardware]]:
-    """Find out which devices there are, once, in a thread because that imports torch.
-
-    Returns
-    -------
-    concurrent.futures.Future
-        Of a dictionary of torch's name of each device to its `Hardware`, the best first.
-    """
+    """Find out which devices there are, by torch's names, the best first; once, in a thread because that imports torch."""
     return ThreadPoolExecutor(max_workers=1).submit(_hardware)
 
 
@@ -38,18 +37,7 @@ def _hardware() -> dict[str, Hardware]:
 
 
 class HardwareChoice(QObject):
-    """Two choosers, of a device and of a precision, that offer only "auto" until the hardware is known.
-
-    Parameters
-    ----------
-    parent : QObject
-        Whose choosers these are.
-
-    Attributes
-    ----------
-    device, precision : magicgui.widgets.ComboBox
-        The choosers.
-    """
+    """Choosers of a `device` and of a `precision`, which offer only "auto" until the hardware is known."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -66,11 +54,11 @@ class HardwareChoice(QObject):
         self._hardware: dict[str, Hardware] = {}
         self._timer = QTimer(self, interval=100)
         self._timer.timeout.connect(self._offer_devices)
-        # The first tick begins the search: importing torch would hold up whoever builds the rest of a dock.
+        # The first tick begins the search: importing torch would delay the rest of the dock.
         self._timer.start()
 
     def stop(self) -> None:
-        """Wait for the hardware no longer."""
+        """Stop waiting for the hardware."""
         self._timer.stop()
 
     def _offer_devices(self) -> None:
@@ -91,7 +79,8 @@ class HardwareChoice(QObject):
 class StepsBar(QProgressBar):
     """A progress bar for many small steps, painted ten times a second at most and never on the move by itself.
 
-    With it Qt draws the whole window of napari anew, canvas included, which without a fast GPU takes the processor from the work.
+    With each step Qt draws the whole window of napari, canvas included, which without a fast GPU takes the processor from the
+    work.
     """
 
     INTERVAL = 0.1
@@ -108,13 +97,7 @@ class StepsBar(QProgressBar):
         self.show()
 
     def take(self, done: int, total: int) -> None:
-        """Show how far it is.
-
-        Parameters
-        ----------
-        done, total : int
-            Steps done, steps in all.
-        """
+        """Show how far it is."""
         now = time.monotonic()
         if now - self._painted >= self.INTERVAL or done == total:
             self._painted = now
@@ -123,15 +106,7 @@ class StepsBar(QProgressBar):
 
 
 def offer(chooser: ComboBox, choices: list[tuple[str, Any]]) -> None:
-    """Replace the choices of a chooser, in this order, and stay with what was chosen if it is still among them.
-
-    Parameters
-    ----------
-    chooser : magicgui.widgets.ComboBox
-        The chooser.
-    choices : list of (str, object)
-        Texts and values.
-    """
+    """Replace the choices of a chooser by texts and values in this order; what was chosen stays if it is still among them."""
     chosen = chooser.value
     with chooser.changed.blocked():
         # magicgui leaves entries that it finds again where they were, and puts the others behind them.
@@ -144,30 +119,60 @@ def offer(chooser: ComboBox, choices: list[tuple[str, Any]]) -> None:
 
 
 def wrapped_label(text: str) -> QLabel:
-    """Make a label that breaks long sentences into lines.
-
-    Parameters
-    ----------
-    text : str
-        What it says.
-
-    Returns
-    -------
-    QLabel
-    """
+    """Make a label that breaks long sentences into lines."""
     label = QLabel(text)
     label.setWordWrap(True)
     return label
 
 
-def make_shrinkable(chooser: ComboBox) -> None:
-    """Let a chooser of long names be as narrow as its dock; the list that opens still shows them whole.
+class Message(QLabel):
+    """Sentences to the user, broken into lines; hidden while there are none."""
 
-    Parameters
-    ----------
-    chooser : magicgui.widgets.ComboBox
-        The chooser.
-    """
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.hide()
+        self._missing = ""
+
+    def say(self, sentence: str, _result: object = None) -> None:
+        """Show a sentence in place of the one before; none if it is empty."""
+        self.setText(sentence)
+        self.setVisible(bool(sentence))
+
+    def say_missing(self, sentence: str) -> None:
+        """Show what is missing; once nothing is, withdraw that sentence, but no other."""
+        if sentence or self.text() == self._missing:
+            self.say(sentence)
+        self._missing = sentence
+
+    def fail(self, sentence: str) -> None:
+        """Show why something failed, and notify napari of it."""
+        self.say(sentence)
+        show_error(sentence)
+
+
+def push_button(text: str, tooltip: str = "", *, checkable: bool = False) -> QPushButton:
+    """Make a button, which stays down once pressed if it is checkable."""
+    button = QPushButton(text)
+    button.setToolTip(tooltip)
+    button.setCheckable(checkable)
+    return button
+
+
+def offer_layers(chooser: ComboBox, layers: Iterable[Layer], nothing: str) -> None:
+    """Offer layers by their names, behind the choice of None, which is called `nothing`."""
+    offer(chooser, [(nothing, None), *((layer.name, layer) for layer in layers)])
+
+
+def add_rows(form: QFormLayout, *choosers: ComboBox) -> None:
+    """Add choosers with their labels to a form, as narrow as their dock may be."""
+    for chooser in choosers:
+        make_shrinkable(chooser)
+        form.addRow(chooser.label, chooser.native)
+
+
+def make_shrinkable(chooser: ComboBox) -> None:
+    """Let a chooser of long names be as narrow as its dock; the list that opens still shows them whole."""
     box = chooser.native
     box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(12)

@@ -1,9 +1,9 @@
-"""What a dock widget of napari needs: room, a place, the layers to follow, and nothing left behind when it is closed."""
+"""What a dock widget of napari needs: room, a place, the layers to follow, and a clean end when it is closed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import napari
 from qtpy.QtCore import QEvent, QSize, Qt
@@ -12,6 +12,10 @@ from qtpy.QtWidgets import QDockWidget, QWidget
 
 from napari_drcr.errors import InputError
 from napari_drcr.widgets.viewer.fitting import ScrollArea
+from napari_drcr.widgets.viewer.navigation import current_wavelength, go_to_wavelength
+
+if TYPE_CHECKING:
+    from napari.layers import Image
 
 DISPLAY_NAME = "DRCR"
 """The plugin's name in napari's menus, which it appends to those of its docks."""
@@ -35,7 +39,7 @@ class _OneInAWindow(type(QWidget)):  # type: ignore[misc]
 
 
 class Dock(ScrollArea, metaclass=_OneInAWindow):
-    """A dock widget, one of each kind in a window, which scrolls and stands beside the plugin's others as a tab.
+    """A dock widget, one of each kind in a window, which scrolls and is a tab beside the plugin's others.
 
     Parameters
     ----------
@@ -58,44 +62,46 @@ class Dock(ScrollArea, metaclass=_OneInAWindow):
         self._connections: list[tuple[Any, Callable[..., Any]]] = []
 
     def follow(self, emitter: Any, callback: Callable[..., Any]) -> None:
-        """Connect a callback to an event of the viewer until the dock is closed.
-
-        Parameters
-        ----------
-        emitter : napari.utils.events.EventEmitter
-            The event.
-        callback : callable
-            A method of this widget or of one of its parts.
-        """
+        """Connect a callback to an event of the viewer until the dock is closed."""
         emitter.connect(callback)
         self._connections.append((emitter, callback))
 
     def follow_layers(self, callback: Callable[..., Any]) -> None:
-        """Call back whenever the list of layers, their order or a name changes.
-
-        Parameters
-        ----------
-        callback : callable
-            Takes the event.
-        """
+        """Call back whenever the list of layers, their order or a name changes."""
         events = self._viewer.layers.events
         for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
             self.follow(emitter, callback)
 
+    def link_plot(self, plot: Any, cube: Callable[[], Image | None]) -> None:
+        """Keep a `SpectrumPlot` in the viewer's theme, and its line at the slider's band of a cube; clicks move both."""
+        self._plot, self._plotted = plot, cube
+        plot.wavelength_clicked.connect(self._go_to)
+        self.follow(self._viewer.dims.events.point, self.mark_wavelength)
+        self.follow(self._viewer.events.theme, self._change_theme)
+        self._change_theme()
+
+    def mark_wavelength(self, _event: object = None) -> None:
+        """Move the line in the linked plot, whose cube may be another."""
+        layer = self._plotted()
+        # The slider is told of a removal before the dock is.
+        known = layer is not None and layer in self._viewer.layers
+        self._plot.set_wavelength(current_wavelength(self._viewer, layer) if known else None)
+
+    def _go_to(self, nanometres: float) -> None:
+        if (layer := self._plotted()) is not None:
+            go_to_wavelength(self._viewer, layer, nanometres)
+
+    def _change_theme(self, _event: object = None) -> None:
+        self._plot.set_theme(self._viewer.theme)
+
     def detach(self) -> None:
-        """Leave no callback behind; what else a dock holds in the viewer, it gives up here."""
+        """Disconnect all callbacks; a dock releases here what else it holds in the viewer."""
         while self._connections:
             emitter, callback = self._connections.pop()
             emitter.disconnect(callback)
 
     def see(self, seen: bool) -> None:
-        """Take note that the dock has come into view, or gone out of it; what it does only while it is seen, it does here.
-
-        Parameters
-        ----------
-        seen : bool
-            Which of them.
-        """
+        """Called when the dock becomes visible or hidden; what it does only while visible starts and stops here."""
         # Qt moves a tab that is behind another out of the window, where it counts as visible.
         self.content.setVisible(seen)
 
@@ -143,34 +149,12 @@ class Dock(ScrollArea, metaclass=_OneInAWindow):
 
 
 def dock_name(dock: type[Dock]) -> str:
-    """What napari calls a dock that its menu opens.
-
-    Parameters
-    ----------
-    dock : type
-        Which.
-
-    Returns
-    -------
-    str
-    """
+    """What napari calls a dock that its menu opens."""
     return f"{dock.TITLE} ({DISPLAY_NAME})"
 
 
 def show_dock(dock: type[SomeDock], viewer: napari.viewer.Viewer | None = None) -> SomeDock:
-    """Show a dock widget, the one that is there already or a new one.
-
-    Parameters
-    ----------
-    dock : type
-        Which.
-    viewer : napari.viewer.Viewer, optional
-        By default the current one.
-
-    Returns
-    -------
-    Dock
-        The widget.
+    """Show a dock widget of the viewer, by default the current one: the dock that is there already, or a new one.
 
     Raises
     ------

@@ -18,19 +18,9 @@ from qtpy.QtWidgets import (
 
 
 class ScrollArea(QScrollArea):
-    """Scrolls its content where there is less room than that needs.
+    """Scrolls its `content` where there is less room than that needs; its minimum size in pixels is never above `least`.
 
     The wheel scrolls: choosers and numbers take it only while they have the keyboard's focus.
-
-    Parameters
-    ----------
-    least : QSize
-        Width and height in pixels that it never asks for more than.
-
-    Attributes
-    ----------
-    content : QWidget
-        What its parts are laid out in.
     """
 
     def __init__(self, least: QSize) -> None:
@@ -70,7 +60,7 @@ class _Content(QWidget):
 
 
 class _WheelGuard(QObject):
-    """Leaves the wheel to the page."""
+    """Passes the wheel on to the page."""
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
         if event.type() == QEvent.Type.Wheel and not watched.hasFocus():  # type: ignore[attr-defined]
@@ -84,18 +74,7 @@ LEAST_PAGE = QSize(240, 120)
 
 
 def scrolling(page: QWidget) -> ScrollArea:
-    """Make a page of tabs scroll by itself, so that what is beside the tabs stays in view.
-
-    Parameters
-    ----------
-    page : QWidget
-        The page.
-
-    Returns
-    -------
-    ScrollArea
-        What to add to the tabs.
-    """
+    """Make a page of tabs scroll by itself, so that what is beside the tabs stays in view."""
     area = ScrollArea(LEAST_PAGE)
     layout = QVBoxLayout(area.content)
     layout.setContentsMargins(0, 0, 0, 0)
@@ -113,15 +92,7 @@ def stack(parent: QWidget, *parts: QWidget | QLayout, margin: int = 0) -> QVBoxL
 
 
 class BreakingRow(QWidget):
-    """Controls side by side, and in two lines where they do not fit into one.
-
-    Parameters
-    ----------
-    *parts : QWidget
-        From left to right.
-    stretched : int, optional
-        Which of them takes the room that is left; by default all do.
-    """
+    """Controls side by side, in two lines where they do not fit into one; room left goes to part `stretched`, else to all."""
 
     def __init__(self, *parts: QWidget, stretched: int | None = None) -> None:
         super().__init__()
@@ -165,17 +136,7 @@ class BreakingRow(QWidget):
 
 
 def form_layout(parent: QWidget | None = None) -> QFormLayout:
-    """Lay fields out beside their labels, and below them where both do not fit side by side.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        What the rows are in.
-
-    Returns
-    -------
-    QFormLayout
-    """
+    """Lay fields out beside their labels, and below them where both do not fit side by side."""
     form = QFormLayout(parent)
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)

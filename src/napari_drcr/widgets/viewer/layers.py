@@ -49,23 +49,7 @@ SAMPLED = 8
 
 
 def open_cube(path: str | Path) -> xr.DataArray:
-    """Read a cube that is to be looked at.
-
-    Parameters
-    ----------
-    path : str or Path
-        See `napari_drcr.io.read_cube`.
-
-    Returns
-    -------
-    xarray.DataArray, shape (bands, y, x)
-        Of a large cube the values stay in its file, where the format allows.
-
-    Raises
-    ------
-    InputError
-        If the file holds no cube.
-    """
+    """Read a cube that is to be looked at, as `napari_drcr.io.read_cube` does; the values of a large one stay in its file."""
     cube = read_cube(path, lazy=True)
     return cube.compute() if cube.nbytes <= IN_MEMORY else cube
 
@@ -78,16 +62,15 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
     cube : xarray.DataArray, shape (bands, y, x)
         The cube. Its attributes become the layer's ``metadata["napari_drcr"]``.
     source : napari.layers.Image, optional
-        The two-dimensional layer that the cube was estimated from. The new layer lies exactly over it: y and x take its
-        scale, translation, units, and whatever else places it in the world.
+        The two-dimensional layer that the cube was estimated from, and over which the new one is placed.
 
     Returns
     -------
     tuple of ndarray, dict, str
-        For ``Layer.create``, ``viewer.add_image`` (the first two), readers and samples. Values that are not in memory stay where they
-        are (`napari_drcr.cubes.lazy.to_be_shown`). ``metadata["wavelengths"]`` holds
-        the band centres in nm, ``metadata["clipped"]`` where the image was clipped and ``metadata["flip_disagreement"]`` how far
-        its flips and turns disagree, if the cube knows. Evenly spaced bands make an axis in nm; others an axis of band numbers.
+        For ``Layer.create``, ``viewer.add_image`` (the first two), readers and samples. Values that are not in memory stay
+        where they are (`napari_drcr.cubes.lazy.to_be_shown`). ``metadata["wavelengths"]`` holds the band centres in nm,
+        ``metadata["clipped"]`` and ``metadata["flip_disagreement"]`` the coordinates of these names, if the cube has them.
+        Evenly spaced bands make an axis in nm; others an axis of band numbers.
     """
     nm = cube["wavelength"].values
     start, step, unit, label = band_axis(nm)
@@ -116,19 +99,9 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
 
 
 def flip_disagreement_to_layer_data(cube: xr.DataArray, source: Image) -> LayerData:
-    """Describe the flip disagreement of a cube as an image layer over the image that it was estimated from.
+    """Describe the flip disagreement (y, x) of a cube estimated with ``ensemble=True`` as a layer over its source image.
 
-    Parameters
-    ----------
-    cube : xarray.DataArray, shape (bands, y, x)
-        Estimated with ``ensemble=True``.
-    source : napari.layers.Image
-        The two-dimensional layer that it was estimated from.
-
-    Returns
-    -------
-    tuple of ndarray, dict, str
-        As from `cube_to_layer_data`, of two axes. ``metadata["napari_drcr"]["meaning"]`` says what it is and is not.
+    ``metadata["napari_drcr"]["meaning"]`` says what it is and is not.
     """
     name = f"{source.name} ({cube.attrs['model']} flip disagreement)"
     facts = {**cube.attrs, "meaning": FLIP_MEANING}
@@ -136,23 +109,10 @@ def flip_disagreement_to_layer_data(cube: xr.DataArray, source: Image) -> LayerD
 
 
 def map_to_layer_data(values: xr.DataArray, source: Image, *, name: str, facts: Mapping[str, Any]) -> LayerData:
-    """Describe a map of something, or one for each band, as an image layer exactly over another.
+    """Describe a map (y, x) of something, or one for each band, as an image layer exactly over another.
 
-    Parameters
-    ----------
-    values : xarray.DataArray, shape (y, x) or (bands, y, x)
-        The map; its ``name`` says of what.
-    source : napari.layers.Image
-        The image or cube that it lies over.
-    name : str
-        Of the layer.
-    facts : mapping
-        What made it: becomes ``metadata["napari_drcr"]``, with the name of the source layer and of what is mapped.
-
-    Returns
-    -------
-    tuple of ndarray, dict, str
-        As from `cube_to_layer_data`.
+    The name of the map says of what. `facts` say what made it: they become ``metadata["napari_drcr"]``, with the name of the
+    source layer and of what is mapped.
     """
     metadata: dict[str, Any] = {PROVENANCE_KEY: {**facts, "source_layer": source.name, MAP_KEY: str(values.name)}}
     properties = {
@@ -171,17 +131,9 @@ def map_to_layer_data(values: xr.DataArray, source: Image, *, name: str, facts: 
 
 
 def with_gray_gaps(colormap: str | Colormap) -> Colormap:
-    """A colormap that paints NaN gray, as the printed figure does; napari leaves it transparent, which may pass for a low value.
+    """A colormap (of napari's, or its name) that paints NaN gray, as the printed figure does.
 
-    Parameters
-    ----------
-    colormap : str or napari.utils.Colormap
-        Any of napari's, or its name.
-
-    Returns
-    -------
-    napari.utils.Colormap
-        Light gray, or a darker one for colormaps that have light gray themselves.
+    napari leaves NaN transparent, which may pass for a low value. The gray is darker where the colormap has light gray itself.
     """
     from napari.utils import Colormap
     from napari.utils.color import ColorValue
@@ -221,18 +173,7 @@ def _few_values(values: Any, stride: int) -> npt.NDArray[Any]:
 
 
 def is_cube_layer(layer: Layer) -> bool:
-    """Whether a layer is a cube that `layer_to_cube` takes; quick, since docks ask it of every layer whenever one is added.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any.
-
-    Returns
-    -------
-    bool
-        False also for maps, which look like cubes.
-    """
+    """Whether a layer is a cube that `layer_to_cube` takes, and no map; quick, since docks ask it of every layer."""
     from napari.layers import Image
 
     if not isinstance(layer, Image) or layer.rgb or layer.multiscale or layer.ndim != 3 or MAP_KEY in facts_of_layer(layer):
@@ -245,20 +186,12 @@ def is_cube_layer(layer: Layer) -> bool:
 
 
 def layer_to_cube(layer: Layer) -> xr.DataArray:
-    """The cube that a layer shows.
+    """The cube (bands, y, x) that an image layer of three axes (band, y, x) shows.
 
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        An image of three axes (band, y, x). Its bands are those of ``metadata["wavelengths"]``, in nm, else of its first
-        axis where that is in nm or µm.
-
-    Returns
-    -------
-    xarray.DataArray, shape (bands, y, x)
-        With the quantity, scale and illuminant, and all else, that ``metadata["napari_drcr"]`` tells, and the coordinates
-        `clipped` and `flip_disagreement` where the metadata of these names still fit the layer. No values are read or copied: floats
-        are those of the layer, all else becomes a lazy array (`napari_drcr.cubes.lazy.unread`).
+    Its bands are those of `layer_wavelengths`. It has the quantity, scale and illuminant, and all else, that
+    ``metadata["napari_drcr"]`` tells, and the coordinates `clipped` and `flip_disagreement` where the metadata of these names
+    still fit the layer. No values are read or copied: floats are those of the layer, all else becomes a lazy array
+    (`napari_drcr.cubes.lazy.unread`).
 
     Raises
     ------
@@ -282,51 +215,21 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
 
 
 def facts_of_layer(layer: Layer) -> Mapping[str, Any]:
-    """What made a layer.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any.
-
-    Returns
-    -------
-    mapping
-        Its ``metadata["napari_drcr"]``; empty if there is none.
-    """
+    """What made a layer: its ``metadata["napari_drcr"]``, empty if there is none."""
     facts = layer.metadata.get(PROVENANCE_KEY)
     return facts if isinstance(facts, Mapping) else {}
 
 
 def model_of_layer(layer: Layer) -> str | None:
-    """The model that estimated a cube layer.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any.
-
-    Returns
-    -------
-    str or None
-        Its name; None for a cube that says nothing of a model, and is taken as measured.
-    """
+    """Name of the model that estimated a cube layer; None for a cube that names none, and is taken as measured."""
     model = facts_of_layer(layer).get("model")
     return None if model is None else str(model)
 
 
 def layer_wavelengths(layer: Image) -> npt.NDArray[np.float64]:
-    """Band centres of a cube layer.
+    """Band centres of a cube layer in nm, shape (bands,).
 
-    Parameters
-    ----------
-    layer : napari.layers.Image
-        An image of three axes.
-
-    Returns
-    -------
-    ndarray, shape (bands,)
-        In nm: ``metadata["wavelengths"]``, else the first axis where that is in nm or µm.
+    They are ``metadata["wavelengths"]``, else the first axis where that is in nm or µm.
 
     Raises
     ------
@@ -363,15 +266,7 @@ def _check_image(layer: Layer, wanted: str) -> None:
 
 
 def show_map(viewer: Viewer, values: npt.NDArray[Any], properties: Mapping[str, Any]) -> None:
-    """Add a map with its colour bar, and hide other maps: their bars would stand beside what they do not explain.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where to.
-    values, properties
-        From `map_to_layer_data`.
-    """
+    """Add a map, described by `map_to_layer_data`, with its colour bar, and hide other maps, whose bars do not explain it."""
     from napari.layers import Image
 
     layer = Image(values, **properties)
@@ -381,27 +276,13 @@ def show_map(viewer: Viewer, values: npt.NDArray[Any], properties: Mapping[str, 
 
 
 def show_alone(viewer: Viewer, layer: Layer) -> None:
-    """Show a map, and hide other maps, with their colour bars.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose layer it is.
-    layer : napari.layers.Layer
-        The map.
-    """
+    """Show a map, and hide other maps, with their colour bars."""
     for other in viewer.layers:
         if MAP_KEY in facts_of_layer(other):
             other.visible = other is layer
 
 
 def show_wavelength(viewer: Viewer | None) -> None:
-    """Show the current wavelength on the canvas, since the slider's own box counts bands.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer or None
-        Nothing happens without one.
-    """
+    """Show the current wavelength on the canvas, since the slider's own box counts bands."""
     if viewer is not None:
         viewer.canvas.overlays.current_slice.visible = True

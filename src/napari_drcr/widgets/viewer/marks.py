@@ -20,56 +20,20 @@ PALETTE = ("#d25a00", "#005aff", "#1ec3c3", "#c30fa5", "#a587ff", "#c3b400", "#0
 
 
 def hex_colours(colours: npt.NDArray[Any]) -> list[str]:
-    """Write colours as Qt, matplotlib and napari read them.
-
-    Parameters
-    ----------
-    colours : ndarray, shape (n, 4)
-        Red, green, blue and opacity in [0, 1], as layers have them. The opacity is left out.
-
-    Returns
-    -------
-    list of str
-        As ``"#0078b4"``.
-    """
+    """Colours of a layer, shape (n, 4), as ``"#0078b4"`` and so on; the opacity is left out."""
     return ["#{:02x}{:02x}{:02x}".format(*colour) for colour in np.rint(255 * colours[:, :3]).astype(int)]
 
 
 def free_colour(taken: Iterable[str], palette: tuple[str, ...] = PALETTE) -> str:
-    """The colour for one more curve.
-
-    Parameters
-    ----------
-    taken : iterable of str
-        Colours of the others.
-    palette : tuple of str, optional
-        Which to choose from.
-
-    Returns
-    -------
-    str
-        The first of those that are taken least often.
-    """
+    """The colour for one more curve: the first of those in the palette that are taken least often."""
     taken = list(taken)
     return min(palette, key=taken.count)
 
 
 def pixels_of(layer: Layer, points: npt.ArrayLike, host: Image) -> npt.NDArray[np.float64]:
-    """Points of a layer as pixels of an image, such that they stay where they are on the canvas.
+    """Points of a layer, shape (n, axes), the last two of which count, as rows and columns of an image or cube, shape (n, 2).
 
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Whose coordinates the points are in.
-    points : array_like, shape (n, axes)
-        The last two axes count.
-    host : napari.layers.Image
-        An RGB image, or a cube.
-
-    Returns
-    -------
-    ndarray, shape (n, 2)
-        Rows and columns, with fractions.
+    They have fractions, and stay where they are on the canvas.
     """
     factors = [unit_factor(own, other) for own, other in zip(layer.units[-2:], host.units[-2:], strict=True)]
 

@@ -20,73 +20,27 @@ GREEN = 550.0
 
 
 def pixel_at(viewer: Viewer, layer: Image, position: Sequence[float]) -> tuple[int, int] | None:
-    """The pixel of an image at a place of the world.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose world.
-    layer : napari.layers.Image
-        An RGB image, or a cube, of the viewer.
-    position : sequence of float
-        World coordinates, as mouse events have them, the last two of them y and x.
-
-    Returns
-    -------
-    tuple of (int, int) or None
-        Row and column; None outside the image.
-    """
+    """Row and column of the pixel at a position of the world, as mouse events have it; None outside the image."""
     height, width = image_size(layer)
     row, column = (int(pixel) for pixel in np.floor(data_at(viewer, layer, position)[-2:] + 0.5))
     return (row, column) if 0 <= row < height and 0 <= column < width else None
 
 
 def current_wavelength(viewer: Viewer, layer: Image) -> float | None:
-    """The wavelength of the band of a cube that the slider is at.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose slider.
-    layer : napari.layers.Image
-        A cube layer.
-
-    Returns
-    -------
-    float or None
-        Band centre in nm; None where the slider is beyond the bands.
-    """
+    """Wavelength in nm of the band of a cube that the slider is at; None where the slider is beyond the bands."""
     nm = layer_wavelengths(layer)
     band = round(float(data_at(viewer, layer, viewer.dims.point)[0]))
     return float(nm[band]) if 0 <= band < nm.size else None
 
 
 def go_to_wavelength(viewer: Viewer, layer: Image, nanometres: float) -> None:
-    """Move the slider to the band of a cube that is nearest to a wavelength.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose slider.
-    layer : napari.layers.Image
-        A cube layer of the viewer.
-    nanometres : float
-        Wanted wavelength in nm.
-    """
+    """Move the slider to the band of a cube that is nearest to a wavelength in nm."""
     band = int(np.argmin(np.abs(layer_wavelengths(layer) - nanometres)))
     viewer.dims.set_point(viewer.dims.ndim - layer.ndim, _world_at(viewer, layer, (band, 0, 0))[0])
 
 
 def go_to_green(viewer: Viewer, layer: Image) -> None:
-    """Move the slider to a band in which there is something to be seen: the first one is in most scenes the darkest.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose slider.
-    layer : napari.layers.Image
-        A cube layer of the viewer. Its band nearest to 550 nm is taken, or the middle one if it does not reach there.
-    """
+    """Move the slider to a cube's band nearest to 550 nm, else the middle one: the first is in most scenes the darkest."""
     nm = layer_wavelengths(layer)
     go_to_wavelength(viewer, layer, GREEN if nm[0] <= GREEN <= nm[-1] else float(nm[nm.size // 2]))
 
@@ -94,13 +48,8 @@ def go_to_green(viewer: Viewer, layer: Image) -> None:
 def begin_at_green(viewer: Viewer | None) -> None:
     """Have the slider begin at a useful band, if the layer that is added next is the first to bring an axis of bands.
 
-    napari begins in the middle if that layer is alone, but at the first band beside a photo. A slider that is there already may have
-    been moved by hand, and stays.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer or None
-        Where a cube is about to be added. Nothing happens without one.
+    napari begins in the middle if that layer is alone, but at the first band beside a photo. A slider that is there already may
+    have been moved by hand, and stays. Without a viewer nothing happens.
     """
     if viewer is None or viewer.dims.ndim > 2:
         return
@@ -110,59 +59,23 @@ def begin_at_green(viewer: Viewer | None) -> None:
         if is_cube_layer(event.value):
             go_to_green(viewer, event.value)
 
-    # The axis is there once napari itself has heard of the layer.
+    # The axis is there once napari itself has handled the event.
     viewer.layers.events.inserted.connect(begin, position="last")
 
 
 def fly_to(viewer: Viewer, layer: Image, y: float, x: float) -> None:
-    """Bring a pixel of a layer to the middle of the canvas; the zoom stays.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose canvas.
-    layer : napari.layers.Image
-        An RGB image, or a cube.
-    y, x : float
-        Where, in pixels.
-    """
+    """Bring a pixel (y, x) of a layer to the middle of the canvas; the zoom stays."""
     viewer.scene.camera.center = tuple(_world_at(viewer, layer, (*(0,) * (layer.ndim - 2), y, x))[-2:])
 
 
 def image_size(layer: Image) -> tuple[int, int]:
-    """How many pixels an image has, at full resolution.
-
-    Parameters
-    ----------
-    layer : napari.layers.Image
-        Any, with or without colour.
-
-    Returns
-    -------
-    tuple of (int, int)
-        Height and width.
-    """
+    """Height and width of an image layer in pixels, at full resolution."""
     height, width = layer.data.shape[-3:-1] if layer.rgb else layer.data.shape[-2:]
     return height, width
 
 
 def data_at(viewer: Viewer, layer: Layer, position: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Where in the values of a layer a place of the world is.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose world.
-    layer : napari.layers.Layer
-        A layer of the viewer.
-    position : sequence of float
-        World coordinates, as mouse events or sliders have them.
-
-    Returns
-    -------
-    ndarray, shape (axes,)
-        One coordinate for each axis of the layer.
-    """
+    """Where in the values of a layer a position of the world is: one coordinate for each axis of the layer."""
     # While napari removes its last stack, the viewer has fewer axes than the layer.
     filled = [*[0.0] * (layer.ndim - len(position)), *position][-layer.ndim :]
     return np.asarray(layer.world_to_data(filled / _world_units(viewer, layer)))

@@ -15,30 +15,11 @@ _passes: WeakKeyDictionary[Image, tuple[Pass, ref[Any]]] = WeakKeyDictionary()
 
 
 def remember_pass(layer: Image, made: Pass) -> None:
-    """Remember what made the values of a layer; with the layer it is forgotten.
-
-    Parameters
-    ----------
-    layer : napari.layers.Image
-        A cube, its values in an array.
-    made : Pass
-        Its pass.
-    """
+    """Remember the pass that made the values, an array, of a cube layer; with the layer it is forgotten."""
     _passes[layer] = made, ref(layer.data)
 
 
 def pass_of_layer(layer: Image) -> Pass | None:
-    """The pass that made the values of a layer.
-
-    Parameters
-    ----------
-    layer : napari.layers.Image
-        A cube.
-
-    Returns
-    -------
-    Pass or None
-        None if none is remembered, or the layer has been given other values since.
-    """
+    """The pass that made the values of a cube layer; None if none is known, or the layer has been given other values since."""
     made, values = _passes.get(layer, (None, None))
     return made if values is not None and values() is layer.data else None

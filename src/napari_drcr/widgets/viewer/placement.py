@@ -1,4 +1,4 @@
-"""Where layers lie in the world: over one another, on an axis in nm, in whatever units."""
+"""How layers are placed in the world: over one another, on an axis in nm, in any units."""
 
 from __future__ import annotations
 
@@ -12,40 +12,18 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 EVEN_TOLERANCE = 0.02
-"""How far, in band spacings, a band may lie from an even grid before the axis shows band numbers instead of nm."""
+"""How far, in band spacings, a band may be from an even grid before the axis shows band numbers instead of nm."""
 
 
 def unit_factor(unit: Any, other: Any) -> float:
-    """How many of another unit one unit is.
-
-    Parameters
-    ----------
-    unit, other : pint.Unit
-        As layers have them.
-
-    Returns
-    -------
-    float
-        1 where they are of different kinds: napari then shows the bare numbers.
-    """
+    """How many of another pint unit one unit is; 1 if they are of different kinds, since napari then shows the bare numbers."""
     if unit == other or not unit.is_compatible_with(other):
         return 1.0
     return float((1 * unit).to(other).magnitude)
 
 
 def placement(source: Layer) -> dict[str, Any]:
-    """What places a two-dimensional layer exactly over another.
-
-    Parameters
-    ----------
-    source : napari.layers.Layer
-        The other; of one with more axes the last two count.
-
-    Returns
-    -------
-    dict
-        Properties for a new layer.
-    """
+    """Properties that place a two-dimensional layer exactly over another; of one with more axes the last two count."""
     return {
         "scale": source.scale[-2:],
         "translate": source.translate[-2:],
@@ -57,32 +35,17 @@ def placement(source: Layer) -> dict[str, Any]:
 
 
 def tool_placement(source: Layer) -> dict[str, Any]:
-    """What places a layer of points or shapes exactly over another, such that napari's tools work on it.
+    """Properties that place two-dimensional points or shapes exactly over another layer, such that napari's tools work on them.
 
-    napari measures all lengths of a viewer in their smallest unit. Over an image in micrometers that has an axis in nm, its tools
-    would put points of a layer in micrometers a thousand times too far away; so the new layer is in nm as well.
-
-    Parameters
-    ----------
-    source : napari.layers.Layer
-        The other.
-
-    Returns
-    -------
-    dict
-        Properties for a new layer of two axes.
+    napari measures all lengths of a viewer in their smallest unit. Over an image in micrometers that has an axis in nm, its
+    tools would put points of a layer in micrometers a thousand times too far away; so the new layer is in nm as well.
     """
     flat = placement(source)
     units = [_smallest(own, source.units) for own in flat["units"]]
     factors = np.array([unit_factor(own, smallest) for own, smallest in zip(flat["units"], units, strict=True)])
     affine = np.array(flat["affine"])
     affine[:2, 2] *= factors
-    return flat | {
-        "scale": flat["scale"] * factors,
-        "translate": flat["translate"] * factors,
-        "units": units,
-        "affine": affine,
-    }
+    return flat | {"scale": flat["scale"] * factors, "translate": flat["translate"] * factors, "units": units, "affine": affine}
 
 
 def _smallest(unit: Any, others: Iterable[Any]) -> Any:
@@ -91,18 +54,7 @@ def _smallest(unit: Any, others: Iterable[Any]) -> Any:
 
 
 def band_axis(nm: npt.NDArray[np.float64]) -> tuple[float, float, str, str]:
-    """What the axis of bands is.
-
-    Parameters
-    ----------
-    nm : ndarray, shape (bands,)
-        Band centres in nm.
-
-    Returns
-    -------
-    tuple of (float, float, str, str)
-        Start, step, unit and label: in nm where the bands are even, else their numbers.
-    """
+    """Start, step, unit and label of the axis of bands (centres in nm): in nm where they are even, else their numbers."""
     step = float(nm[-1] - nm[0]) / (nm.size - 1) if nm.size > 1 else 1.0
     if np.allclose(nm, nm[0] + step * np.arange(nm.size), rtol=0, atol=EVEN_TOLERANCE * step):
         return float(nm[0]), step, "nm", "wavelength"
@@ -110,20 +62,7 @@ def band_axis(nm: npt.NDArray[np.float64]) -> tuple[float, float, str, str]:
 
 
 def band_placement(source: Layer, nm: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """What places a layer of three axes exactly over another, its first axis being that of the bands.
-
-    Parameters
-    ----------
-    source : napari.layers.Layer
-        The other; its last two axes count.
-    nm : ndarray, shape (bands,)
-        Band centres in nm.
-
-    Returns
-    -------
-    dict
-        Properties for a new layer.
-    """
+    """Properties that place a layer of three axes over another, whose last two axes count; the first is that of bands in nm."""
     start, step, unit, _ = band_axis(nm)
     flat = placement(source)
     return {

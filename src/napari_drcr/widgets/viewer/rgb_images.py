@@ -28,15 +28,7 @@ MOST_NAMED = 2
 def why_no_rgb(layer: Layer) -> str:
     """Why a layer cannot be taken as an RGB image; quick, since docks ask it of every layer whenever one is added.
 
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any.
-
-    Returns
-    -------
-    str
-        What follows its name in a sentence; empty of RGB images, of series and multiscale ones too, and of images (3, y, x).
+    What follows its name in a sentence; empty of RGB images, of series and multiscale ones too, and of images (3, y, x).
     """
     from napari.layers import Image
 
@@ -54,18 +46,7 @@ def why_no_rgb(layer: Layer) -> str:
 
 
 def rgb_layers(layers: Iterable[Layer]) -> list[tuple[str, Image]]:
-    """The layers that can be taken as RGB images.
-
-    Parameters
-    ----------
-    layers : iterable of napari.layers.Layer
-        Those of a viewer.
-
-    Returns
-    -------
-    list of (str, napari.layers.Image)
-        What a chooser calls each, and the layer; those that napari shows in colour first.
-    """
+    """Names and layers of the RGB images among the layers of a viewer; those that napari shows in colour first."""
     images: list[Any] = [layer for layer in layers if not why_no_rgb(layer)]
     return [
         *((layer.name, layer) for layer in images if layer.rgb),
@@ -74,20 +55,7 @@ def rgb_layers(layers: Iterable[Layer]) -> list[tuple[str, Image]]:
 
 
 def no_image(layers: Iterable[Layer], remedy: str) -> str:
-    """Say that there is no RGB image, and what the images are that are there.
-
-    Parameters
-    ----------
-    layers : iterable of napari.layers.Layer
-        Those of a viewer, none of them an RGB image.
-    remedy : str
-        What to do, as a sentence.
-
-    Returns
-    -------
-    str
-        Nothing is said of cubes and maps.
-    """
+    """Say that there is no RGB image, what the images are that are there, cubes and maps aside, and the remedy, a sentence."""
     from napari.layers import Image
 
     others = [layer for layer in layers if isinstance(layer, Image) and not is_cube_layer(layer)]
@@ -98,21 +66,7 @@ def no_image(layers: Iterable[Layer], remedy: str) -> str:
 
 
 def shown_slice(viewer: Viewer, layer: Image, cube: Layer | None = None) -> tuple[int, ...]:
-    """Which image of a series is meant: the one that a cube was estimated from, else the one that the sliders show.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose sliders.
-    layer : napari.layers.Image
-        An RGB image, or a series of them.
-    cube : napari.layers.Layer, optional
-        An estimate.
-
-    Returns
-    -------
-    tuple of int
-        One index for each axis before (y, x); empty for a single image.
+    """Which image of a series is meant, one index per axis before (y, x): the cube's own, else the one that the sliders show.
 
     Raises
     ------
@@ -130,23 +84,10 @@ def shown_slice(viewer: Viewer, layer: Image, cube: Layer | None = None) -> tupl
 
 
 def rgb_from_layer(layer: Layer, index: Sequence[int] = (), box: Box | None = None) -> npt.NDArray[Any]:
-    """The RGB image that a layer shows, at full resolution.
+    """The RGB image (y, x, 3 or 4) that a layer shows, at full resolution, in the layer's own values and type.
 
-    Of a lazy (dask) layer it reads, so call it in a thread, or for a small box only.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        An RGB image, one with channels first (3, y, x), or a series of RGB images; multiscale or not.
-    index : sequence of int
-        Which image of a series; see `shown_slice`.
-    box : tuple of (int, int, int, int), optional
-        Top, left, bottom and right of the part that is wanted, the last two excluded.
-
-    Returns
-    -------
-    ndarray, shape (y, x, 3) or (y, x, 4)
-        The layer's own values and type.
+    Of a lazy (dask) layer it reads, so call it in a thread, or for a small `box` only: top, left, bottom and right in pixels,
+    the last two excluded. The `index` says which image of a series, see `shown_slice`.
 
     Raises
     ------
@@ -175,17 +116,9 @@ def rgb_from_layer(layer: Layer, index: Sequence[int] = (), box: Box | None = No
 
 
 def profile_of_layer(layer: Layer) -> bytes | None:
-    """The colour profile of the file that a layer came from: napari opens images without applying it.
+    """The ICC profile of the file that a layer came from: napari opens images without applying it.
 
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        An RGB image.
-
-    Returns
-    -------
-    bytes or None
-        An ICC profile; None if there is no such file any more, it has no profile, or its size is not the layer's.
+    None if that file is gone, it has no profile, or its size is not the layer's.
     """
     if layer.source.path is None or not Path(layer.source.path).is_file():
         return None

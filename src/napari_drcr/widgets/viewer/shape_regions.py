@@ -24,9 +24,9 @@ NAPARI_GRAY = "#777777"
 """Edge colour of shapes as napari draws them."""
 ENCLOSING = ("rectangle", "polygon", "ellipse")
 CORNERS = 64
-"""Of the polygon that stands for an ellipse."""
+"""Of the polygon that approximates an ellipse."""
 CALM = 100
-"""How long, in ms, nothing must have happened to the shapes before it is told."""
+"""How long, in ms, the shapes must have been unchanged before the signal."""
 WHITE_PATCH_KEY = "white_patch"
 """Entry of ``metadata["napari_drcr"]`` of the Shapes layer that outlines a white patch: it holds no regions."""
 PLACED_BY = ("scale", "translate", "rotate", "shear", "affine", "units")
@@ -41,52 +41,21 @@ class Region(NamedTuple):
 
 
 def is_outline(layer: Layer) -> bool:
-    """Whether a layer is the outline of a white patch.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-        Any.
-
-    Returns
-    -------
-    bool
-    """
+    """Whether a layer is the outline of a white patch."""
     return WHITE_PATCH_KEY in facts_of_layer(layer)
 
 
 def region_layers(viewer: Viewer) -> list[Shapes]:
-    """The layers whose shapes could be regions.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where to look.
-
-    Returns
-    -------
-    list of napari.layers.Shapes
-        The lowest first.
-    """
+    """The layers whose shapes could be regions, the lowest first."""
     return [layer for layer in viewer.layers if isinstance(layer, Shapes) and not is_outline(layer)]
 
 
 def regions_of(shapes: Shapes, host: Image) -> list[Region]:
-    """The regions that shapes enclose in an image.
+    """The regions that shapes enclose in an image or cube, in the order of the shapes; lines and paths enclose nothing.
 
-    Parameters
-    ----------
-    shapes : napari.layers.Shapes
-        Of two axes, or drawn on one band of a stack: the last two axes count. It may lie anywhere; what is seen on the canvas
-        counts. Lines and paths enclose nothing.
-    host : napari.layers.Image
-        The RGB image or cube.
-
-    Returns
-    -------
-    list of Region
-        In the order of the shapes, also where napari has kept colours or features of shapes that are gone. Colours are those of the edges; names are those of the features' column ``name``, else
-        ``"region 1"`` for the first shape and so on.
+    The shapes have two axes, or are drawn on one band of a stack: the last two axes count. They may be placed anywhere; what is
+    seen on the canvas counts. Colours are those of the edges; names are those of the features' column ``name``, else ``"region
+    1"`` for the first shape and so on. Colours and features that napari kept of deleted shapes do not count.
     """
     names = list(shapes.features.get("name", ()))[: shapes.nshapes]
     each = zip_longest(shapes.data, shapes.shape_type, names, _edge_colours(shapes))
@@ -102,22 +71,17 @@ def regions_of(shapes: Shapes, host: Image) -> list[Region]:
 
 
 def tell_apart(shapes: Shapes) -> None:
-    """Give shapes colours of their own where their curves could not be told apart.
+    """Give shapes other edge colours where their curves could not be told apart.
 
     Those are shapes in napari's gray, and shapes in a colour of the palette that an earlier shape has: napari draws a new shape
     in the colour of the one that was selected last. Colours that a user chose stay, even where they repeat.
-
-    Parameters
-    ----------
-    shapes : napari.layers.Shapes
-        Their edge colours are changed, if need be.
     """
     colours: list[str] = []
     for colour in _edge_colours(shapes):
         repeated = colour in REGION_PALETTE and colour in colours
         colours.append(free_colour(colours, REGION_PALETTE) if colour == NAPARI_GRAY or repeated else colour)
     if len(shapes.edge_color) != shapes.nshapes:
-        # What is seen of the later shapes is another colour then. Nobody is told, since the next time would be no different.
+        # The later shapes are then drawn in another colour. No event is emitted, since the next time would be no different.
         with shapes.events.edge_color.blocker():
             shapes.edge_color = colours
         shapes.refresh()
@@ -126,7 +90,7 @@ def tell_apart(shapes: Shapes) -> None:
 
 
 def _edge_colours(shapes: Shapes) -> list[str]:
-    """One colour for each shape: napari 0.9.2 keeps those of polygons that were given up before they had three corners."""
+    """One colour for each shape: napari 0.9.2 keeps those of polygons that were abandoned with fewer than three corners."""
     colours = hex_colours(shapes.edge_color)[: shapes.nshapes]
     return colours + [NAPARI_GRAY] * (shapes.nshapes - len(colours))
 
@@ -140,18 +104,7 @@ def _outline(box: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 class RegionWatch(QObject):
-    """Tells when the shapes of a layer have changed: once, when drawing or moving has ended.
-
-    Parameters
-    ----------
-    parent : QObject, optional
-        Whose watch it is.
-
-    Attributes
-    ----------
-    changed : Signal
-        Shapes were added, moved, deleted, renamed or recoloured, or their layer was moved.
-    """
+    """Emits `changed` once drawing or moving has ended that added, moved, deleted, renamed or recoloured shapes of a layer."""
 
     changed = Signal()
 
@@ -162,13 +115,7 @@ class RegionWatch(QObject):
         self._timer.timeout.connect(self.changed)
 
     def watch(self, layer: Shapes | None) -> None:
-        """Watch the shapes of a layer in place of those watched until now.
-
-        Parameters
-        ----------
-        layer : napari.layers.Shapes or None
-            None for none.
-        """
+        """Watch the shapes of a layer, or None, in place of those watched until now."""
         self.detach()
         self._layer = layer
         if layer is not None:
@@ -177,7 +124,7 @@ class RegionWatch(QObject):
                 getattr(layer.events, name).connect(self._wait)
 
     def detach(self) -> None:
-        """Leave no callback behind, and tell nothing any more."""
+        """Disconnect all callbacks, and emit nothing more."""
         self._timer.stop()
         layer, self._layer = self._layer, None
         if layer is not None:

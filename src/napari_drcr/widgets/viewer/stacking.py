@@ -10,31 +10,19 @@ if TYPE_CHECKING:
 
 
 def add_below_marks(viewer: Viewer, layer: Layer) -> None:
-    """Add an image above the others, but below the points and shapes that are on top; it is selected, as napari does it.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where to.
-    layer : napari.layers.Layer
-        The image.
-    """
+    """Add an image above the others, but below the points and shapes that are on top; it is selected, as napari does it."""
     viewer.layers.insert(below_marks(viewer), layer)
 
 
+def add_unselected(viewer: Viewer, layer: Layer, place: int | None = None) -> None:
+    """Insert a layer at a place of the list, by default the top, and leave the selection as it was."""
+    selected = set(viewer.layers.selection)
+    viewer.layers.insert(len(viewer.layers) if place is None else place, layer)
+    viewer.layers.selection = selected
+
+
 def below_marks(viewer: Viewer) -> int:
-    """Where in the list an image goes that is to lie above the others.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose list.
-
-    Returns
-    -------
-    int
-        The index of the lowest of the points and shapes that are on top, or of the end.
-    """
+    """Where in the list a new topmost image goes: the index of the lowest of the points and shapes on top, or the end."""
     from napari.layers import Points, Shapes
 
     place = len(viewer.layers)
@@ -44,15 +32,7 @@ def below_marks(viewer: Viewer) -> int:
 
 
 def bring_up(viewer: Viewer, layer: Layer) -> None:
-    """Let points or shapes be seen: show their layer, and move it to the top where an image lies above it.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose layer it is.
-    layer : napari.layers.Layer
-        The points or shapes.
-    """
+    """Make points or shapes visible: show their layer, and move it to the top where an image covers it."""
     from napari.layers import Image
 
     if not layer.visible:

@@ -15,49 +15,19 @@ PAN_ZOOM = "pan_zoom"
 
 
 def tool_of(viewer: Viewer) -> str | None:
-    """The tool that is in use.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose.
-
-    Returns
-    -------
-    str or None
-        The mode of the active layer; None where that pans and zooms, or no layer is active.
-    """
+    """The tool in use: the mode of the active layer; None where that pans and zooms, or no layer is active."""
     active = viewer.layers.selection.active
     return None if active is None or active.mode == PAN_ZOOM else str(active.mode)
 
 
 def end_tool(viewer: Viewer) -> None:
-    """Let the active layer, if there is one, pan and zoom again.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose.
-    """
+    """Let the active layer, if there is one, pan and zoom again."""
     if tool_of(viewer) is not None:
         viewer.layers.selection.active.mode = PAN_ZOOM
 
 
 class ToolWatch(QObject):
-    """Tells when another of napari's tools is in use, or another layer active.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-        Whose.
-    parent : QObject, optional
-        Whose watch it is.
-
-    Attributes
-    ----------
-    changed : Signal
-        `tool_of` may give another.
-    """
+    """Emits `changed` when another of napari's tools is in use, so that `tool_of` may give another, or another layer active."""
 
     changed = Signal()
 
@@ -69,7 +39,7 @@ class ToolWatch(QObject):
         self._follow()
 
     def detach(self) -> None:
-        """Leave no callback behind."""
+        """Disconnect all callbacks."""
         self._viewer.layers.selection.events.active.disconnect(self._follow)
         self._watch(None)
 
