@@ -34,7 +34,7 @@ from napari_drcr.widgets.train.split_choice import SplitChoice
 from napari_drcr.widgets.train.survey_words import hindrance_of, summary_of
 from napari_drcr.widgets.viewer.background import Background
 from napari_drcr.widgets.viewer.choosers import explained, narrow
-from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.controls import Message, wrapped_label
 from napari_drcr.widgets.viewer.fitting import BreakingRow, stack
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class DataPanel(QWidget):
         Shows a batch of them.
     problems : Marked
         The hindrance, if any.
-    summary, status : QLabel
+    summary, status : QLabel, Message
         What the folder is, and what came of the last action.
     """
 
@@ -79,9 +79,10 @@ class DataPanel(QWidget):
         self._asked: dict[str, Any] = {}
         self._found: Survey | None = None
         self._failure = ""
+        self.status = Message()
         self._looking = Background(self, self._fail, lambda _: None, task="Looking through the scenes")
         self._looking.finished.connect(self._finish_looking)
-        self._working = Background(self, self._say, self._say, task="Writing the cubes")
+        self._working = Background(self, self.status.say, self.status.say, task="Writing the cubes")
         self._working.finished.connect(self._show_work)
         self._timer = QTimer(self, interval=DELAY, singleShot=True)
         self._timer.timeout.connect(self.look)
@@ -115,7 +116,6 @@ class DataPanel(QWidget):
         self.cancel_button = QPushButton("Cancel")
         self.split_choice = SplitChoice()
         self.batch = BatchPreview(self._viewer)
-        self.status = wrapped_label("")
 
     def _lay_out(self) -> None:
         column = stack(
@@ -133,7 +133,7 @@ class DataPanel(QWidget):
             margin=6,
         )
         column.setStretchFactor(self.table, 1)
-        for part in (self.progress, self.cancel_button, self.status):
+        for part in (self.progress, self.cancel_button):
             part.hide()
 
     def _connect(self) -> None:
@@ -142,13 +142,13 @@ class DataPanel(QWidget):
         self.open_cubes.wanted.connect(self._export)
         self.rgb.activated.connect(lambda _: self._set(RGB, self.rgb.currentData()))
         self.table.held_back.connect(self._hold_back)
-        self.table.itemSelectionChanged.connect(lambda: self._say(self.table.remarks))
+        self.table.itemSelectionChanged.connect(lambda: self.status.say(self.table.remarks))
         self.values.clicked.connect(self.look)
         self.again_button.clicked.connect(self.look)
         self.cancel_button.clicked.connect(self._looking.cancel)
         self.split_choice.asked.connect(self.split)
         self.batch.button.clicked.connect(self.preview)
-        self.batch.said.connect(self._say)
+        self.batch.said.connect(self.status.say)
 
     @property
     def looking(self) -> bool:
@@ -201,7 +201,7 @@ class DataPanel(QWidget):
         try:
             self._set(VALIDATION, self.split_choice.propose(names))
         except InputError as error:
-            self._say(str(error))
+            self.status.say(str(error))
 
     def preview(self) -> None:
         """Make a batch, in a thread, and show it in place of the last one; each time another."""
@@ -231,7 +231,7 @@ class DataPanel(QWidget):
             self.table.clear_scenes()
             self._found = None
             self.batch.begin_again()
-            self._say("")
+            self.status.say("")
         self._asked = data
         self.folder.setText(data.get("folder") or "")
         self.folder.setToolTip(self.folder.text())
@@ -294,9 +294,9 @@ class DataPanel(QWidget):
         try:
             cubes = self.open_cubes.cubes
         except InputError as error:
-            self._say(str(error))
+            self.status.say(str(error))
             return
-        self._say(f"Writing {len(cubes)} cube{'s' if len(cubes) > 1 else ''}\N{HORIZONTAL ELLIPSIS}")
+        self.status.say(f"Writing {len(cubes)} cube{'s' if len(cubes) > 1 else ''}\N{HORIZONTAL ELLIPSIS}")
         self._working.run(_export, cubes, done=self._take_exported)
         self._show_work()
 
@@ -305,15 +305,11 @@ class DataPanel(QWidget):
         fit_to_name = [name for name in names if can_be_held_back(name)]
         self.choose(folder, propose_split(fit_to_name) if len(fit_to_name) > 1 else [])
         self.open_cubes.open(False)
-        self._say("The cubes were written to this folder, which the run needs; delete it when you no longer do.")
+        self.status.say("The cubes were written to this folder, which the run needs; delete it when you no longer do.")
 
     def _show_work(self) -> None:
         self.batch.allow(bool(self._form.rows[FOLDER].editor.value))
         self.open_cubes.content.setEnabled(not self.working)
-
-    def _say(self, sentence: str) -> None:
-        self.status.setText(sentence)
-        self.status.setVisible(bool(sentence))
 
 
 def _look(data: dict[str, Any], values: bool) -> Generator[tuple[int, int, SceneEntry], None, Survey]:

@@ -18,7 +18,7 @@ from napari_drcr.training.probe import Estimate, probe
 from napari_drcr.widgets.train.config_form import ConfigForm
 from napari_drcr.widgets.viewer.background import Background
 from napari_drcr.widgets.viewer.choosers import explained
-from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.controls import Message, wrapped_label
 from napari_drcr.widgets.viewer.fitting import stack
 
 NAME = "name"
@@ -36,7 +36,7 @@ class Launch(QWidget):
         That of the form.
     estimate_button, start_button : QPushButton
         Measure a few steps, or end that; start.
-    reason, status : QLabel
+    reason, status : QLabel, Message
         Why it cannot be started, and what came of the last action.
     """
 
@@ -46,14 +46,15 @@ class Launch(QWidget):
         super().__init__()
         self._form, self._hindrance, self._told = form, hindrance, False
         self._enough = Event()
-        self._probing = Background(self, self._say, lambda _: None, task="The estimate")
+        self.status = Message()
+        self._probing = Background(self, self.status.say, lambda _: None, task="The estimate")
         self._probing.finished.connect(self._end_estimate)
-        self._starting = Background(self, self._say, self._say, task="The start")
+        self._starting = Background(self, self.status.say, self.status.say, task="The start")
         self._starting.finished.connect(self.refresh)
         self.name = explained(QLineEdit(), "Of the run, and of the model that comes of it.")
         self.estimate_button = QPushButton(ESTIMATE)
         self.start_button = QPushButton("Start")
-        self.reason, self.status = wrapped_label(""), wrapped_label("")
+        self.reason = wrapped_label("")
         buttons = QHBoxLayout()
         named = QFormLayout()
         named.addRow("Name", self.name)
@@ -65,7 +66,6 @@ class Launch(QWidget):
         self.start_button.clicked.connect(self.start)
         form.changed.connect(self._follow_form)
         form.checked.connect(self.refresh)
-        self._say("")
         self._follow_form()
 
     @property
@@ -81,7 +81,7 @@ class Launch(QWidget):
     def start(self) -> None:
         """Prepare a run folder and start its process, in a thread."""
         self.cancel_estimate()
-        self._say("Starting\N{HORIZONTAL ELLIPSIS}")
+        self.status.say("Starting\N{HORIZONTAL ELLIPSIS}")
         self._starting.run(_start, self._form.content, done=self._tell)
         self.refresh()
 
@@ -90,8 +90,10 @@ class Launch(QWidget):
         self._enough = Event()
         # Nothing else tells when napari itself is closed, which then waits for its threads.
         self.destroyed.connect(self._enough.set)
-        self._say("Training a few steps to measure them\N{HORIZONTAL ELLIPSIS}")
-        self._probing.run(_measure, self._form.content, self._enough.is_set, done=lambda found: self._say(describe(found)))
+        self.status.say("Training a few steps to measure them\N{HORIZONTAL ELLIPSIS}")
+        self._probing.run(
+            _measure, self._form.content, self._enough.is_set, done=lambda found: self.status.say(describe(found))
+        )
         self.refresh()
 
     def cancel_estimate(self) -> None:
@@ -138,7 +140,7 @@ class Launch(QWidget):
             self.name.setText(name)
         if not self.estimating and not self.starting:
             # What was measured is of another run.
-            self._say("")
+            self.status.say("")
         self.refresh()
 
     def _toggle_estimate(self) -> None:
@@ -149,16 +151,12 @@ class Launch(QWidget):
 
     def _end_estimate(self) -> None:
         if self._probing.cancelled and not self.starting:
-            self._say("")
+            self.status.say("")
         self.refresh()
 
     def _tell(self, folder: Path) -> None:
-        self._say(f"{folder.name} was started.")
+        self.status.say(f"{folder.name} was started.")
         self.started.emit(folder)
-
-    def _say(self, sentence: str) -> None:
-        self.status.setText(sentence)
-        self.status.setVisible(bool(sentence))
 
 
 def describe(found: Estimate) -> str:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 from napari.layers import Image
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QListWidget, QListWidgetItem, QPushButton
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QPushButton
 
 from napari_drcr.widgets.train.batch_layers import BATCH_KEY
 from napari_drcr.widgets.train.rows import Fold
 from napari_drcr.widgets.train.scene_table import BOX
 from napari_drcr.widgets.viewer.layers import facts_of_layer, is_cube_layer, layer_to_cube, model_of_layer
+from napari_drcr.widgets.viewer.lists import CheckList, Entry
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +30,7 @@ class OpenCubes(Fold):
     ----------
     wanted : Signal
         The checked ones shall be the scenes.
-    list : QListWidget
+    list : CheckList
         The layers, with check boxes.
     button : QPushButton
         Takes those that are checked.
@@ -40,22 +41,22 @@ class OpenCubes(Fold):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__("Cubes open in napari", ABOUT)
         self._viewer = viewer
-        self.list = QListWidget()
+        self._offered: list[Image] = []
+        self.list = CheckList()
         self.list.setMaximumHeight(90)
         self.list.setSpacing(2)
         self.list.setStyleSheet(BOX)
         self.button = QPushButton("Train with these cubes")
         self.form.addRow(self.list)
         self.form.addRow(self.button)
-        self.list.itemChanged.connect(self._update_button)
+        self.list.toggled.connect(self._update_button)
         self.button.clicked.connect(self.wanted)
         self.refresh()
 
     @property
     def layers(self) -> list[Image]:
         """Those that are checked."""
-        items = [self.list.item(row) for row in range(self.list.count())]
-        return [item.data(Qt.ItemDataRole.UserRole) for item in items if item.checkState() == Qt.CheckState.Checked]
+        return self.list.marked
 
     @property
     def cubes(self) -> dict[str, xr.DataArray]:
@@ -64,25 +65,22 @@ class OpenCubes(Fold):
 
     def refresh(self, _event: Any = None) -> None:
         """Offer the cubes that there are now; what was unchecked stays so."""
-        items = [self.list.item(row) for row in range(self.list.count())]
-        unchecked = [item.data(Qt.ItemDataRole.UserRole) for item in items if item.checkState() == Qt.CheckState.Unchecked]
-        self.list.blockSignals(True)
-        self.list.clear()
-        for layer in self._viewer.layers:
-            if is_cube_layer(layer) and model_of_layer(layer) is None and BATCH_KEY not in facts_of_layer(layer):
-                item = QListWidgetItem(layer.name)
-                item.setData(Qt.ItemDataRole.UserRole, layer)
-                item.setCheckState(Qt.CheckState.Unchecked if layer in unchecked else Qt.CheckState.Checked)
-                self.list.addItem(item)
-        self.list.blockSignals(False)
+        unchecked = set(self._offered) - set(self.layers)
+        self._offered = [
+            layer
+            for layer in self._viewer.layers
+            if is_cube_layer(layer) and model_of_layer(layer) is None and BATCH_KEY not in facts_of_layer(layer)
+        ]
+        self.list.show_entries([Entry(layer.name, layer, layer not in unchecked) for layer in self._offered])
         self.note(str(self.list.count() or "none"))
         self._update_button()
 
     def detach(self) -> None:
         """Hold no layer any more."""
+        self._offered.clear()
         self.list.clear()
 
-    def _update_button(self, _item: Any = None) -> None:
+    def _update_button(self) -> None:
         reason = "" if self.layers else NONE_CHECKED if self.list.count() else NO_CUBES
         self.button.setDisabled(bool(reason))
         self.button.setToolTip(reason or ABOUT)

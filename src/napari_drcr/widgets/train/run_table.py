@@ -9,17 +9,16 @@ from pathlib import Path
 from qtpy.QtCore import QItemSelection, QModelIndex, QPersistentModelIndex, QRect, Qt, Signal
 from qtpy.QtGui import QPainter, QPalette
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QHeaderView,
     QSizePolicy,
     QStyledItemDelegate,
     QStyleOptionViewItem,
-    QTableWidget,
     QTableWidgetItem,
 )
 
 from napari_drcr.training.jobs import RunState
 from napari_drcr.training.jobs.folder import duration
+from napari_drcr.widgets.viewer.lists import ReadOnlyTable
 
 ROW, BAR = 40, 3
 """Heights of a row and of the bar in it, in pixels of the screen."""
@@ -31,23 +30,19 @@ SHARE = Qt.ItemDataRole.UserRole
 DASH = "\N{EN DASH}"
 
 
-class RunTable(QTableWidget):
+class RunTable(ReadOnlyTable):
     """All runs; the selection stays with its run, and `chosen` gives the folder of one that the user has selected."""
 
     chosen = Signal(object)
 
     def __init__(self) -> None:
-        super().__init__(0, 4)
+        super().__init__(4)
         self._folders: list[Path] = []
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setTabKeyNavigation(False)
         self.setWordWrap(False)
         self.setItemDelegateForColumn(STEP, _ProgressDelegate(self))
-        self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(ROW)
         header = self.horizontalHeader()
         header.setHighlightSections(False)

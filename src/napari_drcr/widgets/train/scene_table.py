@@ -8,10 +8,11 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidgetItem
 
 from napari_drcr.training.survey import SceneEntry
 from napari_drcr.widgets.train.rows import MARK
+from napari_drcr.widgets.viewer.lists import ReadOnlyTable
 
 COLUMNS = {
     "Scene": "Name of the cube, without suffix.",
@@ -30,25 +31,20 @@ BY_FOLDER = "The folder itself holds this scene back."
 UNNAMEABLE = "Its name holds a comma, or begins or ends with a blank; rename the file to hold it back."
 
 
-class SceneTable(QTableWidget):
+class SceneTable(ReadOnlyTable):
     """One line per scene; `held_back` tells which scene (str) a user holds back, or no longer (bool)."""
 
     held_back = Signal(str, bool)
 
     def __init__(self) -> None:
-        super().__init__(0, len(COLUMNS))
+        super().__init__(len(COLUMNS))
         self._rows: dict[Path, int] = {}
         for column, (title, about) in enumerate(COLUMNS.items()):
             heading = QTableWidgetItem(title)
             heading.setToolTip(about)
             self.setHorizontalHeaderItem(column, heading)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setWordWrap(False)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(22)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(REMARKS, QHeaderView.ResizeMode.Interactive)
