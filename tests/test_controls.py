@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pytestqt.qtbot import QtBot
 
-from napari_drcr.widgets.viewer.controls import StepsBar
+from napari_drcr.widgets.viewer.controls import Chooser, StepsBar
 
 pytestmark = pytest.mark.viewer
 
@@ -25,3 +25,13 @@ def test_a_bar_of_steps_is_not_painted_with_each_of_them(qtbot: QtBot, monkeypat
     assert bar.maximum() == 30
     bar.start()
     assert (bar.value(), bar.maximum()) == (0, 1)
+
+
+def test_a_chooser_tells_that_none_was_chosen() -> None:
+    chooser = Chooser(choices=[("none", None), ("some", 1)], value=1)
+    told: list[int | None] = []
+    chooser.changed.connect(told.append)
+    chooser.native.setCurrentIndex(0)
+    assert chooser.value is None
+    assert told == [None]
+    assert chooser.choices == (None, 1)

@@ -552,6 +552,16 @@ def test_picks_are_saved_and_reopened(viewer: napari.Viewer, qtbot: QtBot, tmp_p
     np.testing.assert_allclose(world_of(viewer, viewer.layers[-1], 7, 8), world_of(viewer, truth, 7, 8))
 
 
+def test_choosing_no_points_takes_their_curves_away(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    truth = add_truth(viewer, **PLACED)
+    widget = open_spectrum(viewer)
+    widget.pick(truth, 7, 8)
+    picked(widget, 1, qtbot)
+    widget.places.points.native.setCurrentIndex(0)
+    picked(widget, 0, qtbot)
+    assert len(viewer.layers) == 2
+
+
 def test_a_lazy_cube_is_not_read_whole(viewer: napari.Viewer, qtbot: QtBot) -> None:
     read = []
 

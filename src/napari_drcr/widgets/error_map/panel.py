@@ -16,7 +16,7 @@ from napari_drcr.widgets.error_map.measure import Measure, percentile
 from napari_drcr.widgets.error_map.pairs import Pair
 from napari_drcr.widgets.error_map.tables import ScoreTable
 from napari_drcr.widgets.plot import Curve, SpectrumPlot
-from napari_drcr.widgets.viewer.controls import Message, add_rows, make_shrinkable, offer
+from napari_drcr.widgets.viewer.controls import Chooser, Message, add_rows, make_shrinkable, offer
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import model_of_layer
 
@@ -151,7 +151,7 @@ class MapPanel(QWidget):
         self.plot = SpectrumPlot(strip=False)
         self.plot.setFixedHeight(190)
         self.plot.setMinimumWidth(200)
-        self.regions = ComboBox(
+        self.regions = Chooser(
             choices=[("none", None)], label="Regions", tooltip="A Shapes layer: each of its shapes gets a row in the table."
         )
         self.table = ScoreTable()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import napari
-from magicgui.widgets import ComboBox
 from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout
 
@@ -17,7 +16,7 @@ from napari_drcr.camera import CAMERAS
 from napari_drcr.errors import InputError
 from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, ImagePanel
 from napari_drcr.widgets.viewer.background import sentence_of
-from napari_drcr.widgets.viewer.controls import add_rows, offer, wrapped_label
+from napari_drcr.widgets.viewer.controls import Chooser, add_rows, offer, wrapped_label
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import (
     MAP_KEY,
@@ -51,7 +50,7 @@ class PlausibilityPanel(ImagePanel):
         super().__init__(viewer, estimate, "Project back", "The projection")
         self._estimate = estimate
         self._about: tuple[Image | None, ...] | None = None
-        self.camera = ComboBox(
+        self.camera = Chooser(
             choices=[(ASSUMED, None), *((name, name) for name in CAMERAS), (CHOOSE_FILE, CHOOSE_FILE)],
             label="Camera",
             tooltip="Whose response and light the cube is seen through; a CSV file has the columns wavelength, r, g and b.",

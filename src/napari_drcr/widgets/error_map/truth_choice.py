@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari
-from magicgui.widgets import ComboBox
 from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QWidget
@@ -15,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QWidget
 from napari_drcr.io import CUBE_SUFFIXES
 from napari_drcr.widgets.error_map.likely_pairs import likeliest_pair, likeliest_truth
 from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.controls import add_rows, make_shrinkable, offer_layers, push_button
+from napari_drcr.widgets.viewer.controls import Chooser, add_rows, make_shrinkable, offer_layers, push_button
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import cube_to_layer_data, is_cube_layer, model_of_layer, open_cube, show_wavelength
 from napari_drcr.widgets.viewer.navigation import begin_at_green
@@ -53,8 +52,8 @@ class PairChoice(QWidget):
         self._notices: dict[str, None] = {}
         self._background = Background(self, self.failed.emit, self._notices.setdefault, task="Reading the file")
         self._chosen = False
-        self.estimate = ComboBox(choices=[], label="Reconstruction", tooltip="The cube whose errors are looked for.")
-        self.truth = ComboBox(choices=[], label="Ground truth", tooltip="The cube that is taken as right.")
+        self.estimate = Chooser(choices=[], label="Reconstruction", tooltip="The cube whose errors are looked for.")
+        self.truth = Chooser(choices=[], label="Ground truth", tooltip="The cube that is taken as right.")
         self.file_button = push_button("File\N{HORIZONTAL ELLIPSIS}", f"Open a true cube: {', '.join(CUBE_SUFFIXES)}")
         self.file_button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         row = QHBoxLayout()

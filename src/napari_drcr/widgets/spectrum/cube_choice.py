@@ -8,12 +8,11 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 import napari
-from magicgui.widgets import ComboBox
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_drcr.widgets.plot import LineStyle
-from napari_drcr.widgets.viewer.controls import Message, add_rows, offer_layers
+from napari_drcr.widgets.viewer.controls import Chooser, Message, add_rows, offer_layers
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import is_cube_layer, model_of_layer
 from napari_drcr.widgets.viewer.lists import CheckList, Entry
@@ -48,7 +47,7 @@ class CubeChoice(QWidget):
         self._cubes: list[Image] = []
         self._shown: list[tuple[Image, str]] | None = None
         self._unmarked: set[Image] = set()
-        self.truth = ComboBox(
+        self.truth = Chooser(
             choices=[("nothing", None)], label="Truth", tooltip="What the other cubes are compared with; drawn dashed."
         )
         self._list = CheckList(rows=6)

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QWidget
 from napari_drcr.analysis.regions import Statistic
 from napari_drcr.widgets.spectrum.picks import Picks
 from napari_drcr.widgets.spectrum.reader import Place
-from napari_drcr.widgets.viewer.controls import add_rows, offer_layers, push_button
+from napari_drcr.widgets.viewer.controls import Chooser, add_rows, offer_layers, push_button
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.placement import tool_placement
 from napari_drcr.widgets.viewer.shape_regions import RegionWatch, region_layers, regions_of, tell_apart
@@ -54,12 +54,12 @@ class PlaceChoice(QWidget):
         self._watch = RegionWatch(self)
         self.tools = ToolWatch(viewer, self)
         self.picks = Picks(viewer, self)
-        self.points = ComboBox(
+        self.points = Chooser(
             choices=[(BY_CLICK, None)],
             label="Pixels",
             tooltip="The points whose spectra are drawn. Saved as CSV and opened again, they are chosen here.",
         )
-        self.shapes = ComboBox(
+        self.shapes = Chooser(
             choices=[("none", None)], label="Regions", tooltip="Rectangles, ellipses and polygons whose spectra are drawn."
         )
         self.statistic = ComboBox(

@@ -6,7 +6,6 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from magicgui.widgets import ComboBox
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
@@ -14,7 +13,7 @@ from napari_drcr.analysis.spectra import nearest
 from napari_drcr.io import read_library
 from napari_drcr.io.library import Library, colorchecker
 from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.controls import Message, add_rows, offer
+from napari_drcr.widgets.viewer.controls import Chooser, Message, add_rows, offer
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.lists import CheckList, Entry
 
@@ -55,7 +54,7 @@ class ReferenceChoice(QWidget):
         self._curve: tuple[str, xr.DataArray] | None = None
         self._marked: set[str] = set()
         self._before: str | Path | None = None
-        self.chooser = ComboBox(
+        self.chooser = Chooser(
             choices=[("none", None), (COLORCHECKER, COLORCHECKER), (CHOOSE_FILE, CHOOSE_FILE)],
             label="Library",
             tooltip="Reference spectra: the ColorChecker, or a CSV file or ENVI library (.sli) of your own.",

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 
+class Chooser(ComboBox):
+    """A combo box that also tells when None is chosen, which magicgui takes for no value."""
+
+    null_value = object()
+
+
 class Hardware(NamedTuple):
     """A device: its name, and the precisions that pay on it, the best first."""
 
