@@ -20,9 +20,11 @@ from napari_drcr.inference import passes
 from napari_drcr.models import architecture
 from napari_drcr.models.execution import peak_memory
 from napari_drcr.models.store import Card, Model, save_model
+from napari_drcr.system.devices import precisions
 from napari_drcr.system.steps import run_to_end
 from napari_drcr.training.config import make_config
 from napari_drcr.training.jobs.folder import MODEL
+from napari_drcr.training.processes import training_precision
 from napari_drcr.training.run import resume_run, start_run
 from napari_drcr.training.sections import TrainingConfig
 
@@ -151,6 +153,11 @@ def test_it_trains_and_resumes_to_the_bit(toy_config: TrainingConfig, tmp_path: 
         assert torch.equal(value, second.estimator.state_dict()[name])
     assert resumed == tmp_path / "resumed" / MODEL
     assert nd.reconstruct(image(16, 16), resumed).shape == (31, 16, 16)
+
+
+def test_training_takes_a_precision_that_is_safe_for_it(toy_config: TrainingConfig) -> None:
+    assert training_precision("auto", "cpu", toy_config.architecture.precisions) == "fp32"
+    assert training_precision("auto", "cpu") == ("bf16" if "bf16" in precisions("cpu") else "fp32")
 
 
 def test_a_run_can_start_from_it(toy_config: TrainingConfig, model: Model, tmp_path: Path) -> None:

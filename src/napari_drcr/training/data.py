@@ -16,7 +16,6 @@ from napari_drcr.camera import Camera, find_camera
 from napari_drcr.cubes.colorimetry import illuminant
 from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
-from napari_drcr.models.architecture import find_architecture
 from napari_drcr.system.devices import usable_cores
 from napari_drcr.training.scenes import Float16Array, Scene
 from napari_drcr.training.sections import EXPOSURE, CameraConfig, TrainingConfig
@@ -347,6 +346,6 @@ def make_loaders(
         sampler=StepSampler(steps_per_epoch, config.learning.batch, config.processes, reached),
         **loading(workers_for(config, device), device),
     )
-    multiple = find_architecture(config.network.architecture).multiple
+    multiple = config.architecture.multiple
     photographs = Photographs(validation, find_camera(config.camera.name), config.data.lights, multiple)
     return patches, DataLoader(photographs, batch_size=1, **loading(0, device))

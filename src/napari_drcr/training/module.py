@@ -10,7 +10,6 @@ from torch import Tensor
 
 from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
-from napari_drcr.models.architecture import find_architecture
 from napari_drcr.models.store import load_model
 from napari_drcr.training.sections import TrainingConfig
 
@@ -45,8 +44,7 @@ class TrainingModule(pl.LightningModule):
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
         self.config = config
-        self.architecture = find_architecture(config.network.architecture)
-        network = self.architecture.build(config.network, len(WAVELENGTHS))
+        network = config.architecture.build(config.network, len(WAVELENGTHS))
         if config.learning.start_from is not None:
             network.load_state_dict(load_model(config.learning.start_from).estimator.state_dict())
         self.network = network.to(memory_format=torch.channels_last)

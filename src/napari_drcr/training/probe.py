@@ -138,7 +138,7 @@ def _measure(config: TrainingConfig) -> Estimate:
     learning = config.learning.model_copy(update={"batch": config.learning.batch // config.processes})
     one = config.model_copy(update={"learning": learning, "devices": 1, "nodes": 1})
     device = choose_device(one.device)
-    precision = training_precision(learning.precision, device)
+    precision = training_precision(learning.precision, device, one.architecture.precisions)
     begun: list[float] = []
     ended: list[float] = []
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from napari_drcr.errors import InputError
-from napari_drcr.system.devices import devices, precisions
+from napari_drcr.system.devices import PRECISIONS, devices, precisions
 from napari_drcr.training.sections import TrainingConfig
 
 LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -58,15 +59,17 @@ def placement(config: TrainingConfig, device: str, precision: str) -> dict[str, 
     }
 
 
-def training_precision(wanted: str, device: str) -> str:
+def training_precision(wanted: str, device: str, safe: Collection[str] = PRECISIONS) -> str:
     """The precision to train in.
 
     Parameters
     ----------
     wanted : {"auto", "fp32", "bf16", "fp16"}
-        "auto" takes bf16 where the device has it natively.
+        "auto" takes bf16 where the device has it natively and it is safe.
     device : str
         A key of `napari_drcr.system.devices.devices`.
+    safe : collection of str
+        Precisions shown to be safe for the network.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def training_precision(wanted: str, device: str) -> str:
     """
     there = precisions(device)
     if wanted == "auto":
-        return "bf16" if "bf16" in there else "fp32"
+        return "bf16" if "bf16" in there and "bf16" in safe else "fp32"
     if wanted not in there:
         raise InputError(f"learning.precision {wanted!r} is not available on {device}; choose {', '.join(there)} or auto.")
     return wanted

@@ -60,7 +60,7 @@ def start_run(config: TrainingConfig, folder: Path, *, progress: Progress | None
     """
     if is_first():
         refuse_folder_in_use(folder)
-    training_precision(config.learning.precision, choose_device(config.device))
+    training_precision(config.learning.precision, choose_device(config.device), config.architecture.precisions)
     scenes = cache_scenes(config.data)
     if not is_first():  # The first one may not have made the folder yet.
         return _train(config, folder, scenes, progress, checkpoint=None)
@@ -136,7 +136,7 @@ def _train(
 ) -> Path:
     training, validation = scenes
     device = choose_device(config.device)
-    precision = training_precision(config.learning.precision, device)
+    precision = training_precision(config.learning.precision, device, config.architecture.precisions)
     log = _open_log(folder) if is_first() else logging.getLogger("napari_drcr.run")
     start = "resume" if checkpoint else "start"
     log.info("%s on %s in %s: %d training, %d validation scenes", start, device, precision, len(training), len(validation))

@@ -20,7 +20,7 @@ from pydantic import (
 from napari_drcr.camera import JPEG_GRID, find_camera
 from napari_drcr.cubes.colorimetry import illuminant
 from napari_drcr.cubes.cube import WAVELENGTHS
-from napari_drcr.models.architecture import AnySettings, find_architecture, validate_settings
+from napari_drcr.models.architecture import AnySettings, Architecture, find_architecture, validate_settings
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -204,13 +204,18 @@ class TrainingConfig(_Section):
     """What only people know."""
 
     @property
+    def architecture(self) -> Architecture:
+        """What the network can do."""
+        return find_architecture(self.network.architecture)
+
+    @property
     def processes(self) -> int:
         """How many share the run."""
         return self.devices * self.nodes
 
     @model_validator(mode="after")
     def _can_learn(self) -> TrainingConfig:
-        architecture = find_architecture(self.network.architecture)
+        architecture = self.architecture
         if not architecture.trainable:
             raise ValueError(f"network is a {architecture.title}, which does not learn by steps; choose another")
         if self.data.patch % architecture.multiple:
