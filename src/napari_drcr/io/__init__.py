@@ -170,7 +170,7 @@ def read_rgb(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     -------
     ndarray, shape (y, x, 3), uint8, uint16 or float32
         sRGB-encoded, EXIF orientation applied, alpha dropped with a `Notice`. Values are those of the file, unless its
-        colour profile is not sRGB: then they are converted, with a `Notice`, and 8 bits become 16, lest they be rounded twice.
+        colour profile is not sRGB: then they are converted, with a `Notice`, and 8 bits become 16 to avoid rounding twice.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""HDF5 files: a look at what HDF5 itself does not survive, before it sees a file."""
+"""HDF5 files: checks for damage that hangs or crashes HDF5 itself, before it reads a file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _HEAP = b"GCOL"
 
 
 def check_hdf5(path: Path, attribute: str | None = None) -> None:
-    """Refuse a file that HDF5 would be busy with for ever, or end the process at, before it is read.
+    """Reject a file that would hang or crash HDF5, before it is read.
 
-    In global heaps lie texts and references of any length: attributes, and to which dimensions the axes of netCDF variables belong.
-    HDF5 looks for ever for what follows a free object of 0 bytes there. Where a block of values is stored in fewer bytes than its
-    checksum has, it reads whatever lies beyond.
+    Global heaps hold texts and references of variable length: attributes, and the dimensions of netCDF variables. A free object of
+    0 bytes there sends HDF5 into an endless loop. If a block of values is stored in fewer bytes than its checksum has, HDF5 reads
+    beyond the end.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ class Architecture(ABC):
     Attributes
     ----------
     id : str
-        Names it in cards and configurations; for ever.
+        Names it in cards and configurations, so it never changes.
     title : str
         What users call it.
     paper : str

@@ -92,7 +92,7 @@ class Keeper(Checkpoint):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look before each layer whether the run is to stop: a large scene takes long."""
         assert isinstance(pl_module, TrainingModule)
-        if trainer.world_size == 1:  # or the other processes would wait for this one for ever
+        if trainer.world_size == 1:  # otherwise the other processes would wait forever
             self.hooks = [layer.register_forward_pre_hook(self._leave) for layer in pl_module.network.modules()]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

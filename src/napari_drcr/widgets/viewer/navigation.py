@@ -88,7 +88,7 @@ def _world_at(viewer: Viewer, layer: Layer, place: Sequence[float]) -> npt.NDArr
 def _world_units(viewer: Viewer, layer: Layer) -> npt.NDArray[np.float64]:
     """How many units of the world one unit of a layer is, axis by axis.
 
-    napari measures all lengths in the smallest unit among them, beside wavelengths in nm, but a layer reckons in its own.
+    napari measures all lengths in the smallest unit among them, beside wavelengths in nm, but a layer uses its own.
     """
     world = viewer.layers.units
     if world is None or len(world) < layer.ndim:
