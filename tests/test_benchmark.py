@@ -120,9 +120,11 @@ def test_a_process_that_fails_or_is_ended_says_so(image: Path, tmp_path: Path) -
 def test_stopping_ends_all_processes() -> None:
     def stop(done: int, total: int, text: str) -> None:
         if done == 1:
-            started.extend(child.pid for child in psutil.Process().children())
+            started.extend(child.pid for child in psutil.Process().children() if child.pid not in before)
             raise Cancelled
 
+    # Helpers of multiprocessing that other tests started live on.
+    before = {child.pid for child in psutil.Process().children()}
     started: list[int] = []
     with pytest.raises(Cancelled):
         run("photo", size=(8, 8), rounds=1, progress=stop)
