@@ -18,7 +18,7 @@ from napari_drcr.camera.sample import synthetic_pair
 from napari_drcr.cli import app
 from napari_drcr.inference import passes
 from napari_drcr.models import architecture
-from napari_drcr.models.execution import peak_memory
+from napari_drcr.models.execution import ieee_arithmetic, peak_memory
 from napari_drcr.models.store import Card, Model, save_model
 from napari_drcr.system.devices import precisions
 from napari_drcr.system.steps import run_to_end
@@ -102,6 +102,21 @@ def test_a_whole_pass_shows_its_layers_and_can_be_cancelled(model: Model) -> Non
     going = nd.iter_reconstruct(image(16, 16), as_a_whole(model))
     next(going), next(going), next(going)
     going.close()
+
+
+def test_overlapping_passes_leave_torch_as_it_was() -> None:
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        one, other = ieee_arithmetic(), ieee_arithmetic()
+        one.__enter__()
+        other.__enter__()
+        one.__exit__(None, None, None)
+        assert not torch.backends.cudnn.allow_tf32
+        other.__exit__(None, None, None)
+        assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def test_models_are_saved_with_their_settings_and_read_back(model: Model, tmp_path: Path) -> None:

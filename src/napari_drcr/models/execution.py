@@ -405,15 +405,39 @@ def to_network(values: Tensor, network: nn.Module) -> Tensor:
     return values.to(next(network.parameters())).contiguous(memory_format=torch.channels_last)
 
 
+class _IeeeArithmetic:
+    """Switches torch's settings when the first thread needs it, and back when the last one is done: they hold for all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before = (False, False)
+
+    def begin(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+                torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+            self._users += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = self._before
+
+
+_ieee = _IeeeArithmetic()
+
+
 @contextmanager
 def ieee_arithmetic() -> Iterator[None]:
-    """Without the 10-bit mantissas (TF32) that NVIDIA's GPUs otherwise take for float32."""
-    convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    """Without the 10-bit mantissas (TF32) that NVIDIA's GPUs otherwise take for float32; several threads may overlap."""
+    _ieee.begin()
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
+        _ieee.end()
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
