@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n", encoding="utf-8")
     (info / "entry_points.txt").write_text("[napari_drcr.architectures]\ntoy = toy_network:Toy\n", encoding="utf-8")
-    there = f"{info.parent}:{Path(__file__).parent}"
-    monkeypatch.setenv("PYTHONPATH", there, prepend=":")
+    there = f"{info.parent}{os.pathsep}{Path(__file__).parent}"
+    monkeypatch.setenv("PYTHONPATH", there, prepend=os.pathsep)
     monkeypatch.setattr(architecture, "_registry", dict(architecture._registry))
     architecture.register(toy_network.Toy())
 
