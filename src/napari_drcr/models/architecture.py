@@ -7,7 +7,7 @@ a network, subclass `Architecture` and `register` it. Cheap to import: torch is 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 Encoding = Literal["linear", "as given"]
 """What a model takes: linear sRGB, or the values of the image untouched."""
-Normalisation = Literal["white", "maximum"]
-"""What an image is divided by: its white level, or its own maximum."""
+Normalisation = Literal["white", "maximum", "range", "bytes"]
+"""How an image is scaled: white is 1, its own maximum is 1, its minimum is 0 and its maximum is 1, or white is 255."""
 
 
 class NetworkSettings(BaseModel):
@@ -56,22 +56,43 @@ class ForeignLayout:
 
     Attributes
     ----------
+    source : str
+        Whose they are, such as "the toolbox of the NTIRE 2022 winners".
     marks : tuple of str
-        First parts of parameter names that no other layout has.
+        Beginnings of parameter names that no other network's checkpoints have.
+    beside : str
+        What lies beside the parameters in such files, where that alone tells them from those of another layout; else empty.
     encoding, normalisation : str
         How its authors feed the network; see `Card`.
     hints : Mapping of str to object
         Settings that names and shapes do not tell.
+    unused : tuple of str
+        Regular expressions of parameter names that the network does not use.
     """
 
+    source: str
     marks: tuple[str, ...]
+    beside: str = ""
     encoding: Encoding = "as given"
     normalisation: Normalisation = "maximum"
     hints: Mapping[str, Any] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
 
-    def recognises(self, names: list[str]) -> bool:
-        """Whether parameters of these names, without ``module.``, are in this layout."""
-        return any(name.split(".", 1)[0] in self.marks for name in names)
+    def recognises(self, names: Iterable[str], beside: Iterable[str] = ()) -> bool:
+        """Whether a checkpoint is in this layout.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Of its parameters, without ``module.``.
+        beside : iterable of str
+            What else is in the file.
+
+        Returns
+        -------
+        bool
+        """
+        return any(name.startswith(self.marks) for name in names) and (not self.beside or self.beside in beside)
 
 
 class Architecture(ABC):
@@ -85,6 +106,16 @@ class Architecture(ABC):
         What users call it.
     paper : str
         Authors, title, venue and year.
+    year : int
+        Of the paper, or of the challenge it was entered in.
+    rank : str
+        Where it came in the challenges, such as "1st of NTIRE 2022"; empty where it was not entered.
+    family : str
+        What lists group it under.
+    assumptions : tuple of str
+        What no publication says and we chose, a sentence each; empty where it equals published code.
+    learning_rate : float
+        That its authors start with.
     settings : type of NetworkSettings
         Its sizes and options, with defaults.
     presets : Mapping of str to NetworkSettings
@@ -97,20 +128,28 @@ class Architecture(ABC):
         Whether the spectrum of a pixel depends on that pixel alone.
     trainable : bool
         Whether it learns by gradient descent, so that training offers it.
-    foreign : ForeignLayout or None
-        Checkpoints of others that it can load.
+    prepared : bool
+        Whether `prepare` takes something from the training scenes.
+    foreign : tuple of ForeignLayout
+        Checkpoints of others that it can load; the first that recognises a file is taken.
     """
 
     id: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
+    year: ClassVar[int] = 0
+    rank: ClassVar[str] = ""
+    family: ClassVar[str] = "others"
+    assumptions: ClassVar[tuple[str, ...]] = ()
+    learning_rate: ClassVar[float] = 4e-4
     settings: ClassVar[type[NetworkSettings]]
     presets: ClassVar[Mapping[str, NetworkSettings]] = {}
     multiple: ClassVar[int] = 1
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
     per_pixel: ClassVar[bool] = False
     trainable: ClassVar[bool] = True
-    foreign: ClassVar[ForeignLayout | None] = None
+    prepared: ClassVar[bool] = False
+    foreign: ClassVar[tuple[ForeignLayout, ...]] = ()
 
     @abstractmethod
     def build(self, settings: Any, bands: int) -> Any:
@@ -128,6 +167,19 @@ class Architecture(ABC):
         torch.nn.Module
             Float32, on the current default device; takes (batch, 3, y, x), gives (batch, bands, y, x). An architecture that is
             not `trainable` may return something else that its other methods understand.
+        """
+
+    def prepare(self, network: Any, scenes: Iterable[tuple[Tensor, Tensor]]) -> None:  # noqa: B027 (most take nothing)
+        """Give a new network what its authors take from the training scenes before it learns: a basis, a linear estimate.
+
+        Called only where `prepared` is true, once, before the first step of a run that does not start from a model.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            Made by `build`; changed in place.
+        scenes : iterable of (Tensor, Tensor)
+            Of every training scene the image as the network takes it (3, y, x) and its cube (bands, y, x), float32.
         """
 
     def context(self, settings: Any) -> int | None:
@@ -172,7 +224,7 @@ class Architecture(ABC):
         return Tiles(network, device, kind, context=context, multiple=self.multiple)
 
     def rename(self, path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Parameters of a `foreign` checkpoint under our names.
+        """Parameters of a `foreign` checkpoint under our names; by default the names are the same.
 
         Parameters
         ----------
@@ -190,7 +242,7 @@ class Architecture(ABC):
         InputError
             If names are not of that layout.
         """
-        raise NotImplementedError(f"{self.title} has no foreign layout.")
+        return dict(state)
 
     def infer(self, path: Path, known: Mapping[str, Any], state: Mapping[str, Any]) -> NetworkSettings:
         """The settings of a network from what is known of them, and from names and shapes of its parameters.

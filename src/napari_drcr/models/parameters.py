@@ -13,18 +13,24 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
+WRAPPINGS = ("state_dict", "model_state_dict")
+"""What checkpoints keep their parameters under."""
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], list[str]]:
     """Parameters of a checkpoint that torch.save wrote.
 
     Parameters
     ----------
     path : Path
-        The parameters alone or under ``state_dict``, with or without ``module.`` before every name.
+        The parameters alone or under one of `WRAPPINGS`, with or without ``module.`` before every name.
 
     Returns
     -------
-    dict of str to Tensor
+    state : dict of str to Tensor
         Without ``module.``.
+    beside : list of str
+        What else is in the file, such as "optimizer".
 
     Raises
     ------
@@ -34,8 +40,13 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     import torch
 
     content = load_plain(path)
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
+    beside: list[str] = []
+    if isinstance(content, Mapping):
+        for wrapping in WRAPPINGS:
+            if isinstance(content.get(wrapping), Mapping):
+                beside = [str(key) for key in content if key != wrapping]
+                content = content[wrapping]
+                break
     if not isinstance(content, Mapping):
         raise InputError(f"{path.name} holds {type(content).__name__}, not the parameters of a network.")
     if not content:
@@ -46,7 +57,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     state = {name.removeprefix("module."): value for name, value in content.items()}
     if len(state) < len(content):
         raise InputError(f"{path.name} has some parameters twice, with and without 'module.' before their name.")
-    return state
+    return state, beside
 
 
 def load_parameters(path: Path, title: str, build: Callable[[], nn.Module], state: Mapping[str, Any]) -> nn.Module:

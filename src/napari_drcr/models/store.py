@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -50,8 +51,8 @@ class Card(BaseModel):
         Band centres of its cubes in nm.
     encoding : {"linear", "as given"}
         Linear sRGB, or the values of the image untouched.
-    normalisation : {"white", "maximum"}
-        The image is divided by its white level, or by its own maximum.
+    normalisation : {"white", "maximum", "range", "bytes"}
+        White is 1, the image's own maximum is 1, its minimum is 0 and its maximum is 1, or white is 255.
     quantity : {"reflectance", "radiance", "unknown"}
         What its cubes hold.
     camera : str
@@ -288,24 +289,21 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, np.ndarray[Any, Any]]
 
 
 def _load_foreign(path: Path, sha256: str) -> Model:
-    state = read_checkpoint(path)
-    for architecture in architectures():
-        layout = architecture.foreign
-        if layout is not None and layout.recognises(list(state)):
-            renamed = architecture.rename(path, state)
+    state, beside = read_checkpoint(path)
+    layouts = [(architecture, layout) for architecture in architectures() for layout in architecture.foreign]
+    for architecture, layout in layouts:
+        if layout.recognises(state, beside):
+            used = {name: value for name, value in state.items() if not any(re.fullmatch(each, name) for each in layout.unused)}
             card = Card(
                 name=path.stem,
                 architecture=architecture.id,
                 settings=dict(layout.hints),
                 encoding=layout.encoding,
                 normalisation=layout.normalisation,
+                recipe=f"A checkpoint in the layout of {layout.source}.",
             )
-            return _build(path, card, renamed, sha256)
-    known = "; ".join(
-        f"a {architecture.title} has {', '.join(architecture.foreign.marks)}"
-        for architecture in architectures()
-        if architecture.foreign is not None
-    )
+            return _build(path, card, architecture.rename(path, used), sha256)
+    known = "; ".join(dict.fromkeys(f"{architecture.title} has {some(list(layout.marks))}" for architecture, layout in layouts))
     raise InputError(f"{path.name} holds another network: {some(list(state))}; {known}.")
 
 

@@ -71,11 +71,17 @@ class DRCR(Architecture):
     }
     multiple = 4
     precisions = ("fp32", "bf16", "fp16")
-    foreign = ForeignLayout(
-        marks=("input_conv2D", "denosing", "backbone", "tail_conv2D"),
-        encoding="as given",
-        normalisation="maximum",
-        hints={"released_npm": True},
+    year = 2022
+    rank = "3rd of NTIRE 2022"
+    family = "channel attention"
+    foreign = (
+        ForeignLayout(
+            source="the authors",
+            marks=("input_conv2D", "denosing", "backbone", "tail_conv2D"),
+            encoding="as given",
+            normalisation="maximum",
+            hints={"released_npm": True},
+        ),
     )
 
     def build(self, settings: DRCRSettings, bands: int) -> DRCRNet:
