@@ -11,12 +11,21 @@ from importlib.metadata import entry_points
 from napari_drcr.models.architecture import register
 from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.pixel_map import PixelMaps
-from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb
+from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb, MeanResidual, Rpan, Tic
+from napari_drcr.models.residual.attentive import Han, HanEca, Rcan, RcanChain, Rdan
 
 register(DRCR())
 register(PixelMaps())
 register(HscnnR())
 register(Edsr())
 register(Lfb())
+register(Tic())
+register(Rpan())
+register(MeanResidual())
+register(Rcan())
+register(RcanChain())
+register(Han())
+register(HanEca())
+register(Rdan())
 for _found in entry_points(group="napari_drcr.architectures"):
     register(_found.load()())
