@@ -74,7 +74,7 @@ def run(
     device = choose_device(device)
     from napari_drcr.benchmark.cost import multiply_adds
     from napari_drcr.inference.passes import execution_of
-    from napari_drcr.models.execution import peak_memory
+    from napari_drcr.models.memory import peak_memory
 
     with tempfile.TemporaryDirectory(prefix="napari-drcr-") as name, ExitStack() as stack:
         folder = Path(name)

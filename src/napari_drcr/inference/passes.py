@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 
 from napari_drcr.errors import InputError, notify
-from napari_drcr.models.execution import Box, Execution, Steps
+from napari_drcr.models.execution import Execution, Steps
+from napari_drcr.models.regions import Box
 from napari_drcr.models.store import Model
 from napari_drcr.system.devices import choose_device, choose_precision, devices, limit_threads
 from napari_drcr.system.memory import NotEnoughMemory, is_lack_of_memory

@@ -193,7 +193,7 @@ class Architecture(ABC):
         Returns
         -------
         int or None
-            With it pieces of an image give the whole image's answer; None where something looks at the whole image.
+            With it pieces of an image give the whole image's answer; None to find it out from the layers of the network.
         """
         return None
 
@@ -214,14 +214,20 @@ class Architecture(ABC):
         Returns
         -------
         Execution
-            By default in pieces where `context` is known, else the whole image at once.
+            By default in pieces where that is possible, else the whole image at once: tiles where `context` is known; where it is
+            not, as many passes as the layers of the network ask for.
         """
         from napari_drcr.models.execution import Tiles, WholeImage
+        from napari_drcr.models.locality import NotLocal
+        from napari_drcr.models.piecewise import PiecewisePasses
 
         context = self.context(settings)
-        if context is None:
+        if context is not None:
+            return Tiles(network, device, kind, context=context, multiple=self.multiple)
+        try:
+            return PiecewisePasses(network, device, kind, multiple=self.multiple)
+        except NotLocal:
             return WholeImage(network, device, kind)
-        return Tiles(network, device, kind, context=context, multiple=self.multiple)
 
     def rename(self, path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Parameters of a `foreign` checkpoint under our names; by default the names are the same.
