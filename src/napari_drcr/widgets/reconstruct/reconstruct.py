@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout
 from napari_drcr.cubes.cube import FLIP_DISAGREEMENT
 from napari_drcr.errors import InputError
 from napari_drcr.inference.ensemble import FLIP_MEANING
-from napari_drcr.inference.preparation import WHITE_LEVELS
+from napari_drcr.inference.pixels import WHITE_LEVELS
 from napari_drcr.inference.reconstruction import ESTIMATE, iter_reconstruct
 from napari_drcr.models.store import shipped_models
 from napari_drcr.training.jobs.folder import MODEL
