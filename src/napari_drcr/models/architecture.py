@@ -172,14 +172,16 @@ class Architecture(ABC):
     def prepare(self, network: Any, scenes: Iterable[tuple[Tensor, Tensor]]) -> None:  # noqa: B027 (most take nothing)
         """Give a new network what its authors take from the training scenes before it learns: a basis, a linear estimate.
 
-        Called only where `prepared` is true, once, before the first step of a run that does not start from a model.
+        Called only where `prepared` is true, once, before the first step of a run that does not start from a model, and without
+        gradients. Each process of a run on several calls it with the same scenes, so it must draw nothing at random.
 
         Parameters
         ----------
         network : torch.nn.Module
-            Made by `build`; changed in place.
+            Made by `build`, on the CPU; its parameters and buffers are changed in place, and none is added.
         scenes : iterable of (Tensor, Tensor)
-            Of every training scene the image as the network takes it (3, y, x) and its cube (bands, y, x), float32.
+            Of every training scene the image as the network takes it (3, y, x) and its cube (bands, y, x), float32, their sides
+            multiples of `multiple`. Each is read when its turn comes; a second loop reads them again.
         """
 
     def context(self, settings: Any) -> int | None:
