@@ -1,84 +1,98 @@
-"""Parameters by rule, so that a reference output needs no stored network.
+"""Parameters by rule, stored outputs and published containers, against which networks are checked.
 
-A value follows from the name of its tensor and its place in it alone: an integer hash (splitmix64 of the flat index, seeded by the CRC-32 of
-the name) gives a number in [-1, 1), and `distribution` says what it is scaled and shifted by.
+The stored outputs in ``tests/reference/networks`` were computed with the authors' networks, whose parameters were filled by the rule below.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import prod
+import zlib
+from collections.abc import Iterable, Mapping
+from math import prod, sqrt
 from pathlib import Path
-from zlib import crc32
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from napari_drcr.models.architecture import Architecture, NetworkSettings
+from napari_drcr.inference.passes import pad_to_multiple
+from napari_drcr.models.architecture import find_architecture
 
-FILES = Path(__file__).parents[1] / "reference" / "networks"
-
-
-def distribution(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Mean and largest deviation of the values of a tensor."""
-    kind = name.rpartition(".")[2]
-    fixed = {"num_batches_tracked": (0.0, 0.0), "running_var": (0.75, 0.25), "weight_g": (1.0, 0.1)}
-    fixed |= dict.fromkeys(("running_mean", "bias", "beta"), (0.0, 0.05))
-    if kind in fixed:
-        return fixed[kind]
-    per_head = len(shape) == 3 and shape[1:] == (1, 1)
-    if per_head or shape in ((), (1,)):
-        return (0.25, 0.05) if kind == "weight" else (1.0, 0.2)
-    return (0.0, (3 / prod(shape[1:])) ** 0.5) if len(shape) > 1 else (1.0, 0.1)
+FOLDER = Path(__file__).parents[1] / "reference" / "networks"
+Shapes = Mapping[str, tuple[int, ...]]
 
 
-def values(name: str, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
-    """The values of a tensor, float32; `gain` widens those of tensors of two and more dimensions that are centred on 0."""
-    centre, width = distribution(name, shape)
-    if len(shape) > 1 and centre == 0:
-        width *= gain
+def noise(name: str, count: int) -> np.ndarray:
+    """Numbers in [-1, 1) that depend on a name and their index: the upper 24 bits of splitmix64, seeded with the CRC-32 of the name."""
+    bits = np.arange(count, dtype=np.uint64) + np.uint64(zlib.crc32(name.encode()) << 32)
     with np.errstate(over="ignore"):
-        mixed = np.arange(prod(shape), dtype=np.uint64) + np.uint64(((crc32(name.encode()) << 32) + 0x9E3779B97F4A7C15) % 2**64)
+        bits += np.uint64(0x9E3779B97F4A7C15)
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-        mixed ^= mixed >> np.uint64(31)
-    uniform = (mixed >> np.uint64(40)) / 2.0**23 - 1.0
-    return (centre + width * uniform).astype(np.float32).reshape(shape)
+            bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    bits ^= bits >> np.uint64(31)
+    return (bits >> np.uint64(40)) / 2.0**23 - 1.0
 
 
-def state_of(shapes: Mapping[str, tuple[int, ...]], gain: float = 1.0) -> dict[str, Tensor]:
-    """Parameters by name, from their shapes."""
-    return {name: torch.from_numpy(values(name, tuple(shape), gain)) for name, shape in shapes.items()}
+def parameter(name: str, shape: tuple[int, ...], gain: float = 1.0) -> Tensor:
+    """One parameter: an offset and a scale, chosen from its name and shape, times `noise`."""
+    last = name.rsplit(".", 1)[-1]
+    alone = shape in ((), (1,)) or (len(shape) == 3 and shape[1:] == (1, 1))
+    if last == "num_batches_tracked":
+        offset, scale = 0.0, 0.0
+    elif last == "running_var":
+        offset, scale = 0.75, 0.25
+    elif last in ("running_mean", "bias", "beta"):
+        offset, scale = 0.0, 0.05
+    elif last == "weight_g":
+        offset, scale = 1.0, 0.1
+    elif alone:
+        offset, scale = (0.25, 0.05) if last == "weight" else (1.0, 0.2)
+    elif len(shape) == 1:
+        offset, scale = 1.0, 0.1
+    else:
+        offset, scale = 0.0, gain * sqrt(3 / prod(shape[1:]))
+    return torch.from_numpy((offset + scale * noise(name, prod(shape))).astype(np.float32)).reshape(shape)
+
+
+def state_of(shapes: Shapes, gain: float = 1.0) -> dict[str, Tensor]:
+    """Parameters of a network by rule, from their published names and shapes."""
+    return {name: parameter(name, shape, gain) for name, shape in shapes.items()}
 
 
 def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a network's parameters."""
+    """Names and shapes of the parameters of a network."""
     return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
-def reference(name: str) -> tuple[Tensor, Tensor, float]:
-    """Input, output and gain of published code, from a file."""
-    with np.load(FILES / f"{name}.npz") as file:
-        return torch.from_numpy(file["input"]), torch.from_numpy(file["output"]), float(file["gain"])
-
-
-def follows(network: nn.Module, name: str) -> bool:
-    """Whether a network gives the output of published code, to 2e-5 of its largest value."""
-    given, expected, gain = reference(name)
-    network.load_state_dict(state_of(shapes_of(network), gain))
+def difference(network: nn.Module, name: str, multiple: int = 1, shapes: Shapes | None = None) -> float:
+    """How far a network, filled by rule, is from a stored output, relative to its largest value; padded as the package pads."""
+    stored = np.load(FOLDER / f"{name}.npz")
+    network.load_state_dict(state_of(shapes or shapes_of(network), float(stored["gain"])))
     with torch.inference_mode():
-        difference = network.eval()(given) - expected
-    return bool(difference.abs().max() <= 2e-5 * expected.abs().max())
+        estimate = network.eval()(torch.from_numpy(pad_to_multiple(stored["input"][0], multiple))[None]).numpy()
+    expected = stored["output"]
+    return float(np.abs(estimate[..., : expected.shape[2], : expected.shape[3]] - expected).max() / np.abs(expected).max())
 
 
-def cost(architecture: Architecture, settings: NetworkSettings) -> tuple[int, float]:
-    """Parameters, and 1e9 multiply-accumulates for 482 x 512 pixels, padded as the network needs it."""
+def billion_multiplications(id: str, preset: str, height: int = 482, width: int = 512) -> float:
+    """Multiplications (and additions) of a preset for an image, in 1e9, as torch counts them; nothing is computed."""
+    architecture = find_architecture(id)
+    sides = [-(-side // architecture.multiple) * architecture.multiple for side in (height, width)]
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        architecture.build(architecture.presets[preset], 31)(torch.empty(1, 3, *sides))
+    return float(counter.get_total_flops()) / 2e9
+
+
+def count(id: str, preset: str) -> int:
+    """How many parameters a preset has."""
+    architecture = find_architecture(id)
     with torch.device("meta"):
-        network = architecture.build(settings, 31)
-        sides = (-(-side // architecture.multiple) * architecture.multiple for side in (482, 512))
-        image = torch.empty(1, 3, *sides)
-    with FlopCounterMode(display=False) as counter:
-        network(image)
-    return architecture.count(network), counter.get_total_flops() / 2e9
+        return architecture.count(architecture.build(architecture.presets[preset], 31))
+
+
+def write_checkpoint(path: Path, state: Mapping[str, Tensor], beside: Iterable[str] = ("epoch", "iter", "optimizer")) -> Path:
+    """A checkpoint as authors publish it: the parameters with other things beside, or alone if there is nothing beside."""
+    content: Mapping[str, Any] = {"state_dict": dict(state), **{name: {} for name in beside}} if list(beside) else dict(state)
+    torch.save(content, path)
+    return path
