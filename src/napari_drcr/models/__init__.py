@@ -19,5 +19,12 @@ register(PixelMaps())
 register(AWAN())
 register(Stiebel())
 register(BasisUNets())
+from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb
+
+register(DRCR())
+register(PixelMaps())
+register(HscnnR())
+register(Edsr())
+register(Lfb())
 for _found in entry_points(group="napari_drcr.architectures"):
     register(_found.load()())
