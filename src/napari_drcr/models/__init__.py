@@ -26,5 +26,10 @@ register(PixelMaps())
 register(HscnnR())
 register(Edsr())
 register(Lfb())
+from napari_drcr.models.spectral_attention.architecture import MSTPlusPlusArchitecture
+
+register(DRCR())
+register(PixelMaps())
+register(MSTPlusPlusArchitecture())
 for _found in entry_points(group="napari_drcr.architectures"):
     register(_found.load()())
