@@ -16,7 +16,8 @@ from napari_drcr.widgets.error_map.measure import Measure, percentile
 from napari_drcr.widgets.error_map.pairs import Pair
 from napari_drcr.widgets.error_map.tables import ScoreTable
 from napari_drcr.widgets.plot import Curve, SpectrumPlot
-from napari_drcr.widgets.viewer.controls import Chooser, Message, add_rows, make_shrinkable, offer
+from napari_drcr.widgets.viewer.choosers import narrow
+from napari_drcr.widgets.viewer.controls import Chooser, Message, add_rows, offer
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import model_of_layer
 
@@ -218,7 +219,7 @@ class MapPanel(QWidget):
 
     def _lay_out(self) -> None:
         form = form_layout()
-        make_shrinkable(self.scale.preset)
+        narrow(self.scale.preset.native)
         add_rows(form, self.metric_choice)
         form.addRow("Floor", self.floor)
         add_rows(form, self.kind)

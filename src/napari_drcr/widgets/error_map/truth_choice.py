@@ -14,7 +14,8 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QWidget
 from napari_drcr.io import CUBE_SUFFIXES
 from napari_drcr.widgets.error_map.likely_pairs import likeliest_pair, likeliest_truth
 from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.controls import Chooser, add_rows, make_shrinkable, offer_layers, push_button
+from napari_drcr.widgets.viewer.choosers import narrow
+from napari_drcr.widgets.viewer.controls import Chooser, add_rows, offer_layers, push_button
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import cube_to_layer_data, is_cube_layer, model_of_layer, open_cube, show_wavelength
 from napari_drcr.widgets.viewer.navigation import begin_at_green
@@ -63,7 +64,7 @@ class PairChoice(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         add_rows(form, self.estimate)
         form.addRow(self.truth.label, row)
-        make_shrinkable(self.truth)
+        narrow(self.truth.native)
         self.estimate.changed.connect(self._choose_estimate)
         self.truth.changed.connect(self._choose_truth)
         for chooser in (self.estimate, self.truth):

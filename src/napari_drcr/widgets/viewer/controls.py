@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from magicgui.widgets import ComboBox
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QTimer
-from qtpy.QtWidgets import QFormLayout, QLabel, QProgressBar, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QFormLayout, QLabel, QProgressBar, QPushButton
+
+from napari_drcr.widgets.viewer.choosers import narrow
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -173,13 +175,5 @@ def offer_layers(chooser: ComboBox, layers: Iterable[Layer], nothing: str) -> No
 def add_rows(form: QFormLayout, *choosers: ComboBox) -> None:
     """Add choosers with their labels to a form, as narrow as their dock may be."""
     for chooser in choosers:
-        make_shrinkable(chooser)
+        narrow(chooser.native)
         form.addRow(chooser.label, chooser.native)
-
-
-def make_shrinkable(chooser: ComboBox) -> None:
-    """Let a chooser of long names be as narrow as its dock; the list that opens still shows them whole."""
-    box = chooser.native
-    box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(12)
-    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
