@@ -15,7 +15,7 @@ from napari_drcr.camera import CAMERAS
 from napari_drcr.errors import InputError
 from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, ImagePanel
 from napari_drcr.widgets.viewer.background import sentence_of
-from napari_drcr.widgets.viewer.choosers import FileChoice
+from napari_drcr.widgets.viewer.choosers import FileChoice, explained
 from napari_drcr.widgets.viewer.controls import add_rows, wrapped_label
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import (
@@ -50,9 +50,9 @@ class PlausibilityPanel(ImagePanel):
         self._estimate = estimate
         self._about: tuple[Image | None, ...] | None = None
         title, kinds = "Choose a camera's responses", "Tables (*.csv);;All files (*)"
-        self.camera = FileChoice([None, *CAMERAS], "Choose file", kinds, title=title, nothing=ASSUMED)
-        self.camera.setToolTip(
-            "Whose response and light the cube is seen through; a CSV file has the columns wavelength, r, g and b."
+        self.camera = explained(
+            FileChoice([None, *CAMERAS], "Choose file", kinds, title=title, nothing=ASSUMED),
+            "Whose response and light the cube is seen through; a CSV file has the columns wavelength, r, g and b.",
         )
         self.button.setToolTip("Adds a map of the difference to the image, in linear light.")
         form = form_layout()

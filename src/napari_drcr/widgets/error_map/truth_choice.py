@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import napari
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from napari_drcr.io import CUBE_SUFFIXES
 from napari_drcr.widgets.error_map.likely_pairs import likeliest_pair, likeliest_truth
 from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.choosers import narrow
-from napari_drcr.widgets.viewer.controls import Chooser, add_rows, offer_layers, push_button
+from napari_drcr.widgets.viewer.choosers import explained, narrow
+from napari_drcr.widgets.viewer.controls import Chooser, add_rows, offer_layers
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import cube_to_layer_data, is_cube_layer, model_of_layer, open_cube, show_wavelength
 from napari_drcr.widgets.viewer.navigation import begin_at_green
@@ -55,7 +55,9 @@ class PairChoice(QWidget):
         self._chosen = False
         self.estimate = Chooser(choices=[], label="Reconstruction", tooltip="The cube whose errors are looked for.")
         self.truth = Chooser(choices=[], label="Ground truth", tooltip="The cube that is taken as right.")
-        self.file_button = push_button("File\N{HORIZONTAL ELLIPSIS}", f"Open a true cube: {', '.join(CUBE_SUFFIXES)}")
+        self.file_button = explained(
+            QPushButton("File\N{HORIZONTAL ELLIPSIS}"), f"Open a true cube: {', '.join(CUBE_SUFFIXES)}"
+        )
         self.file_button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         row = QHBoxLayout()
         row.addWidget(self.truth.native)

@@ -21,7 +21,7 @@ from napari_drcr.inference.reconstruction import ESTIMATE, iter_reconstruct
 from napari_drcr.models.store import shipped_models
 from napari_drcr.widgets.reconstruct.white_patch import WhitePatch
 from napari_drcr.widgets.viewer.background import Background, sentence_of
-from napari_drcr.widgets.viewer.choosers import FileChoice
+from napari_drcr.widgets.viewer.choosers import FileChoice, explained
 from napari_drcr.widgets.viewer.controls import HardwareChoice, Message, StepsBar, add_rows, offer, wrapped_label
 from napari_drcr.widgets.viewer.dock import Dock, show_dock
 from napari_drcr.widgets.viewer.fitting import form_layout
@@ -78,8 +78,8 @@ class Reconstruct(Dock):
             tooltip="RGB image layers of this viewer. Of a series the image is taken that the sliders show.",
         )
         kinds = "Checkpoints (*.safetensors *.pth);;All files (*)"
-        self.model = FileChoice(shipped_models(), "Choose file", kinds, title="Choose a checkpoint")
-        self.model.setToolTip("A shipped model, or a .safetensors or .pth checkpoint.")
+        model = FileChoice(shipped_models(), "Choose file", kinds, title="Choose a checkpoint")
+        self.model = explained(model, "A shipped model, or a .safetensors or .pth checkpoint.")
         self._hardware = HardwareChoice(self)
         self.device, self.precision = self._hardware.device, self._hardware.precision
         self.encoding = ComboBox(

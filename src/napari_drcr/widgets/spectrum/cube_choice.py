@@ -12,6 +12,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_drcr.widgets.plot import LineStyle
+from napari_drcr.widgets.viewer.choosers import explained
 from napari_drcr.widgets.viewer.controls import Chooser, Message, add_rows, offer_layers
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.layers import is_cube_layer, model_of_layer
@@ -50,8 +51,7 @@ class CubeChoice(QWidget):
         self.truth = Chooser(
             choices=[("nothing", None)], label="Truth", tooltip="What the other cubes are compared with; drawn dashed."
         )
-        self._list = CheckList(rows=6)
-        self._list.setToolTip("Marked cubes are drawn, each in a line style of its own.")
+        self._list = explained(CheckList(rows=6), "Marked cubes are drawn, each in a line style of its own.")
         self._note = Message()
         form = form_layout()
         add_rows(form, self.truth)

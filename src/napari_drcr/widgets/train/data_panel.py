@@ -102,10 +102,10 @@ class DataPanel(QWidget):
         )
         self.choose_button = explained(QPushButton("Choose folder\N{HORIZONTAL ELLIPSIS}"), about)
         self.open_cubes = OpenCubes(self._viewer)
-        self.rgb = narrow(QComboBox())
+        about = "<p>Where the RGB of a scene comes from: anew for each patch, with noise and JPEG, or files.</p>"
+        self.rgb = explained(narrow(QComboBox()), about)
         for value, text in RGB_SOURCES.items():
             self.rgb.addItem(text, value)
-        self.rgb.setToolTip("<p>Where the RGB of a scene comes from: anew for each patch, with noise and JPEG, or files.</p>")
         self.summary = wrapped_label("")
         self.problems = Marked()
         self.table = SceneTable()

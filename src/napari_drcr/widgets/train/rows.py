@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QPushButton, QWidget
 from napari_drcr.widgets.train.choosers import CHOOSERS
 from napari_drcr.widgets.train.editors import editor_of
 from napari_drcr.widgets.train.fields import ConfigField
+from napari_drcr.widgets.viewer.choosers import explained
 from napari_drcr.widgets.viewer.controls import wrapped_label
 from napari_drcr.widgets.viewer.fitting import form_layout, stack
 
@@ -74,9 +75,8 @@ class Fold(QWidget):
     def __init__(self, title: str, about: str) -> None:
         super().__init__()
         self._title, self._note, self._wrong = title, "", 0
-        self.heading = QPushButton()
+        self.heading = explained(QPushButton(), about)
         self.heading.setCheckable(True)
-        self.heading.setToolTip(about)
         self.heading.setStyleSheet("text-align: left; border: none; background: transparent; padding: 3px; font-weight: bold;")
         self.content = QWidget()
         self.form = compact_form(self.content)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from magicgui.widgets import ComboBox
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QTimer
-from qtpy.QtWidgets import QFormLayout, QLabel, QProgressBar, QPushButton
+from qtpy.QtWidgets import QFormLayout, QLabel, QProgressBar
 
 from napari_drcr.widgets.viewer.choosers import narrow
 
@@ -157,14 +157,6 @@ class Message(QLabel):
         """Show why something failed, and notify napari of it."""
         self.say(sentence)
         show_error(sentence)
-
-
-def push_button(text: str, tooltip: str = "", *, checkable: bool = False) -> QPushButton:
-    """Make a button, which stays down once pressed if it is checkable."""
-    button = QPushButton(text)
-    button.setToolTip(tooltip)
-    button.setCheckable(checkable)
-    return button
 
 
 def offer_layers(chooser: ComboBox, layers: Iterable[Layer], nothing: str) -> None:
