@@ -8,7 +8,7 @@ from typing import Any
 
 import napari
 from napari.layers import Image
-from qtpy.QtWidgets import QVBoxLayout
+from qtpy.QtWidgets import QLabel
 
 from napari_drcr.analysis.plausibility import MEANING, Plausibility, assess_plausibility
 from napari_drcr.camera import CAMERAS
@@ -16,8 +16,8 @@ from napari_drcr.errors import InputError
 from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, ImagePanel
 from napari_drcr.widgets.viewer.background import sentence_of
 from napari_drcr.widgets.viewer.choosers import FileChoice, explained
-from napari_drcr.widgets.viewer.controls import add_rows, wrapped_label
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.controls import add_rows
+from napari_drcr.widgets.viewer.fitting import form_layout, stack
 from napari_drcr.widgets.viewer.layers import (
     MAP_KEY,
     PROVENANCE_KEY,
@@ -55,15 +55,9 @@ class PlausibilityPanel(ImagePanel):
             "Whose response and light the cube is seen through; a CSV file has the columns wavelength, r, g and b.",
         )
         self.button.setToolTip("Adds a map of the difference to the image, in linear light.")
-        form = form_layout()
-        add_rows(form, self.image.box)
+        form = add_rows(form_layout(), self.image.box)
         form.addRow("Camera", self.camera)
-        layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addWidget(self.button)
-        layout.addWidget(self._message)
-        layout.addWidget(wrapped_label(MEANING))
-        layout.addStretch()
+        stack(self, form, self.button, self._message, QLabel(MEANING, wordWrap=True), margin=None).addStretch()
         self.button.clicked.connect(self.run)
         self.refresh()
 

@@ -11,7 +11,7 @@ import napari
 from magicgui.widgets import CheckBox, ComboBox
 from napari.layers import Image
 from napari.utils.notifications import show_info
-from qtpy.QtWidgets import QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_drcr.cubes.cube import FLIP_DISAGREEMENT
 from napari_drcr.errors import InputError
@@ -22,9 +22,9 @@ from napari_drcr.models.store import shipped_models
 from napari_drcr.widgets.reconstruct.white_patch import WhitePatch
 from napari_drcr.widgets.viewer.background import Background, sentence_of
 from napari_drcr.widgets.viewer.choosers import FileChoice, explained
-from napari_drcr.widgets.viewer.controls import HardwareChoice, Message, StepsBar, add_rows, offer, wrapped_label
+from napari_drcr.widgets.viewer.controls import HardwareChoice, Message, StepsBar, add_rows, offer
 from napari_drcr.widgets.viewer.dock import Dock, show_dock
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.fitting import form_layout, stack
 from napari_drcr.widgets.viewer.layers import SLICE_KEY, cube_to_layer_data, flip_disagreement_to_layer_data, show_wavelength
 from napari_drcr.widgets.viewer.navigation import current_wavelength, go_to_green
 from napari_drcr.widgets.viewer.passes import remember_pass
@@ -105,20 +105,14 @@ class Reconstruct(Dock):
         self.choose_active_layer()
 
     def _lay_out(self) -> None:
-        form = form_layout()
-        add_rows(form, self.layer)
+        form = add_rows(form_layout(), self.layer)
         form.addRow("Model", self.model)
         add_rows(form, self.device, self.precision, self.encoding, self.white_level)
         form.addRow("White patch", self.white_patch)
         form.addRow("Flip consistency", self.ensemble.native)
         self.progress.hide()
-        layout = QVBoxLayout(self.content)
-        layout.addLayout(form)
-        layout.addWidget(self.button)
-        layout.addWidget(self.progress)
-        layout.addWidget(self.status)
-        layout.addWidget(wrapped_label(ESTIMATE))
-        layout.addStretch()
+        about = QLabel(ESTIMATE, wordWrap=True)
+        stack(self.content, form, self.button, self.progress, self.status, about, margin=None).addStretch()
 
     def choose_active_layer(self) -> None:
         """Take the layer that is selected in the viewer, if it is an RGB image."""

@@ -8,7 +8,7 @@ import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Shapes
 from qtpy.QtGui import QHideEvent
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_drcr.errors import InputError, ignore_notice, notices_to
 from napari_drcr.inference.preparation import measure_white
@@ -17,6 +17,7 @@ from napari_drcr.widgets.viewer.background import sentence_of
 from napari_drcr.widgets.viewer.canvas import Click, ClickListener
 from napari_drcr.widgets.viewer.choosers import explained
 from napari_drcr.widgets.viewer.controls import Message
+from napari_drcr.widgets.viewer.fitting import beside, stack
 from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY
 from napari_drcr.widgets.viewer.navigation import image_size, pixel_at
 from napari_drcr.widgets.viewer.placement import placement
@@ -62,13 +63,7 @@ class WhitePatch(QWidget):
         self.clear_button.setEnabled(False)
         self._label = Message()
         self._say = self._label.say
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.button)
-        buttons.addWidget(self.clear_button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(buttons)
-        layout.addWidget(self._label)
+        stack(self, beside(self.button, self.clear_button), self._label)
         self.button.toggled.connect(self._listen)
         self.clear_button.clicked.connect(self.clear)
         layer.changed.connect(self.clear)

@@ -73,9 +73,7 @@ class PlaceChoice(QWidget):
             "or Pick to end drawing.",
         )
         self.draw_button.setCheckable(True)
-        form = form_layout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        add_rows(form, self.points, self.shapes, self.statistic)
+        form = add_rows(form_layout(self), self.points, self.shapes, self.statistic)
         form.addRow("", self.draw_button)
         self.points.changed.connect(self._use_points)
         self.shapes.changed.connect(self._use_shapes)

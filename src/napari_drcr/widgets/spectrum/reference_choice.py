@@ -6,7 +6,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_drcr.analysis.spectra import nearest
 from napari_drcr.io import read_library
@@ -14,7 +14,7 @@ from napari_drcr.io.library import Library, colorchecker
 from napari_drcr.widgets.viewer.background import Background
 from napari_drcr.widgets.viewer.choosers import FileChoice
 from napari_drcr.widgets.viewer.controls import Message
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.fitting import form_layout, stack
 from napari_drcr.widgets.viewer.lists import CheckList, Entry
 
 if TYPE_CHECKING:
@@ -63,11 +63,7 @@ class ReferenceChoice(QWidget):
         self._ranking = Background(self, self._say, lambda _: None, task="Looking up the nearest spectra")
         form = form_layout()
         form.addRow("Library", self.chooser)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(form)
-        layout.addWidget(self._list)
-        layout.addWidget(self._note)
+        stack(self, form, self._list, self._note)
         self.chooser.edited.connect(self._load)
         self._list.toggled.connect(self._mark)
 

@@ -126,19 +126,11 @@ def offer(chooser: ComboBox, choices: list[tuple[str, Any]]) -> None:
         chooser.changed.emit(chooser.value)
 
 
-def wrapped_label(text: str) -> QLabel:
-    """Make a label that breaks long sentences into lines."""
-    label = QLabel(text)
-    label.setWordWrap(True)
-    return label
-
-
 class Message(QLabel):
     """Sentences to the user, broken into lines; hidden while there are none."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setWordWrap(True)
+        super().__init__(wordWrap=True)
         self.hide()
         self._missing = ""
 
@@ -164,8 +156,9 @@ def offer_layers(chooser: ComboBox, layers: Iterable[Layer], nothing: str) -> No
     offer(chooser, [(nothing, None), *((layer.name, layer) for layer in layers)])
 
 
-def add_rows(form: QFormLayout, *choosers: ComboBox) -> None:
-    """Add choosers with their labels to a form, as narrow as their dock may be."""
+def add_rows(form: QFormLayout, *choosers: ComboBox) -> QFormLayout:
+    """Add choosers with their labels to a form, which is returned, as narrow as their dock may be."""
     for chooser in choosers:
         narrow(chooser.native)
         form.addRow(chooser.label, chooser.native)
+    return form
