@@ -122,7 +122,7 @@ class Architecture(ABC):
     assumptions : tuple of str
         What no publication says and we chose, a sentence each; empty where it equals published code.
     learning_rate : float
-        That its authors start with.
+        Of training, where a configuration does not say: that of its authors, unless its small preset learns well with another.
     settings : type of NetworkSettings
         Its sizes and options, with defaults.
     presets : Mapping of str to NetworkSettings
@@ -397,6 +397,33 @@ def find_architecture(id: str) -> Architecture:
     if id not in _registry:
         raise InputError(f"there is no network {id!r}; there is {', '.join(_registry)}.")
     return _registry[id]
+
+
+def find_preset(text: str) -> NetworkSettings:
+    """The settings that a network and one of its presets name.
+
+    Parameters
+    ----------
+    text : str
+        ``ID`` or ``ID:PRESET``, such as "edsr:published"; without a preset, the network's default settings.
+
+    Returns
+    -------
+    NetworkSettings
+
+    Raises
+    ------
+    InputError
+        If there is no such network, or it has no such preset.
+    """
+    id, colon, preset = text.partition(":")
+    architecture = find_architecture(id)
+    if not colon:
+        return architecture.settings.model_validate({"architecture": id})
+    if preset not in architecture.presets:
+        there = ", ".join(architecture.presets) or "none"
+        raise InputError(f"{architecture.title} has no preset {preset!r}; there is {there}.")
+    return architecture.presets[preset]
 
 
 def read_settings(content: Mapping[str, Any] | NetworkSettings, *, source: str = "the settings") -> NetworkSettings:

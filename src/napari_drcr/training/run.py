@@ -242,7 +242,7 @@ def draft_card(config: TrainingConfig, training: list[Scene], validation: list[S
         split=f"by scene; held back: {_names(validation)}",
         recipe=(
             f"{learning.steps} steps of {learning.batch} patches of {data.patch} x {data.patch}, "
-            f"Adam {learning.learning_rate:g}{start}, {source}, seed {config.seed}"
+            f"Adam {config.learning_rate:g}{start}, {source}, seed {config.seed}"
         ),
     )
 
