@@ -12,9 +12,11 @@ from napari_drcr.models.architecture import register
 from napari_drcr.models.awan.architecture import AWAN
 from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.pixel_map import PixelMaps
+from napari_drcr.models.ponet.architecture import PoNetPlus
 
 register(DRCR())
 register(PixelMaps())
 register(AWAN())
+register(PoNetPlus())
 for _found in entry_points(group="napari_drcr.architectures"):
     register(_found.load()())
