@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 
 from napari_drcr.models.architecture import register
 from napari_drcr.models.awan.architecture import AWAN
+from napari_drcr.models.dense.architecture import HSCNND, HSCNNDPlus, HSCNNPlus
 from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.u_net.architecture import BasisUNets, Stiebel
@@ -17,6 +18,9 @@ from napari_drcr.models.u_net.architecture import BasisUNets, Stiebel
 register(DRCR())
 register(PixelMaps())
 register(AWAN())
+register(HSCNND())
+register(HSCNNPlus())
+register(HSCNNDPlus())
 register(Stiebel())
 register(BasisUNets())
 for _found in entry_points(group="napari_drcr.architectures"):
