@@ -13,14 +13,20 @@ from napari_drcr.models.awan.architecture import AWAN
 from napari_drcr.models.dense.architecture import HSCNND, HSCNNDPlus, HSCNNPlus
 from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.pixel_map import PixelMaps
+from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb
+from napari_drcr.models.spectral_attention.architecture import MSTPlusPlusArchitecture
 from napari_drcr.models.u_net.architecture import BasisUNets, Stiebel
 
 register(DRCR())
 register(PixelMaps())
+register(MSTPlusPlusArchitecture())
 register(AWAN())
 register(HSCNND())
 register(HSCNNPlus())
 register(HSCNNDPlus())
+register(HscnnR())
+register(Edsr())
+register(Lfb())
 register(Stiebel())
 register(BasisUNets())
 for _found in entry_points(group="napari_drcr.architectures"):

@@ -74,6 +74,7 @@ class DRCR(Architecture):
     year = 2022
     rank = "3rd of NTIRE 2022"
     family = "channel attention"
+    learning_rate = 1e-3
     foreign = (
         ForeignLayout(
             source="the authors",
