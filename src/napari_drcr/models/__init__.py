@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 
 from napari_drcr.models.architecture import register
 from napari_drcr.models.awan.architecture import AWAN
+from napari_drcr.models.dense.architecture import HSCNND, HSCNNDPlus, HSCNNPlus
 from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb, MeanResidual, Rpan, Tic
@@ -24,6 +25,9 @@ register(PixelMaps())
 register(MSTPlusPlusArchitecture())
 register(AWAN())
 register(PoNetPlus())
+register(HSCNND())
+register(HSCNNPlus())
+register(HSCNNDPlus())
 register(HscnnR())
 register(Edsr())
 register(Lfb())
