@@ -53,7 +53,7 @@ def scene(make_napari_viewer: MakeViewer) -> Scene:
 def write(scene: Scene, path: Path, qtbot: QtBot) -> str:
     scene.panel.write(path)
     qtbot.waitUntil(lambda: not scene.panel.running, timeout=60_000)
-    return scene.panel.said
+    return scene.panel.status.text()
 
 
 def test_the_figure_is_the_librarys(scene: Scene, qtbot: QtBot, tmp_path: Path) -> None:
@@ -173,17 +173,17 @@ def test_what_is_missing_is_said(scene: Scene) -> None:
     panel, truth = scene.panel, scene.truth
     scene.truth = None
     panel.refresh()
-    assert panel.said == NO_TRUTH
+    assert panel.status.text() == NO_TRUTH
     assert not panel.button.isEnabled()
     scene.truth, layers = truth, scene.estimates
     scene.estimates = []
     panel.refresh()
-    assert panel.said == NO_ESTIMATE
+    assert panel.status.text() == NO_ESTIMATE
     scene.estimates = layers
     scene.viewer.layers.remove(scene.photo)
-    assert panel.said == f"There is no RGB image yet. {OPEN_ITS_IMAGE}"
+    assert panel.status.text() == f"There is no RGB image yet. {OPEN_ITS_IMAGE}"
     scene.viewer.add_image(RGB, rgb=True)
-    assert panel.said == ""
+    assert panel.status.text() == ""
     assert panel.button.isEnabled()
 
 
@@ -214,14 +214,14 @@ def test_the_button_asks_for_a_file(
     qtbot.waitUntil(lambda: not scene.panel.running, timeout=60_000)
     assert {path.name for path in tmp_path.iterdir()} == {"taken.pdf"} | ({written} if written else set())
     if name == "taken":
-        assert scene.panel.said == "taken.pdf is there already; give its whole name to replace it."
+        assert scene.panel.status.text() == "taken.pdf is there already; give its whole name to replace it."
 
 
 def test_unfit_choices_are_refused_before_a_file_is_asked_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: pytest.fail("asked"))
     scene.panel.bands.setText("blue")
     scene.panel.button.click()
-    assert scene.panel.said.startswith("The bands are wavelengths")
+    assert scene.panel.status.text().startswith("The bands are wavelengths")
 
 
 def test_closed_it_leaves_no_callback(scene: Scene) -> None:

@@ -57,7 +57,7 @@ def scene(make_napari_viewer: MakeViewer) -> Scene:
 def project(scene: Scene, qtbot: QtBot) -> str:
     scene.panel.run()
     qtbot.waitUntil(lambda: not scene.panel.running, timeout=30_000)
-    return scene.panel.said
+    return scene.panel.status.text()
 
 
 def test_the_map_lies_over_the_photo_and_the_figure_is_the_librarys(scene: Scene, qtbot: QtBot) -> None:
@@ -105,7 +105,7 @@ def test_clipped_pixels_are_gray(make_napari_viewer: MakeViewer, qtbot: QtBot) -
     assert np.isnan(residuals.data[15, 20])
     np.testing.assert_array_equal(residuals.colormap.map(np.array([np.nan]))[0], ColorValue(NO_ERROR))
     share = np.isnan(residuals.data).mean()
-    assert f"{share:.1%} clipped and left out" in panel.said
+    assert f"{share:.1%} clipped and left out" in panel.status.text()
 
 
 def test_again_with_another_camera_replaces_the_map(scene: Scene, qtbot: QtBot) -> None:
@@ -120,7 +120,7 @@ def test_again_with_another_camera_replaces_the_map(scene: Scene, qtbot: QtBot) 
     assert residuals.name == "renamed"
     assert not np.array_equal(residuals.data, before, equal_nan=True)
     assert residuals.metadata["napari_drcr"]["assumption"] == "camera ntire2022, exposure matched"
-    assert f"Exposure: times {residuals.metadata['napari_drcr']['exposure']:.3g}." in scene.panel.said
+    assert f"Exposure: times {residuals.metadata['napari_drcr']['exposure']:.3g}." in scene.panel.status.text()
 
 
 def test_the_photo_that_the_estimate_came_from_is_preselected(scene: Scene) -> None:
@@ -197,7 +197,7 @@ def test_an_image_of_another_size_is_refused_in_a_sentence(scene: Scene, qtbot: 
     scene.panel.image.box.value = small
     scene.panel.run()
     qtbot.waitUntil(lambda: not scene.panel.running, timeout=30_000)
-    assert scene.panel.said == (
+    assert scene.panel.status.text() == (
         "The cube has 48 x 64 pixels, the image 20 x 20; give the image that the cube was estimated from."
     )
     assert scene.maps == []
@@ -221,11 +221,11 @@ def test_of_a_series_the_image_counts_that_the_cube_was_estimated_from(scene: Sc
 def test_without_cube_or_image_it_says_what_is_missing(scene: Scene) -> None:
     scene.estimate = None
     scene.panel.refresh()
-    assert scene.panel.said == NO_CUBE
+    assert scene.panel.status.text() == NO_CUBE
     assert not scene.panel.button.isEnabled()
     scene.estimate = scene.viewer.layers[-1]
     scene.viewer.layers.remove(scene.photo)
-    assert scene.panel.said == f"There is no RGB image yet. {OPEN_ITS_IMAGE}"
+    assert scene.panel.status.text() == f"There is no RGB image yet. {OPEN_ITS_IMAGE}"
     assert not scene.panel.button.isEnabled()
 
 
@@ -233,7 +233,7 @@ def test_a_result_is_not_left_beside_another_estimate(scene: Scene, qtbot: QtBot
     assert project(scene, qtbot)
     scene.estimate = scene.add(TRUTH)
     scene.panel.refresh()
-    assert scene.panel.said == ""
+    assert scene.panel.status.text() == ""
 
 
 def test_closed_it_leaves_no_callback_and_adds_nothing(scene: Scene, qtbot: QtBot) -> None:

@@ -104,7 +104,7 @@ class FigurePanel(ImagePanel):
         form.addRow("Estimates", self.estimates)
         form.addRow("Bands (nm)", beside(self.bands, self.band_button, stretched=0))
         form.addRow("Scale up to", self.scale)
-        stack(self, form, self.button, self._message, margin=None).addStretch()
+        stack(self, form, self.button, self.status, margin=None).addStretch()
 
     def write(self, path: str | Path) -> None:
         """Write the figure, in a thread, to a ``.pdf``, ``.svg`` or ``.png``; a file that is already there is replaced."""
@@ -140,7 +140,7 @@ class FigurePanel(ImagePanel):
         missing = NO_TRUTH if truth is None else self.image.missing or ("" if fitting else NO_ESTIMATE)
         self.band_button.setDisabled(truth is None)
         self.button.setDisabled(self.running or bool(missing))
-        self._message.say_missing(missing)
+        self.status.say_missing(missing)
 
     def _take_current_band(self) -> None:
         truth = self._truth()

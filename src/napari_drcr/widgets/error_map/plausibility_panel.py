@@ -57,7 +57,7 @@ class PlausibilityPanel(ImagePanel):
         self.button.setToolTip("Adds a map of the difference to the image, in linear light.")
         form = add_rows(form_layout(), self.image.box)
         form.addRow("Camera", self.camera)
-        stack(self, form, self.button, self._message, QLabel(MEANING, wordWrap=True), margin=None).addStretch()
+        stack(self, form, self.button, self.status, QLabel(MEANING, wordWrap=True), margin=None).addStretch()
         self.button.clicked.connect(self.run)
         self.refresh()
 

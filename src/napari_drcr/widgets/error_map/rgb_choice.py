@@ -86,8 +86,8 @@ class ImagePanel(QWidget):
     ----------
     image : RGBChoice
         The image.
-    button : QPushButton
-        Starts.
+    button, status : QPushButton, Message
+        Starts; the last result, or why there is none.
     """
 
     def __init__(
@@ -95,18 +95,13 @@ class ImagePanel(QWidget):
     ) -> None:
         super().__init__()
         self._viewer = viewer
-        self._message = Message()
-        self._say = self._message.say
+        self.status = Message()
+        self._say = self.status.say
         self._background = Background(self, self._say, show_info, task=task, **remedy)
         self._background.finished.connect(self._update)
         self.image = RGBChoice(self, viewer, cube)
         self.image.refreshed.connect(self._update)
         self.button = QPushButton(button)
-
-    @property
-    def said(self) -> str:
-        """The last result, or why there is none."""
-        return self._message.text()
 
     @property
     def running(self) -> bool:

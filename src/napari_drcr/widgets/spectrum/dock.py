@@ -221,7 +221,7 @@ class Spectrum(Dock):
     def _explain(self) -> None:
         """Say what has to be known to read the curves."""
         cubes, truth = self._layers, self.cubes.truth.value
-        sentences = [self.refine.said, self.cubes.note, *self.drawing.complaints[:1], *self._notes]
+        sentences = [self.refine.said, self.cubes.status.text(), *self.drawing.complaints[:1], *self._notes]
         if truth in cubes:
             exact = self._reader.cube(truth)
             sentences += [explain_difference(exact, self._reader.cube(layer)) for layer in cubes if layer is not truth]
