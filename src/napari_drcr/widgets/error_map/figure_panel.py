@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QFileDialog, QLineEdit, QPushButton, 
 from napari_drcr.analysis.figures import comparison_figure
 from napari_drcr.analysis.figures.comparison import MOST_BANDS, MOST_MODELS
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.error_map.rgb_choice import ImagePanel
+from napari_drcr.widgets.error_map.image_panel import ImagePanel
 from napari_drcr.widgets.viewer.background import sentence_of
 from napari_drcr.widgets.viewer.choosers import explained
 from napari_drcr.widgets.viewer.controls import add_rows
@@ -100,7 +100,7 @@ class FigurePanel(ImagePanel):
         self.refresh()
 
     def _lay_out(self) -> None:
-        form = add_rows(form_layout(), self.image.box)
+        form = add_rows(form_layout(), self.image)
         form.addRow("Estimates", self.estimates)
         form.addRow("Bands (nm)", beside(self.bands, self.band_button, stretched=0))
         form.addRow("Scale up to", self.scale)
@@ -111,13 +111,13 @@ class FigurePanel(ImagePanel):
         path = Path(path)
         try:
             truth, bands = self._check()
-            index = shown_slice(self._viewer, self.image.box.value, self._first())
+            index = shown_slice(self._viewer, self.image.value, self._first())
         except InputError as error:
             self._say(sentence_of(error))
             return
         choices = {"bands": bands, "floor": self._floor(), "scale": self.scale.value() or None}
         self._background.run(
-            partial(_write, path, self.image.box.value, index, truth, self.estimates.marked, **choices),
+            partial(_write, path, self.image.value, index, truth, self.estimates.marked, **choices),
             done=partial(self._say, f"Written to {path.absolute()}."),
         )
         self._say(f"Writing {path.name}\N{HORIZONTAL ELLIPSIS}")
@@ -137,7 +137,7 @@ class FigurePanel(ImagePanel):
     def _update(self) -> None:
         truth, fitting = self._truth(), self._fitting()
         self.estimates.show_layers([layer for layer in self._estimates() if layer is not truth], fitting)
-        missing = NO_TRUTH if truth is None else self.image.missing or ("" if fitting else NO_ESTIMATE)
+        missing = NO_TRUTH if truth is None else self._missing or ("" if fitting else NO_ESTIMATE)
         self.band_button.setDisabled(truth is None)
         self.button.setDisabled(self.running or bool(missing))
         self.status.say_missing(missing)
@@ -154,8 +154,8 @@ class FigurePanel(ImagePanel):
     def _check(self) -> tuple[Image, list[float]]:
         """The truth and the bands, if all choices are such that a figure can be made of them."""
         truth = self._truth()
-        if truth is None or self.image.box.value is None:
-            raise InputError(NO_TRUTH if truth is None else self.image.missing)
+        if truth is None or self.image.value is None:
+            raise InputError(NO_TRUTH if truth is None else self._missing)
         if not self.estimates.marked:
             raise InputError(NO_ESTIMATE)
         if len(self.estimates.marked) > MOST_MODELS:
