@@ -48,7 +48,8 @@ from napari_drcr.camera.simulation import simulate
 from napari_drcr.cubes.cube import align, make_cube
 from napari_drcr.errors import InputError, Notice
 from napari_drcr.inference.passes import NetworkRunner
-from napari_drcr.inference.preparation import ImageSettings, open_rgb, prepare_rgb
+from napari_drcr.inference.pixels import open_rgb
+from napari_drcr.inference.preparation import ImageSettings, prepare_rgb
 from napari_drcr.io import find_cubes, read_cube
 from napari_drcr.models.drcr.network import SLOPE
 from napari_drcr.models.store import Model, load_model

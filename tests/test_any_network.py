@@ -18,7 +18,8 @@ from journey import assert_same_network, reconstruct_through_dock, train_straigh
 from napari_drcr.camera.sample import synthetic_pair
 from napari_drcr.cli import app
 from napari_drcr.inference import passes
-from napari_drcr.models.execution import ieee_arithmetic, peak_memory
+from napari_drcr.models.execution import ieee_arithmetic
+from napari_drcr.models.memory import peak_memory
 from napari_drcr.models.store import Card, Model, save_model
 from napari_drcr.system.devices import precisions
 from napari_drcr.system.steps import run_to_end

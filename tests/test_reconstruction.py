@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,15 @@ from PIL import Image
 
 import napari_drcr as nd
 from napari_drcr.cubes.cube import resample
+from napari_drcr.models.store import Model
 from napari_drcr.system.devices import choose_device, choose_precision, devices, precisions
 
 SMALL = Path(__file__).parent / "reference" / "official_layout_small.pth"
+
+
+def taking(normalisation: str) -> Model:
+    linear = nd.load_model("linear")
+    return replace(linear, card=linear.card.model_copy(update={"name": normalisation, "normalisation": normalisation}))
 
 
 @pytest.fixture
@@ -104,6 +111,30 @@ def test_published_checkpoints_divide_by_the_images_own_maximum(rgb: np.ndarray)
     assert nd.reconstruct(half, model=SMALL, encoding="linear", divisor=1).attrs["divisor"] == 1
 
 
+def test_a_model_can_take_the_range_of_each_image(rgb: np.ndarray) -> None:
+    cube = nd.reconstruct(50 + rgb // 2, taking("range"), encoding="linear")
+    plain = nd.reconstruct(rgb // 2, "linear", encoding="linear", divisor=127 / 255)
+    np.testing.assert_allclose(cube, plain, atol=1e-5)
+    assert (cube.attrs["offset"], cube.attrs["divisor"]) == pytest.approx((50 / 255, 127 / 255))
+
+
+def test_a_model_can_take_bytes_and_a_divisor_keeps_its_meaning(rgb: np.ndarray) -> None:
+    for divisor in (None, 0.5):
+        cube = nd.reconstruct(rgb, taking("bytes"), encoding="linear", divisor=divisor)
+        plain = nd.reconstruct(rgb, "linear", encoding="linear", divisor=divisor)
+        np.testing.assert_allclose(cube, 255 * plain, rtol=1e-4, atol=1e-3)
+        assert cube.attrs["divisor"] == plain.attrs["divisor"]
+
+
+@pytest.mark.parametrize("suffix", ["mat", "hdr", "nc", "tif"])
+def test_every_format_keeps_offset_and_divisor(rgb: np.ndarray, tmp_path: Path, suffix: str) -> None:
+    cube = nd.reconstruct(rgb // 2 + 9, taking("range"), encoding="linear")
+    nd.write_cube(tmp_path / f"cube.{suffix}", cube)
+    found = nd.read_cube(tmp_path / f"cube.{suffix}")
+    np.testing.assert_array_equal(found, cube)
+    assert [found.attrs[name] for name in ("offset", "divisor")] == [cube.attrs[name] for name in ("offset", "divisor")]
+
+
 def test_alpha_is_dropped_aloud(rgb: np.ndarray) -> None:
     with pytest.warns(nd.Notice, match="alpha"):
         cube = nd.reconstruct(np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]), model="linear")
@@ -189,6 +220,16 @@ def floating(value: float) -> np.ndarray:
         (np.full((16, 16, 3), 9, np.uint8), {"encoding": "log"}, "'log'"),
         (np.full((16, 16, 3), 9, np.uint8), {"tile": 2}, "tile must be a whole number of at least 8 pixels, not 2"),
         (np.zeros((16, 16, 3), np.uint8), {"model": SMALL, "encoding": "linear"}, "black everywhere"),
+        (
+            np.full((16, 16, 3), 9, np.uint8),
+            {"model": taking("range")},
+            "all values of the image are the same: there is no range",
+        ),
+        (
+            floating(0.25),
+            {"model": taking("range"), "divisor": 0.5},
+            "range stretches each image .* so a divisor makes no sense with it",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(image: np.ndarray, settings: dict[str, object], sentence: str) -> None:

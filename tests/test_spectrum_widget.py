@@ -27,6 +27,7 @@ from napari_drcr.inference.reconstruction import ESTIMATE
 from napari_drcr.io import read_cube, write_cube
 from napari_drcr.widgets.plot import Curve
 from napari_drcr.widgets.spectrum.dock import MATCHED, NO_CUBE, NO_PLACE, Spectrum
+from napari_drcr.widgets.spectrum.reference_choice import COLORCHECKER
 from napari_drcr.widgets.viewer.layers import cube_to_layer_data, layer_to_cube, map_to_layer_data, show_map
 from viewer_tools import canvas_of, click, drag, move, on_canvas, world_of
 
@@ -466,7 +467,7 @@ def test_reference_spectra_are_overlaid_and_ranked(viewer: napari.Viewer, qtbot:
         rows = csv.writer(file)
         rows.writerow(["wavelength (nm)", "unlike", "like"])
         rows.writerows(zip(nm, unlike, like, strict=True))
-    widget.references.add_file(tmp_path / "leaves.csv")
+    widget.references.chooser.value = str(tmp_path / "leaves.csv")
     qtbot.waitUntil(lambda: widget.references.listed == ["unlike", "like"])
     widget.references.mark("unlike")
     assert [overlay.name for overlay in widget.references.overlays] == ["unlike"]
@@ -476,13 +477,13 @@ def test_reference_spectra_are_overlaid_and_ranked(viewer: napari.Viewer, qtbot:
     qtbot.waitUntil(lambda: widget.references.listed[0].startswith("like"))
     assert widget.references.listed[0] == "like  0.0°"
     (tmp_path / "broken.csv").write_text("nothing")
-    widget.references.add_file(tmp_path / "broken.csv")
+    widget.references.chooser.value = str(tmp_path / "broken.csv")
     qtbot.waitUntil(lambda: "broken.csv" in widget.references.said)
 
 
 def test_the_colorchecker_is_at_hand(viewer: napari.Viewer, qtbot: QtBot) -> None:
     widget = open_spectrum(viewer)
-    widget.references.chooser.value = widget.references.chooser.choices[1]
+    widget.references.chooser.value = COLORCHECKER
     qtbot.waitUntil(lambda: len(widget.references.listed) == 24, timeout=30_000)
     assert widget.references.listed[0] == "dark skin"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from napari_drcr.inference.preparation import measure_white
 
 SMALL = Path(__file__).parent / "reference" / "official_layout_small.pth"
 BOX = (2, 3, 4, 6)
+LINEAR = nd.load_model("linear")
+STRETCHED = replace(LINEAR, card=LINEAR.card.model_copy(update={"name": "stretched", "normalisation": "range"}))
 
 
 @pytest.fixture
@@ -88,6 +91,7 @@ def test_gains_can_be_measured_without_reconstructing(linear: np.ndarray) -> Non
         ((10, 0, 14, 4), {}, "25% of the white patch's pixels are clipped"),
         ((15, 0, 20, 5), {}, r"too dark: its blue is 0\.010 of white"),
         (BOX, {"model": SMALL, "encoding": "linear"}, "official_layout_small divides each image by its own maximum"),
+        (BOX, {"model": STRETCHED}, "stretched stretches each image from its own minimum to its own maximum"),
         (BOX, {"divisor": 0.5}, r"a divisor \(0\.5\); give one of them only"),
     ],
 )

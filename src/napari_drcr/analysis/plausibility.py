@@ -13,7 +13,8 @@ import xarray as xr
 from napari_drcr.camera import CAMERAS, Camera, find_camera
 from napari_drcr.cubes.cube import check_cube
 from napari_drcr.errors import InputError, notify
-from napari_drcr.inference.preparation import ImageSettings, PreparedImage, open_rgb, prepare_rgb
+from napari_drcr.inference.pixels import open_rgb
+from napari_drcr.inference.preparation import ImageSettings, PreparedImage, prepare_rgb
 from napari_drcr.models.store import Card
 
 MEANING = (
@@ -143,6 +144,7 @@ def _as_prepared(
         encoding = ("linear" if linear else "srgb") if taken == "as given" else taken
     card = Card(name=str(facts.get("model", "the model")), encoding="as given" if taken == "as given" else "linear")
     white = facts.get("white")
+    # An offset is not taken away again: the cube is of the scene, not of its stretched image.
     # With a white patch the divisor is 1, and may not be given.
     divisor = None if white is not None else facts.get("divisor")
     return prepare_rgb(pixels, card, ImageSettings(encoding, profile, white_level, divisor, white), source=source)

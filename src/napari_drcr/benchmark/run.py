@@ -20,7 +20,8 @@ from napari_drcr.benchmark.report import Deviation, Report, Row
 from napari_drcr.benchmark.subject import FULL_SIZE, find_network, make_image
 from napari_drcr.camera.sample import synthetic_pair
 from napari_drcr.errors import InputError, ignore_notice, notices_to
-from napari_drcr.inference.preparation import SMALLEST_SIDE, prepare_rgb
+from napari_drcr.inference.pixels import SMALLEST_SIDE
+from napari_drcr.inference.preparation import prepare_rgb
 from napari_drcr.system.devices import choose_device, devices, precisions, processor_name
 
 WARM_UP_BELOW = 5.0
@@ -74,7 +75,7 @@ def run(
     device = choose_device(device)
     from napari_drcr.inference.passes import execution_of
     from napari_drcr.models.cost import gmac
-    from napari_drcr.models.execution import peak_memory
+    from napari_drcr.models.memory import peak_memory
 
     with tempfile.TemporaryDirectory(prefix="napari-drcr-") as name, ExitStack() as stack:
         folder = Path(name)

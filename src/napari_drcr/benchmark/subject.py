@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
-from napari_drcr.inference.preparation import SMALLEST_SIDE
+from napari_drcr.inference.pixels import SMALLEST_SIDE
 from napari_drcr.models.architecture import architectures
 from napari_drcr.models.store import Card, Model, load_model
 

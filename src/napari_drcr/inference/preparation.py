@@ -1,8 +1,8 @@
-"""An RGB image, checked and brought into the form that a model takes."""
+"""An RGB image, scaled and brought into the form that a model takes."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,80 +10,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.cubes.colorimetry import decode_srgb
 from napari_drcr.errors import InputError, notify
+from napari_drcr.inference.pixels import (
+    ask_for_white_level,
+    check_encoding,
+    check_level,
+    check_values,
+    clipped_pixels,
+    decode_pixels,
+    default_white,
+    examine_colours,
+    open_rgb,
+    row_bands,
+    three_channels,
+)
 from napari_drcr.inference.white import Box, Gains, check_box, gains_of_patch
 from napari_drcr.models.store import Card, Model
-from napari_drcr.system.files import naming
 from napari_drcr.system.steps import run_to_end
 
-ENCODINGS = ("srgb", "linear")
-WHITE_LEVELS = {8: 255, 10: 1023, 12: 4095, 14: 16383}
-"""What white is, by the bits that a 16-bit image may really hold."""
-SMALLEST_SIDE = 8
-"""Of an image, in pixels."""
-SMALLEST_LEVEL = 1e-9
-PIXELS_AT_ONCE = 2**19
-"""Pixels that are prepared between two steps."""
+BYTES = 255.0
+"""White, where a model takes bytes."""
 MUCH_CLIPPED = 0.01
 """Share of clipped pixels from which on the caller is told."""
+ADAPTIVE = {
+    "maximum": "divides each image by its own maximum",
+    "range": "stretches each image from its own minimum to its own maximum",
+}
+"""What a model does to images whose scale it takes out."""
 
 Float32Array = npt.NDArray[np.float32]
-
-
-def as_array(rgb: npt.ArrayLike) -> npt.NDArray[Any]:
-    """An image as an array.
-
-    Parameters
-    ----------
-    rgb : array_like
-        What a caller passed as an image.
-
-    Returns
-    -------
-    ndarray
-
-    Raises
-    ------
-    InputError
-        If it has masked pixels or rows of different length.
-    """
-    if np.ma.is_masked(rgb):
-        raise InputError("the image has masked pixels; fill them first.")
-    try:
-        return np.asarray(rgb)
-    except ValueError:
-        raise InputError("the image is a list whose rows differ in length; it must have the shape (y, x, 3).") from None
-
-
-def open_rgb(
-    rgb: npt.ArrayLike | str | Path, profile: bytes | None = None
-) -> tuple[npt.NDArray[Any], bytes | None, str | None]:
-    """An image as stored, wherever it comes from.
-
-    Parameters
-    ----------
-    rgb : array_like, str or Path
-        An image, or a file of one.
-    profile : bytes, optional
-        ICC profile of an array. A file's own is found in the file.
-
-    Returns
-    -------
-    tuple of ndarray, bytes or None, str or None
-        The pixels, their profile, and the file's name.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or is no image.
-    """
-    if not isinstance(rgb, str | Path):
-        return as_array(rgb), profile, None
-    from napari_drcr.io.rgb import read_stored_rgb
-
-    with naming(Path(rgb)):
-        return *read_stored_rgb(Path(rgb)), Path(rgb).name
 
 
 @dataclass(frozen=True)
@@ -93,6 +48,7 @@ class PreparedImage:
     Attributes
     ----------
     values : ndarray, shape (3, y, x), float32
+        Of a model that takes bytes 255 where others have 1.
     white_level, divisor : float
         What they were divided by, before decoding and after.
     profile : str
@@ -105,6 +61,8 @@ class PreparedImage:
         The white patch, and the factors that it gave on red, green and blue in linear light.
     source : str or None
         The name of the image's file.
+    offset : float
+        What was taken from the decoded values before they were divided.
     """
 
     values: Float32Array
@@ -116,6 +74,7 @@ class PreparedImage:
     white: Box | None = None
     gains: Gains | None = None
     source: str | None = None
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +90,8 @@ class ImageSettings:
     white_level : float or None
         The value that means white, before decoding; None for that of the type of the values.
     divisor : float or None
-        What the decoded image is divided by; None for what the model's card says.
+        What the decoded image is divided by; None for what the model's card says. A model that stretches each image to its
+        own range takes none.
     white : sequence of four int or None
         Top, left, bottom and right of something white in the image, the last two excluded.
     """
@@ -180,20 +140,20 @@ def _iter_prepare(
 ) -> Generator[None, None, PreparedImage]:
     """`prepare_rgb`, some rows at a time."""
     encoding, white = settings.encoding, settings.white
-    _check_encoding(encoding)
+    check_encoding(encoding)
     name = source or "The image"
-    pixels = _three_channels(pixels)
+    pixels = three_channels(pixels)
     height, width = pixels.shape[:2]
     if white is not None:
         white = check_box(white, height, width)
         _check_white_fits(model, settings.divisor)
-    level = _check_level("white_level", settings.white_level, _default_white(pixels))
-    clipped = yield from _check_values(pixels, level)
+    level = check_level("white_level", settings.white_level, default_white(pixels))
+    clipped = yield from check_values(pixels, level)
     if settings.white_level is None and pixels.dtype == np.uint16:
-        _ask_for_white_level(int(pixels.max()), name)
+        ask_for_white_level(int(pixels.max()), name)
     if (share := clipped.mean()) > MUCH_CLIPPED:
         notify(f"{share:.1%} of the pixels are clipped at {level:g}; the spectra there are not to be trusted.", name)
-    taken_as, foreign = _examine_colours(encoding, settings.profile, name)
+    taken_as, foreign = examine_colours(encoding, settings.profile, name)
     decodes = encoding == "srgb" and model.encoding == "linear"
     if encoding == "srgb" and not decodes:
         notify(
@@ -204,49 +164,41 @@ def _iter_prepare(
     gains = None
     if white is not None:
         inside = np.s_[white[0] : white[2], white[1] : white[3]]
-        gains = gains_of_patch(_decode(pixels[inside], level, foreign, decodes), clipped[inside])
+        gains = gains_of_patch(decode_pixels(pixels[inside], level, foreign, decodes), clipped[inside])
     values = np.empty((3, height, width), dtype=np.float32)
-    for rows in _bands(height, width):
-        part = _decode(pixels[rows], level, foreign, decodes)
+    for rows in row_bands(height, width):
+        part = decode_pixels(pixels[rows], level, foreign, decodes)
         # What is brighter than the patch goes above 1, and stays: clipped, it would lose its colour.
         values[:, rows] = np.moveaxis(part if gains is None else part * np.asarray(gains, dtype=np.float32), -1, 0)
         yield
-    own = float(values.max()) if model.normalisation == "maximum" else 1.0
-    if own == 0:
-        raise InputError("the image is black everywhere: there is no maximum to divide it by.")
-    divisor = _check_level("divisor", settings.divisor, own)
-    if divisor != 1:
-        values /= np.float32(divisor)
+    offset, divisor = _scale_in_place(values, model, settings.divisor)
     # Where nothing is decoded, the model's own word for it.
     encoded = encoding if model.encoding == "linear" else model.encoding
-    return PreparedImage(values, level, divisor, taken_as, clipped, encoded, white, gains, source)
+    return PreparedImage(values, level, divisor, taken_as, clipped, encoded, white, gains, source, offset)
 
 
-def _check_values(pixels: npt.NDArray[Any], white_level: float) -> Generator[None, None, npt.NDArray[np.bool_]]:
-    """Where pixels are clipped; an InputError if values are not finite or beyond 0 to white."""
-    height, width = pixels.shape[:2]
-    clipped = np.empty((height, width), dtype=np.bool_)
-    strange, low, high = 0, np.inf, -np.inf
-    for rows in _bands(height, width):
-        values = _scale(pixels[rows], white_level)
-        clipped[rows] = _clipped(pixels[rows], white_level)
-        strange += int(np.count_nonzero(~np.isfinite(values)))
-        low, high = min(low, float(values.min())), max(high, float(values.max()))
-        yield
-    if strange:
-        raise InputError(f"the image holds {strange} values that are NaN or infinite; replace them first.")
-    if low < 0 or high > 1:
-        beyond = low if low < 0 else high
-        raise InputError(
-            f"the image reaches {beyond * white_level:g}, outside 0 to {white_level:g}; give the value of white as white_level, or scale the image."
-        )
-    return clipped
-
-
-def _bands(height: int, width: int) -> Iterator[slice]:
-    """Rows that take a small part of a second."""
-    rows = max(PIXELS_AT_ONCE // width, 1)
-    return (slice(top, top + rows) for top in range(0, height, rows))
+def _scale_in_place(values: Float32Array, model: Model | Card, divisor: float | None) -> tuple[float, float]:
+    """Scale decoded values as a model takes them; the offset and divisor that did it."""
+    offset, own = 0.0, 1.0
+    if model.normalisation == "maximum":
+        own = float(values.max())
+        if own == 0:
+            raise InputError("the image is black everywhere: there is no maximum to divide it by.")
+    elif model.normalisation == "range":
+        if divisor is not None:
+            raise InputError(f"{model.name} {ADAPTIVE['range']}, so a divisor makes no sense with it; leave it out.")
+        offset = float(values.min())
+        own = float(values.max()) - offset
+        if own == 0:
+            raise InputError("all values of the image are the same: there is no range to stretch from 0 to 1.")
+    divisor = check_level("divisor", divisor, own)
+    if offset != 0:
+        values -= np.float32(offset)
+    if divisor != 1:
+        values /= np.float32(divisor)
+    if model.normalisation == "bytes":
+        values *= np.float32(BYTES)
+    return offset, divisor
 
 
 def read_prepared(
@@ -327,108 +279,21 @@ def measure_white(
     InputError
         If the patch, or the image as far as looked at, cannot be used.
     """
-    _check_encoding(encoding)
-    pixels = _three_channels(pixels)
+    check_encoding(encoding)
+    pixels = three_channels(pixels)
     top, left, bottom, right = check_box(white, *pixels.shape[:2])
-    level = _check_level("white_level", white_level, _default_white(pixels))
+    level = check_level("white_level", white_level, default_white(pixels))
     patch = pixels[top:bottom, left:right]
-    _, foreign = _examine_colours(encoding, profile, "The image")
-    return gains_of_patch(_decode(patch, level, foreign, encoding == "srgb"), _clipped(patch, level))
-
-
-def _check_encoding(encoding: str) -> None:
-    if encoding not in ENCODINGS:
-        raise InputError(f"encoding must be srgb or linear, not {encoding!r}.")
+    _, foreign = examine_colours(encoding, profile, "The image")
+    return gains_of_patch(decode_pixels(patch, level, foreign, encoding == "srgb"), clipped_pixels(patch, level))
 
 
 def _check_white_fits(model: Model | Card, divisor: float | None) -> None:
-    if model.encoding != "linear" or model.normalisation == "maximum":
-        takes = (
-            "divides each image by its own maximum" if model.normalisation == "maximum" else "takes camera values as they are"
-        )
+    if model.encoding != "linear" or model.normalisation in ADAPTIVE:
+        takes = ADAPTIVE.get(model.normalisation, "takes camera values as they are")
         raise InputError(
             f"{model.name} {takes} and does not expect white to be 1, so a white patch makes no sense with it; "
             "leave it out, or choose a model for photographs."
         )
     if divisor is not None:
         raise InputError(f"a white patch sets the exposure, and so does a divisor ({divisor}); give one of them only.")
-
-
-def _clipped(pixels: npt.NDArray[Any], white_level: float) -> npt.NDArray[np.bool_]:
-    return np.asarray((pixels >= white_level).any(axis=-1))
-
-
-def _ask_for_white_level(brightest: int, source: str) -> None:
-    for bits, level in WHITE_LEVELS.items():
-        if 0 < brightest <= level:
-            notify(
-                f"the brightest of its 16-bit values is {brightest}, so it seems to hold {bits} bits; "
-                f"if it does, give {level} as its white level.",
-                source,
-            )
-            return
-
-
-def _examine_colours(encoding: str, profile: bytes | None, source: str) -> tuple[str, bytes | None]:
-    """What the colours are taken as, and the profile to convert them from, if any."""
-    from napari_drcr.io.profiles import examine_profile, profile_name
-
-    if encoding == "srgb":
-        taken_as, foreign = examine_profile(profile, source)
-        return taken_as, profile if foreign else None
-    if profile is None:
-        return "none", None
-    name = profile_name(profile)
-    notify(f"its colour profile ({name}) is not applied, since its values are said to be linear.", source)
-    return f"{name}, not applied", None
-
-
-def _scale(pixels: npt.NDArray[Any], white_level: float) -> Float32Array:
-    return pixels.astype(np.float32) / np.float32(white_level)
-
-
-def _decode(pixels: npt.NDArray[Any], white_level: float, profile: bytes | None, srgb: bool) -> Float32Array:
-    """White at 1; converted from a profile to sRGB; and in linear light."""
-    from napari_drcr.io.profiles import convert_to_srgb
-
-    values = _scale(pixels, white_level)
-    if profile is not None:
-        values = convert_to_srgb(values, profile)
-    return decode_srgb(values) if srgb else values
-
-
-def _three_channels(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 1):
-        raise InputError(f"this image of shape {pixels.shape} is grayscale; a spectrum can only be estimated from RGB.")
-    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
-        hint = "; move the channels to the last axis" if pixels.ndim == 3 and pixels.shape[0] in (3, 4) else ""
-        raise InputError(f"an RGB image has the shape (y, x, 3), not {pixels.shape}{hint}.")
-    if min(pixels.shape[:2]) < SMALLEST_SIDE:
-        raise InputError(
-            f"an image of {pixels.shape[0]} x {pixels.shape[1]} pixels is too small; it takes at least {SMALLEST_SIDE} x {SMALLEST_SIDE}."
-        )
-    if pixels.shape[2] == 4:
-        notify("The image's fourth channel was taken as alpha and left out.")
-    return pixels[..., :3]
-
-
-def _default_white(pixels: npt.NDArray[Any]) -> float:
-    if pixels.dtype.kind == "f":
-        return 1.0
-    if pixels.dtype in (np.uint8, np.uint16):
-        return float(np.iinfo(pixels.dtype).max)
-    raise InputError(
-        f"an image of type {pixels.dtype} is not known to be RGB; convert it to uint8, uint16, or floating values in [0, 1]."
-    )
-
-
-def _check_level(name: str, value: float | None, default: float) -> float:
-    if value is None:
-        return default
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} must be a number, not {value!r}.") from None
-    if not SMALLEST_LEVEL <= number <= 1 / SMALLEST_LEVEL:
-        raise InputError(f"{name} must be a positive number of ordinary size, not {number:g}.")
-    return number

@@ -15,7 +15,8 @@ import xarray as xr
 from napari_drcr.cubes.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.inference.ensemble import average_orientations
-from napari_drcr.inference.preparation import SMALLEST_SIDE, ImageSettings, PreparedImage, iter_prepared
+from napari_drcr.inference.pixels import SMALLEST_SIDE
+from napari_drcr.inference.preparation import ImageSettings, PreparedImage, iter_prepared
 from napari_drcr.models.store import DEFAULT_MODEL, Model, load_model
 from napari_drcr.system.devices import choose_device, processor_name
 from napari_drcr.system.steps import mapped, run_to_end
@@ -66,6 +67,7 @@ def reconstruct(
         1023, 4095, 16383.
     divisor : float, optional
         What the decoded image is divided by; by default 1, or the image's own maximum where the model's card says so.
+        Not for models that stretch each image to its own range.
     white : sequence of four int, optional
         Top, left, bottom and right, the last two excluded, of something white in the image, in pixels of the image as it is
         seen (upright). In linear light each channel is divided by its mean there, which takes out a colour cast and the
@@ -86,7 +88,7 @@ def reconstruct(
     Returns
     -------
     xarray.DataArray, shape (bands, y, x)
-        float32, not clipped. Its attributes name model, SHA-256, the camera that the model learned from, device, precision, divisor, encoding, tile,
+        float32, not clipped. Its attributes name model, SHA-256, the camera that the model learned from, device, precision, offset and divisor, encoding, tile,
         versions and the seconds that the model took; `input_profile` what the colours were taken as, `clipped_share` the share of pixels of which a channel is at
         its white level. The coordinate `clipped` (y, x) marks these: what was brighter is lost, and the spectrum there wrong.
         `white` and `white_gains` are the white patch and the factors on red, green and blue. With `ensemble` the coordinate
@@ -335,6 +337,7 @@ def _labelled(
             "precision": run["precision"],
             "encoding": image.encoding,
             "white_level": image.white_level,
+            "offset": image.offset,
             "divisor": image.divisor,
             "camera": model.card.camera,
             "white": None if image.white is None else list(image.white),

@@ -9,10 +9,21 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 
 from napari_drcr.models.architecture import register
+from napari_drcr.models.awan.architecture import AWAN
 from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.pixel_map import PixelMaps
+from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb
+from napari_drcr.models.spectral_attention.architecture import MSTPlusPlusArchitecture
+from napari_drcr.models.u_net.architecture import BasisUNets, Stiebel
 
 register(DRCR())
 register(PixelMaps())
+register(MSTPlusPlusArchitecture())
+register(AWAN())
+register(HscnnR())
+register(Edsr())
+register(Lfb())
+register(Stiebel())
+register(BasisUNets())
 for _found in entry_points(group="napari_drcr.architectures"):
     register(_found.load()())

@@ -62,6 +62,8 @@ class ForeignLayout:
         Beginnings of parameter names that no other network's checkpoints have.
     beside : str
         What lies beside the parameters in such files, where that alone tells them from those of another layout; else empty.
+    shapes : Mapping of str to tuple of int
+        Of some parameters, where that alone tells such files from those of another layout; else empty.
     encoding, normalisation : str
         How its authors feed the network; see `Card`.
     hints : Mapping of str to object
@@ -73,18 +75,19 @@ class ForeignLayout:
     source: str
     marks: tuple[str, ...]
     beside: str = ""
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     encoding: Encoding = "as given"
     normalisation: Normalisation = "maximum"
     hints: Mapping[str, Any] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
 
-    def recognises(self, names: Iterable[str], beside: Iterable[str] = ()) -> bool:
+    def recognises(self, state: Mapping[str, Any], beside: Iterable[str] = ()) -> bool:
         """Whether a checkpoint is in this layout.
 
         Parameters
         ----------
-        names : iterable of str
-            Of its parameters, without ``module.``.
+        state : Mapping of str to Tensor
+            Its parameters, without ``module.`` before their names.
         beside : iterable of str
             What else is in the file.
 
@@ -92,7 +95,11 @@ class ForeignLayout:
         -------
         bool
         """
-        return any(name.startswith(self.marks) for name in names) and (not self.beside or self.beside in beside)
+        return (
+            any(name.startswith(self.marks) for name in state)
+            and (not self.beside or self.beside in beside)
+            and all(name in state and tuple(state[name].shape) == shape for name, shape in self.shapes.items())
+        )
 
 
 class Architecture(ABC):
@@ -195,7 +202,7 @@ class Architecture(ABC):
         Returns
         -------
         int or None
-            With it pieces of an image give the whole image's answer; None where something looks at the whole image.
+            With it pieces of an image give the whole image's answer; None to find it out from the layers of the network.
         """
         return None
 
@@ -216,14 +223,20 @@ class Architecture(ABC):
         Returns
         -------
         Execution
-            By default in pieces where `context` is known, else the whole image at once.
+            By default in pieces where that is possible, else the whole image at once: tiles where `context` is known; where it is
+            not, as many passes as the layers of the network ask for.
         """
         from napari_drcr.models.execution import Tiles, WholeImage
+        from napari_drcr.models.locality import NotLocal
+        from napari_drcr.models.piecewise import PiecewisePasses
 
         context = self.context(settings)
-        if context is None:
+        if context is not None:
+            return Tiles(network, device, kind, context=context, multiple=self.multiple)
+        try:
+            return PiecewisePasses(network, device, kind, multiple=self.multiple)
+        except NotLocal:
             return WholeImage(network, device, kind)
-        return Tiles(network, device, kind, context=context, multiple=self.multiple)
 
     def rename(self, path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Parameters of a `foreign` checkpoint under our names; by default the names are the same.

@@ -222,7 +222,7 @@ def load_model(name_or_path: str | Path | Model = DEFAULT_MODEL) -> Model:
     Returns
     -------
     Model
-        Checkpoints in the published layout say nothing about their input: they get the authors' convention, the image's
+        Checkpoints of others say nothing about their input: they get their authors' convention, such as the image's
         values as given, divided by their own maximum.
 
     Raises

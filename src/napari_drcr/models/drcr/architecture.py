@@ -78,7 +78,7 @@ class DRCR(Architecture):
     foreign = (
         ForeignLayout(
             source="the authors",
-            marks=("input_conv2D", "denosing", "backbone", "tail_conv2D"),
+            marks=("denosing", "backbone.0.conv3", "backbone.0.se1"),
             encoding="as given",
             normalisation="maximum",
             hints={"released_npm": True},

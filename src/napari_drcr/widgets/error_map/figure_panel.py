@@ -10,15 +10,16 @@ from typing import Any
 import napari
 from napari.layers import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDoubleSpinBox, QFileDialog, QHBoxLayout, QLineEdit, QSizePolicy, QVBoxLayout
+from qtpy.QtWidgets import QDoubleSpinBox, QFileDialog, QLineEdit, QPushButton, QSizePolicy
 
 from napari_drcr.analysis.figures import comparison_figure
 from napari_drcr.analysis.figures.comparison import MOST_BANDS, MOST_MODELS
 from napari_drcr.errors import InputError
 from napari_drcr.widgets.error_map.rgb_choice import ImagePanel
 from napari_drcr.widgets.viewer.background import sentence_of
-from napari_drcr.widgets.viewer.controls import add_rows, push_button
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.choosers import explained
+from napari_drcr.widgets.viewer.controls import add_rows
+from napari_drcr.widgets.viewer.fitting import beside, form_layout, stack
 from napari_drcr.widgets.viewer.layers import layer_to_cube
 from napari_drcr.widgets.viewer.lists import CheckList, Entry
 from napari_drcr.widgets.viewer.navigation import current_wavelength
@@ -87,33 +88,23 @@ class FigurePanel(ImagePanel):
         )
         self._truth, self._estimates, self._floor = truth, estimates, floor
         self.estimates = EstimateList(MOST_MODELS)
-        self.bands = QLineEdit("450, 550, 650")
-        self.bands.setToolTip(f"1 to {MOST_BANDS} wavelengths in nm, between commas: one row per band.")
-        self.band_button = push_button("Current band", "Take the band that the slider is at.")
-        self.scale = QDoubleSpinBox(maximum=9.99, singleStep=0.05)
+        about = f"1 to {MOST_BANDS} wavelengths in nm, between commas: one row per band."
+        self.bands = explained(QLineEdit("450, 550, 650"), about)
+        self.band_button = explained(QPushButton("Current band"), "Take the band that the slider is at.")
+        about = "Relative error where the colour scale of all maps ends; at 0 the 95th percentile of what they show."
+        self.scale = explained(QDoubleSpinBox(maximum=9.99, singleStep=0.05), about)
         self.scale.setSpecialValueText("95th percentile")
-        self.scale.setToolTip(
-            "Relative error where the colour scale of all maps ends; at 0 the 95th percentile of what they show."
-        )
         self._lay_out()
         self.band_button.clicked.connect(self._take_current_band)
         self.button.clicked.connect(self._ask_for_file)
         self.refresh()
 
     def _lay_out(self) -> None:
-        bands = QHBoxLayout()
-        bands.addWidget(self.bands, 1)
-        bands.addWidget(self.band_button)
-        form = form_layout()
-        add_rows(form, self.image.box)
+        form = add_rows(form_layout(), self.image.box)
         form.addRow("Estimates", self.estimates)
-        form.addRow("Bands (nm)", bands)
+        form.addRow("Bands (nm)", beside(self.bands, self.band_button, stretched=0))
         form.addRow("Scale up to", self.scale)
-        layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addWidget(self.button)
-        layout.addWidget(self._message)
-        layout.addStretch()
+        stack(self, form, self.button, self._message, margin=None).addStretch()
 
     def write(self, path: str | Path) -> None:
         """Write the figure, in a thread, to a ``.pdf``, ``.svg`` or ``.png``; a file that is already there is replaced."""

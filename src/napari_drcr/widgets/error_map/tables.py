@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHeaderView, QSizePolicy, QTableWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHeaderView, QLabel, QSizePolicy, QTableWidgetItem, QWidget
 
 from napari_drcr.analysis.metrics import Scores, WorstPixel, metric_name
-from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.fitting import stack
 from napari_drcr.widgets.viewer.lists import ReadOnlyTable, swatch
 
 MOST_ROWS = 8
@@ -111,10 +111,8 @@ class WorstPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.table = WorstTable()
-        self._label = wrapped_label("")
-        column = QVBoxLayout(self)
-        column.addWidget(self._label)
-        column.addWidget(self.table)
+        self._label = QLabel(wordWrap=True)
+        stack(self, self._label, self.table, margin=None)
 
     def show_pixels(self, pixels: Sequence[WorstPixel], error: str, estimate: str) -> None:
         """Show the worst pixels of an estimate, whose name is empty as long as nothing is mapped."""

@@ -8,14 +8,16 @@ import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Shapes
 from qtpy.QtGui import QHideEvent
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_drcr.errors import InputError, ignore_notice, notices_to
 from napari_drcr.inference.preparation import measure_white
 from napari_drcr.inference.white import Box
 from napari_drcr.widgets.viewer.background import sentence_of
 from napari_drcr.widgets.viewer.canvas import Click, ClickListener
-from napari_drcr.widgets.viewer.controls import Message, push_button
+from napari_drcr.widgets.viewer.choosers import explained
+from napari_drcr.widgets.viewer.controls import Message
+from napari_drcr.widgets.viewer.fitting import beside, stack
 from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY
 from napari_drcr.widgets.viewer.navigation import image_size, pixel_at
 from napari_drcr.widgets.viewer.placement import placement
@@ -51,23 +53,17 @@ class WhitePatch(QWidget):
         self._box: Box | None = None
         self._outline: Shapes | None = None
         self._clicks = ClickListener(viewer, self._click)
-        self.button = push_button(
-            "Pick",
+        self.button = explained(
+            QPushButton("Pick"),
             "Press, then click something white or neutral gray in the image: it is brought to white, which removes a colour cast and "
             "corrects the exposure. For models of photographs.",
-            checkable=True,
         )
-        self.clear_button = push_button("Clear")
+        self.button.setCheckable(True)
+        self.clear_button = QPushButton("Clear")
         self.clear_button.setEnabled(False)
         self._label = Message()
         self._say = self._label.say
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.button)
-        buttons.addWidget(self.clear_button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(buttons)
-        layout.addWidget(self._label)
+        stack(self, beside(self.button, self.clear_button), self._label)
         self.button.toggled.connect(self._listen)
         self.clear_button.clicked.connect(self.clear)
         layer.changed.connect(self.clear)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import napari
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_drcr.widgets.plot import LineStyle
+from napari_drcr.widgets.viewer.choosers import explained
 from napari_drcr.widgets.viewer.controls import Chooser, Message, add_rows, offer_layers
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.fitting import form_layout, stack
 from napari_drcr.widgets.viewer.layers import is_cube_layer, model_of_layer
 from napari_drcr.widgets.viewer.lists import CheckList, Entry
 
@@ -50,16 +51,9 @@ class CubeChoice(QWidget):
         self.truth = Chooser(
             choices=[("nothing", None)], label="Truth", tooltip="What the other cubes are compared with; drawn dashed."
         )
-        self._list = CheckList(rows=6)
-        self._list.setToolTip("Marked cubes are drawn, each in a line style of its own.")
+        self._list = explained(CheckList(rows=6), "Marked cubes are drawn, each in a line style of its own.")
         self._note = Message()
-        form = form_layout()
-        add_rows(form, self.truth)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(form)
-        layout.addWidget(self._list)
-        layout.addWidget(self._note)
+        stack(self, add_rows(form_layout(), self.truth), self._list, self._note)
         self.truth.changed.connect(self._choose_truth)
         self._list.toggled.connect(self.mark)
         self.refresh()

@@ -11,7 +11,7 @@ from typing import Any
 import napari
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QMessageBox, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QMessageBox, QPushButton, QWidget
 
 from napari_drcr.errors import InputError
 from napari_drcr.system.files import atomic_path
@@ -23,7 +23,7 @@ from napari_drcr.widgets.train.run_record import RunReader, RunRecord, Seen, loo
 from napari_drcr.widgets.train.run_table import RunTable
 from napari_drcr.widgets.viewer.background import Background
 from napari_drcr.widgets.viewer.choosers import explained
-from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.fitting import stack
 
 INTERVAL = 1000
 """Milliseconds between two looks at the runs."""
@@ -79,7 +79,7 @@ class RunsPanel(QWidget):
         self._timer = QTimer(self, interval=INTERVAL)
         self.table = RunTable()
         self.curves, self.preview = Chart(CURVES), Chart(PREVIEW)
-        self._empty = wrapped_label(NO_RUNS)
+        self._empty = QLabel(NO_RUNS, wordWrap=True)
         self._told, self._said = plain_label(), plain_label()
         self._lay_out()
         self._timer.timeout.connect(self._look)
@@ -124,10 +124,8 @@ class RunsPanel(QWidget):
         grid.addWidget(self.use_button, 1, 0, 1, 2)
         grid.addWidget(self.export_button, 1, 2)
         grid.addWidget(self.settings_button, 1, 3)
-        layout = QVBoxLayout(self)
-        for widget in (self._empty, self.table, self._told, self._buttons, self._said, self.curves, self.preview):
-            layout.addWidget(widget)
-        layout.addStretch()
+        parts = (self._empty, self.table, self._told, self._buttons, self._said, self.curves, self.preview)
+        stack(self, *parts, margin=None).addStretch()
 
     @property
     def selected(self) -> RunState | None:
@@ -318,7 +316,7 @@ class RunsPanel(QWidget):
 
 def plain_label() -> QLabel:
     """A label that breaks lines, and takes what a stranger's run says as it is."""
-    label = wrapped_label("")
+    label = QLabel(wordWrap=True)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label

@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, QWidget
 
 from napari_drcr.errors import shown
+from napari_drcr.training.jobs.folder import MODEL
 
 NOTHING = "nothing"
 Widget = TypeVar("Widget", bound=QWidget)
@@ -46,24 +47,28 @@ class Editor(QWidget):
 class FileChoice(Editor):
     """One of a few names (None for nothing), or a file.
 
-    The text is that of the choice that asks for a file; its kinds are as Qt's dialogs take them.
+    The text is that of the choice that asks for a file, in a dialog with a title; its kinds are as Qt's dialogs take them.
     """
 
-    def __init__(self, names: Iterable[str | None], text: str, kinds: str) -> None:
+    def __init__(self, names: Iterable[str | None], text: str, kinds: str, *, title: str = "", nothing: str = NOTHING) -> None:
         self.box = narrow(QComboBox())
         super().__init__(self.box)
-        self._text, self._kinds = text, kinds
+        self._title, self._kinds = title or text, kinds
         self._values = list(names)
         self._chosen = 0
-        self.box.addItems([NOTHING if name is None else name for name in self._values])
+        self.box.addItems([nothing if name is None else name for name in self._values])
         self.box.addItem(f"{text}\N{HORIZONTAL ELLIPSIS}")
         self.box.currentIndexChanged.connect(self._take)
         self.box.activated.connect(self._ask)
 
     @property
     def value(self) -> str | None:
-        """The name, or the path of the file."""
+        """The name, or the path of the file; it can be set too, as by `set_value`."""
         return self._values[self._chosen]
+
+    @value.setter
+    def value(self, value: str | None) -> None:
+        self.set_value(value)
 
     def set_value(self, value: Any) -> None:
         """Choose a name, or a file, which is offered from now on."""
@@ -72,19 +77,22 @@ class FileChoice(Editor):
                 raise ValueError(f"{shown(value)} is neither a name nor a file")
             self._values.append(value)
             row = self.box.count() - 1
-            self.box.insertItem(row, Path(value).name or value)
+            path = Path(value)
+            # All runs call their model the same, so it goes by its folder's name.
+            self.box.insertItem(row, path.parent.name if path.name == MODEL else path.name or value)
             self.box.setItemData(row, value, Qt.ItemDataRole.ToolTipRole)
         self.box.setCurrentIndex(self._values.index(value))
 
     def _take(self, row: int) -> None:
         if row < len(self._values) and row != self._chosen:
             self._chosen = row
+            self.box.setToolTip(self.box.itemData(row, Qt.ItemDataRole.ToolTipRole) or "")
             self.edited.emit()
 
     def _ask(self, row: int) -> None:
         if row == len(self._values):
             self.box.setCurrentIndex(self._chosen)
-            path, _ = QFileDialog.getOpenFileName(self, self._text, "", self._kinds)
+            path, _ = QFileDialog.getOpenFileName(self, self._title, "", self._kinds)
             if path:
                 self.set_value(path)
 

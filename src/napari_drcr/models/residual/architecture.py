@@ -1,0 +1,192 @@
+"""What the plain residual networks tell about themselves: HSCNN-R, EDSR and LFB's Fixup ResNet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from napari_drcr.errors import InputError
+from napari_drcr.models.architecture import Architecture, ForeignLayout, NetworkSettings, read_settings
+from napari_drcr.models.parameters import some
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class ResidualArchitecture(Architecture):
+    """A system of the residual frame, built by the function of the name of its id in `napari_drcr.models.residual.systems`.
+
+    Attributes
+    ----------
+    foreign_names : tuple of (str, str)
+        Regular expressions of parameter names of `foreign` checkpoints, and ours; the first that matches is taken.
+    """
+
+    family = "residual"
+    foreign_names: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    def build(self, settings: NetworkSettings, bands: int) -> nn.Module:
+        """See `Architecture.build`."""
+        from napari_drcr.models.residual import systems
+
+        network: nn.Module = getattr(systems, self.id)(bands, **settings.model_dump(exclude={"architecture"}))
+        return network
+
+    def rename(self, path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `Architecture.rename`."""
+        renamed, surplus = {}, []
+        for name, value in state.items():
+            for theirs, ours in self.foreign_names:
+                if match := re.fullmatch(rf"{theirs}\.(weight|bias)", name):
+                    renamed[f"{match.expand(ours)}.{match[match.re.groups]}"] = value
+                    break
+            else:
+                surplus.append(name)
+        if surplus:
+            raise InputError(f"{path.name} has parameters that {self.title} does not: {some(surplus)}.")
+        return renamed
+
+    def infer(self, path: Path, known: Mapping[str, Any], state: Mapping[str, Any]) -> NetworkSettings:
+        """What `known` lacks of channels and blocks follows from names and shapes, for networks with a `foreign` layout."""
+        found: dict[str, Any] = {}
+        if self.foreign and not {"channels", "blocks"} <= known.keys():
+            head = state.get("head.weight")
+            if head is None or head.ndim != 4:
+                raise InputError(f"{path.name} lacks the first convolution of {self.title}; it has {some(list(state))}.")
+            numbers = {name.split(".")[2] for name in state if name.startswith("body.units.")}
+            found = {"channels": int(head.shape[0]), "blocks": len(numbers)}
+        return read_settings({"architecture": self.id, **found, **known}, source=path.name)
+
+
+class HscnnRSettings(NetworkSettings):
+    """Sizes of HSCNN-R."""
+
+    architecture: Literal["hscnn_r"] = "hscnn_r"
+    channels: int = Field(default=48, ge=1)
+    """Of every feature map; the paper has 64, and 256 in one network of its ensemble."""
+    blocks: int = Field(default=5, ge=1)
+    """How many follow one another; the paper has 16, and 14 in one network of its ensemble."""
+
+
+class HscnnR(ResidualArchitecture):
+    """HSCNN-R: residual blocks with a ReLU after every sum; purely local."""
+
+    id = "hscnn_r"
+    title = "HSCNN-R"
+    paper = "Shi et al., HSCNN+: Advanced CNN-Based Hyperspectral Recovery from RGB Images, CVPR Workshops 2018"
+    year = 2018
+    rank = "2nd of NTIRE 2018"
+    learning_rate = 2e-4
+    settings = HscnnRSettings
+    presets: ClassVar[Mapping[str, NetworkSettings]] = {
+        "published": HscnnRSettings(channels=64, blocks=16),
+        "small": HscnnRSettings(),
+    }
+    foreign = (
+        ForeignLayout(
+            source="public PyTorch versions of HSCNN-R", marks=("conv_seq.",), encoding="as given", normalisation="white"
+        ),
+    )
+    foreign_names = (
+        (r"input_conv", r"head"),
+        (r"conv_seq\.(\d+)\.(conv[12])", r"body.units.\1.\2"),
+        (r"conv", r"body.close"),
+        (r"output_conv", r"tail"),
+    )
+
+    def context(self, settings: HscnnRSettings) -> int:
+        """See `Architecture.context`: every convolution looks one pixel around."""
+        return 2 * settings.blocks + 3
+
+
+class EdsrSettings(NetworkSettings):
+    """Sizes of EDSR."""
+
+    architecture: Literal["edsr"] = "edsr"
+    channels: int = Field(default=48, ge=1)
+    """Of every feature map; the toolbox of the NTIRE 2022 winners has 64."""
+    blocks: int = Field(default=5, ge=1)
+    """How many follow one another; the toolbox of the NTIRE 2022 winners has 32."""
+
+
+class Edsr(ResidualArchitecture):
+    """EDSR without its enlargement, as in the toolbox of the NTIRE 2022 winners: no activation after sums; purely local."""
+
+    id = "edsr"
+    title = "EDSR"
+    paper = "Lim et al., Enhanced Deep Residual Networks for Single Image Super-Resolution, CVPR Workshops 2017"
+    year = 2017
+    learning_rate = 1e-4
+    settings = EdsrSettings
+    presets: ClassVar[Mapping[str, NetworkSettings]] = {
+        "published": EdsrSettings(channels=64, blocks=32),
+        "small": EdsrSettings(),
+    }
+    foreign = (
+        ForeignLayout(
+            source="the toolbox of the NTIRE 2022 winners",
+            # The closing convolution; networks of the same authors have the other names too.
+            marks=("body.32.weight", "body.32.bias"),
+            encoding="as given",
+            normalisation="range",
+        ),
+    )
+    foreign_names = (
+        (r"head\.0", r"head"),
+        (r"body\.(\d+)\.body\.0", r"body.units.\1.conv1"),
+        (r"body\.(\d+)\.body\.2", r"body.units.\1.conv2"),
+        (r"body\.\d+", r"body.close"),
+        (r"tail\.0", r"tail"),
+    )
+
+    def context(self, settings: EdsrSettings) -> int:
+        """See `Architecture.context`: every convolution looks one pixel around."""
+        return 2 * settings.blocks + 3
+
+
+class LfbSettings(NetworkSettings):
+    """Sizes and options of LFB's network."""
+
+    architecture: Literal["lfb"] = "lfb"
+    channels: int = Field(default=48, ge=1)
+    """Of every feature map; the entry has 64."""
+    blocks: int = Field(default=4, ge=1)
+    """How many follow one another; the entry has 8."""
+    linear_start: bool = True
+    """Whether the network refines the linear estimate, as in the entry for clean images; that for real-world images does not."""
+
+
+class Lfb(ResidualArchitecture):
+    """LFB's Fixup ResNet on top of a linear estimate: before the first step it equals the classical estimate; purely local."""
+
+    id = "lfb"
+    title = "Fixup ResNet"
+    paper = "Arad et al., NTIRE 2020 Challenge on Spectral Reconstruction from an RGB Image, CVPR Workshops 2020 (team LFB)"
+    year = 2020
+    rank = "8th of NTIRE 2020 (clean), 5th of NTIRE 2020 (real world)"
+    assumptions = (
+        "The blocks are the published Fixup basic block, and a ReLU follows the first convolution.",
+        "The response of the camera is estimated from colours and spectra of the training scenes by least squares; the entry takes the "
+        "challenge's.",
+        "The image is not shifted by half a step of 8 bits, since it comes in linear light.",
+    )
+    learning_rate = 1e-4
+    settings = LfbSettings
+    presets: ClassVar[Mapping[str, NetworkSettings]] = {
+        "published": LfbSettings(channels=64, blocks=8),
+        "small": LfbSettings(),
+    }
+    prepared = True
+
+    def context(self, settings: LfbSettings) -> int:
+        """See `Architecture.context`: every convolution looks one pixel around."""
+        return 2 * settings.blocks + 2
+
+    def prepare(self, network: Any, scenes: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """See `Architecture.prepare`: fits the linear estimate, see `napari_drcr.models.residual.inputs.LinearEstimate`."""
+        if network.base is not None:
+            network.base.fit(scenes)
