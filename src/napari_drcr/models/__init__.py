@@ -12,6 +12,7 @@ from napari_drcr.models.architecture import register
 from napari_drcr.models.awan.architecture import AWAN
 from napari_drcr.models.dense.architecture import HSCNND, HSCNNDPlus, HSCNNPlus
 from napari_drcr.models.drcr.architecture import DRCR
+from napari_drcr.models.function_mixture.architecture import FMNet, ImprovedFMNet
 from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.ponet.architecture import PoNetPlus
 from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb, MeanResidual, Rpan, Tic
@@ -24,6 +25,8 @@ register(PixelMaps())
 register(MSTPlusPlusArchitecture())
 register(AWAN())
 register(PoNetPlus())
+register(FMNet())
+register(ImprovedFMNet())
 register(HSCNND())
 register(HSCNNPlus())
 register(HSCNNDPlus())
