@@ -15,7 +15,7 @@ from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb
 from napari_drcr.models.spectral_attention.architecture import MSTPlusPlusArchitecture
-from napari_drcr.models.u_net.architecture import BasisUNets, Stiebel
+from napari_drcr.models.u_net.architecture import BasisUNets, IMRNets, StarSpectral, Stiebel
 
 register(DRCR())
 register(PixelMaps())
@@ -29,5 +29,7 @@ register(Edsr())
 register(Lfb())
 register(Stiebel())
 register(BasisUNets())
+register(StarSpectral())
+register(IMRNets())
 for _found in entry_points(group="napari_drcr.architectures"):
     register(_found.load()())
