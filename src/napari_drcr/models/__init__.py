@@ -18,7 +18,7 @@ from napari_drcr.models.ponet.architecture import PoNetPlus
 from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb, MeanResidual, Rpan, Tic
 from napari_drcr.models.residual.attentive import Han, HanEca, Rcan, RcanChain, Rdan
 from napari_drcr.models.spectral_attention.architecture import MSTPlusPlusArchitecture
-from napari_drcr.models.u_net.architecture import BasisUNets, Stiebel
+from napari_drcr.models.u_net.architecture import BasisUNets, IMRNets, StarSpectral, Stiebel
 
 register(DRCR())
 register(PixelMaps())
@@ -43,5 +43,7 @@ register(HanEca())
 register(Rdan())
 register(Stiebel())
 register(BasisUNets())
+register(StarSpectral())
+register(IMRNets())
 for _found in entry_points(group="napari_drcr.architectures"):
     register(_found.load()())
