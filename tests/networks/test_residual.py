@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 import napari_drcr as nd
 from napari_drcr.errors import InputError
 from napari_drcr.models.architecture import find_architecture, read_settings
-from napari_drcr.models.extent import Local, Statistic, WholeMap
+from napari_drcr.models.graph import Graph
 from napari_drcr.models.residual.attention import LayerAttention, PatchAttention
 from napari_drcr.models.residual.frame import ResidualNetwork
 from napari_drcr.models.residual.inputs import Interpolation, NineChannels
 from napari_drcr.models.store import Card, Model, save_model
+from napari_drcr.system.steps import run_to_end
 from reference import FOLDER, billion_multiplications, count, parameter, shapes_of, state_of, write_checkpoint
 
 IDS = ["hscnn_r", "edsr", "lfb", "hscnn_plus_tic", "rpan", "mean_residual", "rcan", "rcan_chain", "han", "han_eca", "rdan"]
-LOCAL = ["hscnn_r", "edsr", "lfb", "rpan"]
 
 PUBLISHED_NAMES = {
     "hscnn_r": (
@@ -149,13 +149,6 @@ def test_rcan_has_the_size_of_the_paper_without_enlargement() -> None:
     assert count("rcan", "published") == 15_444_667 - enlargement - for_colours - means_of_colours + for_bands
 
 
-class PartsTracer(fx.Tracer):
-    """Leaves whole what looks at whole images, or is not taken apart."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (Statistic, WholeMap, Local)) or super().is_leaf_module(m, module_qualified_name)
-
-
 @pytest.mark.parametrize("id", IDS)
 @pytest.mark.parametrize("bands", [5, 31])
 def test_small_networks_learn_every_parameter_for_any_bands(id: str, bands: int) -> None:
@@ -169,26 +162,31 @@ def test_small_networks_learn_every_parameter_for_any_bands(id: str, bands: int)
     assert estimate.shape == (2, bands, 32, 32)
     (estimate - 1).square().mean().backward()
     assert all(value.grad is not None for value in network.parameters())
-    traced = fx.GraphModule(network, PartsTracer().trace(network))
-    torch.testing.assert_close(traced(rgb), estimate)
 
 
-@pytest.mark.parametrize("id", LOCAL)
-def test_local_networks_look_as_far_as_they_say(id: str) -> None:
+@pytest.mark.parametrize("id", IDS)
+def test_pieces_give_the_whole_image(id: str) -> None:
     architecture = find_architecture(id)
     torch.manual_seed(0)
-    settings = architecture.settings(channels=4, blocks=2)
-    network = architecture.build(settings, 1)
-    for value in network.parameters():  # Fixup starts with zeros.
-        nn.init.uniform_(value, -0.3, 0.5)
-    context = architecture.context(settings)
-    assert context is not None
-    rgb = torch.rand(1, 3, 2 * context + 3, 2 * context + 3, requires_grad=True)
-    network(rgb)[0, 0, context + 1, context + 1].backward()
-    assert rgb.grad is not None
-    reached = rgb.grad[0].abs().amax(dim=0)
-    assert (reached[[0, -1]] == 0).all()
-    assert reached[1].max() > 0
+    network = architecture.build(architecture.settings(blocks=1), 3)
+    for value in network.parameters():
+        if not value.any():  # What starts with zeros has to be seen.
+            nn.init.uniform_(value, -0.1, 0.1)
+    execution = architecture.execution(network, architecture.settings(blocks=1), "cpu", torch.float32)
+    rgb = torch.rand(3, 48, 40)
+    cube = run_to_end(execution.run(rgb, side=16, size=(48, 40))).cube
+    with torch.inference_mode():
+        whole = network(rgb[None])[0]
+    assert execution.in_pieces
+    assert (cube - whole).abs().max() < 1e-5 * whole.abs().max()
+
+
+@pytest.mark.parametrize(("id", "reach"), [("hscnn_r", 35), ("edsr", 67), ("lfb", 18), ("rpan", 70)])
+def test_local_networks_take_one_pass(id: str, reach: int) -> None:
+    architecture = find_architecture(id)
+    with torch.device("meta"):
+        graph = Graph(architecture.build(architecture.presets["published"], 31))
+    assert (len(graph.passes), graph.reach) == (1, reach)
 
 
 def test_lfb_starts_from_the_linear_estimate(tmp_path: Path) -> None:
