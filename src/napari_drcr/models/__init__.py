@@ -13,7 +13,7 @@ from napari_drcr.models.awan.architecture import AWAN
 from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb, MeanResidual, Rpan, Tic
-from napari_drcr.models.residual.attentive import Han, HanEca, Rcan, RcanChain, Rdan
+from napari_drcr.models.residual.attentive import Drca, Han, HanEca, Rcan, RcanChain, Rdan
 from napari_drcr.models.spectral_attention.architecture import MSTPlusPlusArchitecture
 from napari_drcr.models.u_net.architecture import BasisUNets, Stiebel
 
@@ -32,6 +32,7 @@ register(RcanChain())
 register(Han())
 register(HanEca())
 register(Rdan())
+register(Drca())
 register(Stiebel())
 register(BasisUNets())
 for _found in entry_points(group="napari_drcr.architectures"):
