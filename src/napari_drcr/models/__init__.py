@@ -16,7 +16,7 @@ from napari_drcr.models.function_mixture.architecture import FMNet, ImprovedFMNe
 from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.ponet.architecture import PoNetPlus
 from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb, MeanResidual, Rpan, Tic
-from napari_drcr.models.residual.attentive import Han, HanEca, Rcan, RcanChain, Rdan
+from napari_drcr.models.residual.attentive import Drca, Han, HanEca, Rcan, RcanChain, Rdan
 from napari_drcr.models.spectral_attention.architecture import MSTPlusPlusArchitecture
 from napari_drcr.models.u_net.architecture import BasisUNets, IMRNets, StarSpectral, Stiebel
 
@@ -41,6 +41,7 @@ register(RcanChain())
 register(Han())
 register(HanEca())
 register(Rdan())
+register(Drca())
 register(Stiebel())
 register(BasisUNets())
 register(StarSpectral())
