@@ -16,12 +16,18 @@ from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.ponet.architecture import PoNetPlus
 from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb, MeanResidual, Rpan, Tic
 from napari_drcr.models.residual.attentive import Han, HanEca, Rcan, RcanChain, Rdan
-from napari_drcr.models.spectral_attention.architecture import MSTPlusPlusArchitecture
+from napari_drcr.models.spectral_attention.architecture import (
+    MSTLArchitecture,
+    MSTPlusPlusArchitecture,
+    RestormerArchitecture,
+)
 from napari_drcr.models.u_net.architecture import BasisUNets, Stiebel
 
 register(DRCR())
 register(PixelMaps())
 register(MSTPlusPlusArchitecture())
+register(MSTLArchitecture())
+register(RestormerArchitecture())
 register(AWAN())
 register(PoNetPlus())
 register(HSCNND())
