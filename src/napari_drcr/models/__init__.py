@@ -14,6 +14,7 @@ from napari_drcr.models.dense.architecture import HSCNND, HSCNNDPlus, HSCNNPlus
 from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.ponet.architecture import PoNetPlus
+from napari_drcr.models.pyramid.architecture import CSANArchitecture, HRNetArchitecture
 from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb, MeanResidual, Rpan, Tic
 from napari_drcr.models.residual.attentive import Han, HanEca, Rcan, RcanChain, Rdan
 from napari_drcr.models.spectral_attention.architecture import (
@@ -44,6 +45,8 @@ register(RcanChain())
 register(Han())
 register(HanEca())
 register(Rdan())
+register(HRNetArchitecture())
+register(CSANArchitecture())
 register(Stiebel())
 register(BasisUNets())
 for _found in entry_points(group="napari_drcr.architectures"):
