@@ -15,14 +15,24 @@ from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.function_mixture.architecture import FMNet, ImprovedFMNet
 from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.ponet.architecture import PoNetPlus
+from napari_drcr.models.pyramid.architecture import CSANArchitecture, HRNetArchitecture
 from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb, MeanResidual, Rpan, Tic
 from napari_drcr.models.residual.attentive import Drca, Han, HanEca, Rcan, RcanChain, Rdan
 from napari_drcr.models.spectral_attention.architecture import MSTPlusPlusArchitecture
 from napari_drcr.models.u_net.architecture import BasisUNets, IMRNets, StarSpectral, Stiebel
+from napari_drcr.models.residual.attentive import Han, HanEca, Rcan, RcanChain, Rdan
+from napari_drcr.models.spectral_attention.architecture import (
+    MSTLArchitecture,
+    MSTPlusPlusArchitecture,
+    RestormerArchitecture,
+)
+from napari_drcr.models.u_net.architecture import BasisUNets, Stiebel
 
 register(DRCR())
 register(PixelMaps())
 register(MSTPlusPlusArchitecture())
+register(MSTLArchitecture())
+register(RestormerArchitecture())
 register(AWAN())
 register(PoNetPlus())
 register(FMNet())
@@ -42,6 +52,8 @@ register(Han())
 register(HanEca())
 register(Rdan())
 register(Drca())
+register(HRNetArchitecture())
+register(CSANArchitecture())
 register(Stiebel())
 register(BasisUNets())
 register(StarSpectral())
