@@ -11,8 +11,10 @@ from importlib.metadata import entry_points
 from napari_drcr.models.architecture import register
 from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.pixel_map import PixelMaps
+from napari_drcr.models.rda.architecture import ResidualDenseAttention
 
 register(DRCR())
 register(PixelMaps())
+register(ResidualDenseAttention())
 for _found in entry_points(group="napari_drcr.architectures"):
     register(_found.load()())
