@@ -71,6 +71,7 @@ def difference(network: nn.Module, name: str, multiple: int = 1, shapes: Shapes 
 
     Of a large output, only the first bands are stored.
     """
+    """How far a network, filled by rule, is from a stored output, relative to its largest value; padded as the package pads."""
     stored = np.load(FOLDER / f"{name}.npz")
     network.load_state_dict(state_of(shapes or shapes_of(network), float(stored["gain"])))
     with torch.inference_mode():
@@ -93,6 +94,7 @@ def difference_in_pieces(id: str, preset: str = "small", height: int = 48, width
         whole = network(rgb[None])[0]
     pieces = torch.as_tensor(run_to_end(execution.run(rgb, side=side, size=(height, width))).cube)
     return float((pieces - whole).abs().max() / whole.abs().max())
+    return float(np.abs(estimate[..., : expected.shape[2], : expected.shape[3]] - expected).max() / np.abs(expected).max())
 
 
 def billion_multiplications(id: str, preset: str, height: int = 482, width: int = 512) -> float:
@@ -100,6 +102,7 @@ def billion_multiplications(id: str, preset: str, height: int = 482, width: int 
     architecture = find_architecture(id)
     sides = [-(-side // architecture.multiple) * architecture.multiple for side in (height, width)]
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
         architecture.build(architecture.presets[preset], 31)(torch.empty(1, 3, *sides))
     return float(counter.get_total_flops()) / 2e9
 
