@@ -7,9 +7,9 @@ needs the number of steps beforehand: a trial run, thrown away, measures the pro
 of samples included, and the number of steps follows from it. The processor time that the steps really took is in the table; the validation
 comes after them and does not count.
 
-All networks have the recipe of the shipped `photo` (configs/photo.yaml: camera, batch, patch, floor of the loss, schedule, averaged weights),
-from scratch, in float32, with the learning rate of their authors (`Architecture.learning_rate`) and a warm-up over `WARM_UP` of the steps. The
-averaged weights of the last step are scored: nothing is selected on the held-out scenes. These are scored as by
+All networks have the recipe of the shipped `photo` (configs/photo.yaml: camera, batch, patch, floor of the loss, learning rate, schedule,
+averaged weights), from scratch, in float32, with a warm-up over `WARM_UP` of the steps. Their authors' learning rates are not taken: they
+are for trainings a thousand times as long, and would put those with the smallest rate last. The averaged weights of the last step are scored: nothing is selected on the held-out scenes. These are scored as by
 `napari-drcr simulate --camera photo` and `napari-drcr evaluate --precision fp32`.
 
 OUT/peers.csv gets a row as soon as a network is done; networks that have one are skipped, so an interrupted comparison goes on where it
@@ -172,11 +172,11 @@ def split(entry: str) -> tuple[str, str]:
 
 
 def configure(entry: str, plan: Plan, steps: int) -> TrainingConfig:
-    """The run of a network: the recipe, from scratch, with the network's learning rate."""
+    """The run of a network: the recipe, from scratch."""
     network, preset = split(entry)
     multiple = np.lcm(16, find_architecture(network).multiple)
     content = read_content(RECIPE)
-    del content["learning"]["start_from"], content["learning"]["learning_rate"]
+    del content["learning"]["start_from"]
     return make_config(
         content,
         name=f"{network}-{preset}",

@@ -226,8 +226,8 @@ def test_another_size_is_refused_in_a_sentence(viewer: napari.Viewer, qtbot: QtB
     widget = open_spectrum(viewer)
     widget.pick(truth, 7, 8)
     picked(widget, 1, qtbot)
-    assert "another size than 40 x 60 pixels" in widget.cubes.note
-    assert "'small' (10 x 20)" in widget.cubes.note
+    assert "another size than 40 x 60 pixels" in widget.cubes.status.text()
+    assert "'small' (10 x 20)" in widget.cubes.status.text()
 
 
 @pytest.mark.parametrize(
@@ -468,24 +468,24 @@ def test_reference_spectra_are_overlaid_and_ranked(viewer: napari.Viewer, qtbot:
         rows.writerow(["wavelength (nm)", "unlike", "like"])
         rows.writerows(zip(nm, unlike, like, strict=True))
     widget.references.chooser.value = str(tmp_path / "leaves.csv")
-    qtbot.waitUntil(lambda: widget.references.listed == ["unlike", "like"])
+    qtbot.waitUntil(lambda: widget.references.list.texts == ["unlike", "like"])
     widget.references.mark("unlike")
     assert [overlay.name for overlay in widget.references.overlays] == ["unlike"]
     widget.pick(truth, 7, 8)
     picked(widget, 1, qtbot)
     widget.table.selectRow(0)
-    qtbot.waitUntil(lambda: widget.references.listed[0].startswith("like"))
-    assert widget.references.listed[0] == "like  0.0°"
+    qtbot.waitUntil(lambda: widget.references.list.texts[0].startswith("like"))
+    assert widget.references.list.texts[0] == "like  0.0°"
     (tmp_path / "broken.csv").write_text("nothing")
     widget.references.chooser.value = str(tmp_path / "broken.csv")
-    qtbot.waitUntil(lambda: "broken.csv" in widget.references.said)
+    qtbot.waitUntil(lambda: "broken.csv" in widget.references.status.text())
 
 
 def test_the_colorchecker_is_at_hand(viewer: napari.Viewer, qtbot: QtBot) -> None:
     widget = open_spectrum(viewer)
     widget.references.chooser.value = COLORCHECKER
-    qtbot.waitUntil(lambda: len(widget.references.listed) == 24, timeout=30_000)
-    assert widget.references.listed[0] == "dark skin"
+    qtbot.waitUntil(lambda: len(widget.references.list.texts) == 24, timeout=30_000)
+    assert widget.references.list.texts[0] == "dark skin"
 
 
 @pytest.mark.parametrize("estimate", [False, True], ids=["measured", "estimate"])

@@ -12,14 +12,16 @@ from torch import Tensor, fx, nn
 
 import napari_drcr as nd
 from napari_drcr.errors import InputError
-from napari_drcr.models.architecture import find_architecture
+from napari_drcr.models.architecture import find_architecture, read_settings
 from napari_drcr.models.extent import Local, Statistic, WholeMap
+from napari_drcr.models.residual.attention import LayerAttention, PatchAttention
 from napari_drcr.models.residual.frame import ResidualNetwork
+from napari_drcr.models.residual.inputs import Interpolation, NineChannels
 from napari_drcr.models.store import Card, Model, save_model
 from reference import FOLDER, billion_multiplications, count, parameter, shapes_of, state_of, write_checkpoint
 
-IDS = ["hscnn_r", "edsr", "lfb"]
-LOCAL = ["hscnn_r", "edsr", "lfb"]
+IDS = ["hscnn_r", "edsr", "lfb", "hscnn_plus_tic", "rpan", "mean_residual", "rcan", "rcan_chain", "han", "han_eca", "rdan"]
+LOCAL = ["hscnn_r", "edsr", "lfb", "rpan"]
 
 PUBLISHED_NAMES = {
     "hscnn_r": (
@@ -33,6 +35,18 @@ PUBLISHED_NAMES = {
         (r"body\.units\.(\d+)\.conv1", r"body.\1.body.0"),
         (r"body\.units\.(\d+)\.conv2", r"body.\1.body.2"),
         (r"body\.close", r"body.32"),
+    ),
+    "rcan": (
+        (r"(head|tail)", r"\1.0"),
+        (r"body\.(?:units|groups)\.(\d+)\.units\.(\d+)\.conv1", r"body.\1.body.\2.body.0"),
+        (r"body\.(?:units|groups)\.(\d+)\.units\.(\d+)\.conv2", r"body.\1.body.\2.body.2"),
+        (r"body\.(?:units|groups)\.(\d+)\.units\.(\d+)\.attention\.gate\.(\d)", r"body.\1.body.\2.body.3.conv_du.\3"),
+        (r"body\.(?:units|groups)\.(\d+)\.close", r"body.\1.body.BLOCKS"),
+        (r"body\.close", r"body.GROUPS"),
+        (r"body\.layers", r"la"),
+        (r"body\.layers.conv", r"last_conv"),
+        (r"body\.volume(.*)", r"csa\1"),
+        (r"body\.fuse", r"last"),
     ),
 }
 """Our names of modules, and the authors'."""
@@ -48,6 +62,27 @@ def published_name(id: str, name: str) -> str:
 def published_state(id: str, network: nn.Module, gain: float = 1.0) -> dict[str, Tensor]:
     """Parameters by rule, under the authors' names."""
     return state_of({published_name(id, name): shape for name, shape in shapes_of(network).items()}, gain)
+
+
+@pytest.mark.parametrize(
+    ("id", "name", "sizes", "bands"),
+    [
+        ("rcan", "rcan_small", {"channels": 16, "groups": 2, "blocks": 2, "reduction": 4}, 31),
+        ("rcan", "rcan_g1b5", {"channels": 64, "groups": 1, "blocks": 5, "reduction": 16}, 3),
+        ("rcan", "rcan_g1b10", {"channels": 64, "groups": 1, "blocks": 10, "reduction": 16}, 31),
+        ("han", "han_g6b12", {"channels": 64, "groups": 6, "blocks": 12, "reduction": 16, "mean_energies": False}, 31),
+    ],
+)
+def test_rcan_and_han_compute_what_the_authors_compute(id: str, name: str, sizes: dict[str, int], bands: int) -> None:
+    architecture = find_architecture(id)
+    network = architecture.build(architecture.settings(**sizes), bands)
+    rgb, gain = stored(name)
+    numbers = {"GROUPS": str(sizes["groups"]), "BLOCKS": str(sizes["blocks"])}
+    for ours, value in network.state_dict().items():
+        theirs = re.sub("|".join(numbers), lambda match: numbers[match[0]], published_name("rcan", ours))
+        value.copy_(parameter(theirs, tuple(value.shape), gain))
+    with torch.inference_mode():
+        assert difference(network(rgb), name) < 2e-5
 
 
 def difference(estimate: Tensor, name: str) -> float:
@@ -91,11 +126,27 @@ def test_published_checkpoints_compute_what_the_authors_compute(id: str, normali
 
 @pytest.mark.parametrize(
     ("id", "parameters", "multiplications"),
-    [("hscnn_r", 1_238_303, 305.05), ("edsr", 2_419_999, 596.17), ("lfb", 609_480, 149.98)],
+    [
+        ("hscnn_r", 1_238_303, 305.05),
+        ("edsr", 2_419_999, 596.17),
+        ("lfb", 609_480, 150.4),
+        ("hscnn_plus_tic", 432_243, 105.8),
+        ("rpan", 2_804_864, 692.2),
+        ("mean_residual", 1_279_007, 314.6),
+        ("rcan_chain", 449_559 + 449_559 + 837_895, 110.02 + 110.02 + 204.98),
+        ("han", 7_457_577, 1826.77),
+        ("han_eca", 5_951_141, 1468.2),
+        ("rdan", 882_695, 719.2),
+    ],
 )
 def test_published_networks_have_the_published_size(id: str, parameters: int, multiplications: float) -> None:
     assert count(id, "published") == parameters
     assert billion_multiplications(id, "published") == pytest.approx(multiplications, rel=0.01)
+
+
+def test_rcan_has_the_size_of_the_paper_without_enlargement() -> None:
+    enlargement, for_colours, for_bands, means_of_colours = 147_712, 3 * 577, 31 * 577, 24
+    assert count("rcan", "published") == 15_444_667 - enlargement - for_colours - means_of_colours + for_bands
 
 
 class PartsTracer(fx.Tracer):
@@ -167,3 +218,53 @@ def test_lfb_without_a_linear_estimate_has_nothing_to_prepare() -> None:
     architecture.prepare(network, [])
     assert "base.matrix" not in network.state_dict()
     assert network.head[0].padding_mode == "zeros"
+
+
+def test_attention_to_layers_has_one_scale_for_images_of_every_size() -> None:
+    torch.manual_seed(0)
+    crop = [0.1 * torch.rand(1, 8, 64, 64) for _ in range(3)]
+    larger = [each.repeat(1, 1, 2, 3) for each in crop]
+    for mean_energies in (True, False):
+        weights = LayerAttention(3, 8, mean_energies=mean_energies).weights
+        assert torch.allclose(weights(*crop), weights(*larger), atol=1e-4) == mean_energies
+
+
+@pytest.mark.parametrize("patch", [4, 8])
+def test_patches_are_matched_row_by_row_as_at_once(patch: int) -> None:
+    torch.manual_seed(0)
+    match = PatchAttention(16, patch).match
+    maps = [torch.rand(1, 2, 16, 24) for _ in range(3)]
+    tokens = [nn.functional.unfold(each, patch, stride=patch).mT for each in maps]
+    expected = torch.softmax(tokens[0] @ tokens[1].mT, dim=-1) @ tokens[2]
+    whole = match(*maps)
+    torch.testing.assert_close(whole, nn.functional.fold(expected.mT, (16, 24), patch, stride=patch))
+    joined = torch.full_like(whole, torch.nan)
+    for (rows, columns), part in match.parts(*maps):
+        joined[:, :, rows, columns] = part
+    torch.testing.assert_close(joined, whole)
+
+
+def test_derived_channels() -> None:
+    rgb = torch.tensor([[0.2, 0.6], [0.1, 0.3], [0.4, 0.0]])[None, :, None]
+    nine = NineChannels()(rgb)[0, :, 0]
+    torch.testing.assert_close(nine[:3], rgb[0, :, 0])
+    torch.testing.assert_close(nine[3:6].mean(dim=1), nine[3:6].mean().expand(3))
+    torch.testing.assert_close(nine[6:] ** 2.2, rgb[0, :, 0])
+    assert NineChannels()(torch.zeros(1, 3, 2, 2)).isfinite().all()
+    spread = Interpolation(31)(rgb)[0, :, 0, 0]
+    torch.testing.assert_close(spread[[0, 15, 30]], rgb[0, :, 0, 0])
+    torch.testing.assert_close(spread[5], (2 * rgb[0, 0, 0, 0] + rgb[0, 1, 0, 0]) / 3)
+
+
+def test_the_residual_has_no_mean_of_its_own() -> None:
+    architecture = find_architecture("mean_residual")
+    network = architecture.build(architecture.settings(channels=8, blocks=1), 4)
+    rgb = torch.rand(2, 3, 16, 16)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(rgb).mean(dim=(2, 3)), network.brightness(rgb)[:, :, 0, 0])
+
+
+def test_attention_needs_a_channel() -> None:
+    for id in ("hscnn_plus_tic", "rcan", "rcan_chain", "han"):
+        with pytest.raises(InputError, match="reduction is 16: Value error, reduction 16 leaves nothing of 8 channels"):
+            read_settings({"architecture": id, "channels": 8, "reduction": 16})

@@ -1,4 +1,4 @@
-"""What the plain residual networks tell about themselves: HSCNN-R, EDSR and LFB's Fixup ResNet."""
+"""What plain residual networks tell about themselves: HSCNN-R and what was made of it, EDSR, LFB's Fixup ResNet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from napari_drcr.errors import InputError
 from napari_drcr.models.architecture import Architecture, ForeignLayout, NetworkSettings, read_settings
@@ -15,6 +15,34 @@ from napari_drcr.models.parameters import some
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+REPORT_2020 = "Arad et al., NTIRE 2020 Challenge on Spectral Reconstruction from an RGB Image, CVPR Workshops 2020"
+REPORT_2022 = "Arad et al., NTIRE 2022 Spectral Recovery Challenge and Data Set, CVPR Workshops 2022"
+
+
+def leave_a_gate(reduction: int, found: ValidationInfo) -> int:
+    """Check that attention has a channel left.
+
+    Parameters
+    ----------
+    reduction : int
+        By which it narrows the channels.
+    found : pydantic.ValidationInfo
+        Of settings with ``channels``.
+
+    Returns
+    -------
+    int
+        The reduction.
+
+    Raises
+    ------
+    ValueError
+        If it is larger than the channels.
+    """
+    if (channels := found.data.get("channels", reduction)) < reduction:
+        raise ValueError(f"reduction {reduction} leaves nothing of {channels} channels")
+    return reduction
 
 
 class ResidualArchitecture(Architecture):
@@ -165,9 +193,9 @@ class Lfb(ResidualArchitecture):
 
     id = "lfb"
     title = "Fixup ResNet"
-    paper = "Arad et al., NTIRE 2020 Challenge on Spectral Reconstruction from an RGB Image, CVPR Workshops 2020 (team LFB)"
+    paper = f"Team LFB in {REPORT_2020}"
     year = 2020
-    rank = "8th of NTIRE 2020 (clean), 5th of NTIRE 2020 (real world)"
+    rank = "8th (clean) and 5th (real world) of NTIRE 2020"
     assumptions = (
         "The blocks are the published Fixup basic block, and a ReLU follows the first convolution.",
         "The response of the camera is estimated from colours and spectra of the training scenes by least squares; the entry takes the "
@@ -190,3 +218,110 @@ class Lfb(ResidualArchitecture):
         """See `Architecture.prepare`: fits the linear estimate, see `napari_drcr.models.residual.inputs.LinearEstimate`."""
         if network.base is not None:
             network.base.fit(scenes)
+
+
+class TicSettings(NetworkSettings):
+    """Sizes of TIC-RC's network."""
+
+    architecture: Literal["hscnn_plus_tic"] = "hscnn_plus_tic"
+    channels: int = Field(default=48, ge=1)
+    """Of every feature map; the entry probably has 64."""
+    blocks: int = Field(default=4, ge=1)
+    """How many follow one another; the entry probably has 5."""
+    reduction: int = Field(default=8, ge=1)
+    """By which attention narrows the channels."""
+
+    @field_validator("reduction")
+    @classmethod
+    def _leaves_a_gate(cls, reduction: int, found: ValidationInfo) -> int:
+        return leave_a_gate(reduction, found)
+
+
+class Tic(ResidualArchitecture):
+    """TIC-RC's HSCNN-R with fewer blocks, attention to channels, and two further copies of the image as input."""
+
+    id = "hscnn_plus_tic"
+    title = "improved HSCNN+"
+    paper = f"Team TIC-RC in {REPORT_2020}"
+    year = 2020
+    rank = "5th (clean) and 7th (real world) of NTIRE 2020"
+    assumptions = (
+        "There are 5 blocks of 64 channels, by the time that an epoch takes.",
+        "White balance makes the means of the channels equal and clips to 0..1; the gamma is 1 / 2.2.",
+        "Attention narrows the channels by 16 and acts before the sum.",
+    )
+    learning_rate = 2e-4
+    settings = TicSettings
+    presets: ClassVar[Mapping[str, NetworkSettings]] = {
+        "published": TicSettings(channels=64, blocks=5, reduction=16),
+        "small": TicSettings(),
+    }
+
+
+class MeanResidualSettings(NetworkSettings):
+    """Sizes of VIPLab's networks."""
+
+    architecture: Literal["mean_residual"] = "mean_residual"
+    channels: int = Field(default=48, ge=1)
+    """Of every feature map; the entry probably has 64."""
+    blocks: int = Field(default=4, ge=1)
+    """How many follow one another; the entry probably has 16."""
+
+
+class MeanResidual(ResidualArchitecture):
+    """VIPLab's two networks: one for the mean of every band, one for what is around it."""
+
+    id = "mean_residual"
+    title = "mean and residual networks"
+    paper = f"Team VIPLab in {REPORT_2020}"
+    year = 2020
+    rank = "4th and 6th (clean) of NTIRE 2020"
+    assumptions = (
+        "The means follow from the means of features that two convolutions find, by a linear layer.",
+        "The residual is estimated by HSCNN-R, from whose output the mean of every band is taken away.",
+        "Both are trained together and with ReLU; the entry averages variants of them.",
+    )
+    learning_rate = 2e-4
+    settings = MeanResidualSettings
+    presets: ClassVar[Mapping[str, NetworkSettings]] = {
+        "published": MeanResidualSettings(channels=64, blocks=16),
+        "small": MeanResidualSettings(),
+    }
+
+
+class RpanSettings(NetworkSettings):
+    """Sizes and options of RPAN."""
+
+    architecture: Literal["rpan"] = "rpan"
+    channels: int = Field(default=40, ge=1)
+    """Of every feature map; the entry has 64."""
+    groups: int = Field(default=2, ge=1)
+    """How many follow one another; the entry has 4."""
+    blocks: int = Field(default=3, ge=1)
+    """In every group; the entry has 8."""
+    bias: bool = False
+    """Whether convolutions have biases, as in the entry for real-world images; in that for clean ones they have none."""
+
+
+class Rpan(ResidualArchitecture):
+    """GD322's RPAN: a factor for every channel of every pixel; purely local."""
+
+    id = "rpan"
+    title = "RPAN"
+    paper = f"Team GD322 in {REPORT_2020}"
+    year = 2020
+    rank = "7th (clean) and 6th (real world) of NTIRE 2020"
+    assumptions = (
+        "The factors follow from the channels of a pixel by two linear layers with a ReLU between, and act before the sum.",
+        "Every group ends in a convolution, and its input is added.",
+    )
+    learning_rate = 8e-5
+    settings = RpanSettings
+    presets: ClassVar[Mapping[str, NetworkSettings]] = {
+        "published": RpanSettings(channels=64, groups=4, blocks=8),
+        "small": RpanSettings(),
+    }
+
+    def context(self, settings: RpanSettings) -> int:
+        """See `Architecture.context`: every 3 x 3 convolution looks one pixel around."""
+        return settings.groups * (2 * settings.blocks + 1) + 2

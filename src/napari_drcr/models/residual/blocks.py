@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from napari_drcr.models.residual.attention import EfficientChannelAttention, PatchAttention
 from napari_drcr.models.residual.frame import Padding, convolution
 
 
@@ -81,3 +82,55 @@ class FixupBlock(nn.Module):
         y = torch.relu(self.bias1b(self.conv1(self.bias1a(x))))
         y = self.conv2(self.bias2a(y))
         return torch.relu(self.bias2b(self.scale * y) + x)
+
+
+class DualAttentionBlock(nn.Module):
+    """The block of RDAN: attention to patches beside attention to channels, then a pyramid of growing groups.
+
+    ``y = x + patches(z) + channels(z)`` with ``z = conv(PReLU(conv(x)))``; the output is ``x + pyramid(PReLU(y))``.
+
+    Parameters
+    ----------
+    channels : int
+        Of its maps, a multiple of 8.
+    patch : int
+        Side of a patch in pixels.
+    """
+
+    def __init__(self, channels: int, patch: int) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(convolution(channels, channels), nn.PReLU(), convolution(channels, channels))
+        self.patches = PatchAttention(channels, patch)
+        self.channels = EfficientChannelAttention()
+        self.activation = nn.PReLU()
+        self.pyramid = Pyramid(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, C, y, x) to the same shape."""
+        z = self.convs(x)
+        y = x + self.patches(z) + self.channels(z)
+        return x + self.pyramid(self.activation(y))  # type: ignore[no-any-return]
+
+
+class Pyramid(nn.Module):
+    """Channels in four groups; the convolution of each also sees the results of those before it (after Res2Net).
+
+    Parameters
+    ----------
+    channels : int
+        A multiple of 4.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        width = channels // 4
+        self.convs = nn.ModuleList(convolution((group + 1) * width, width) for group in range(4))
+        self.fuse = convolution(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, C, y, x) to the same shape."""
+        groups = torch.chunk(x, 4, dim=1)
+        results: list[Tensor] = []
+        for group, conv in enumerate(self.convs):
+            results.append(conv(torch.cat([groups[group], *results], dim=1)))
+        return self.fuse(torch.cat(results, dim=1))  # type: ignore[no-any-return]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 Padding = Literal["zeros", "replicate"]
@@ -126,6 +127,33 @@ class Chain(nn.Module):
         if self.close is not None:
             y = self.close(y)
         return x + y if self.skip else y
+
+
+class Concatenation(nn.Module):
+    """Units one after the other, whose outputs are all brought together by a convolution of single pixels.
+
+    Parameters
+    ----------
+    units : sequence of torch.nn.Module
+        Groups.
+    channels : int
+        Of their maps.
+    bias : bool
+        Whether the convolution has biases.
+    """
+
+    def __init__(self, units: Sequence[nn.Module], channels: int, *, bias: bool = True) -> None:
+        super().__init__()
+        self.units = nn.ModuleList(units)
+        self.fuse = convolution(len(units) * channels, channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, C, y, x) to the same shape."""
+        outputs = []
+        for unit in self.units:
+            x = unit(x)
+            outputs.append(x)
+        return self.fuse(torch.cat(outputs, dim=1))  # type: ignore[no-any-return]
 
 
 def start_he_normal(network: nn.Module) -> None:

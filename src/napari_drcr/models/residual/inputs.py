@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from napari_drcr.models.extent import Local
+from napari_drcr.models.extent import Local, Mean
+from napari_drcr.models.residual.frame import convolution
 
 PIXELS = 2**16
 """Of a scene, at most, that the linear estimate is fitted to."""
@@ -65,3 +66,61 @@ class LinearEstimate(Local):
         matrix = (axes * strengths) @ torch.linalg.pinv(colours @ axes)
         with torch.no_grad():
             self.matrix.copy_(matrix[:, :, None, None])
+
+
+class Interpolation(Local):
+    """The image with as many channels as the cube, interpolated linearly over the number of the channel; R is the first, B the last.
+
+    Parameters
+    ----------
+    bands : int
+        Of the cube.
+    """
+
+    matrix: Tensor
+
+    def __init__(self, bands: int) -> None:
+        super().__init__()
+        places = torch.linspace(0, 2, bands)
+        matrix = (1 - (places[:, None] - torch.arange(3)).abs()).clamp_min(0)
+        self.register_buffer("matrix", matrix[:, :, None, None], persistent=False)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(batch, 3, y, x) to (batch, bands, y, x)."""
+        return F.conv2d(rgb, self.matrix)
+
+
+class NineChannels(nn.Module):
+    """The image, the image balanced to a grey mean, and the image with a gamma of 1 / 2.2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = Mean()
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(batch, 3, y, x) to (batch, 9, y, x)."""
+        means = self.mean(rgb)
+        balanced = (rgb * (means.mean(dim=1, keepdim=True) / means.clamp_min(1e-6))).clamp(0, 1)
+        return torch.cat([rgb, balanced, rgb.clamp_min(0) ** (1 / 2.2)], dim=1)
+
+
+class Brightness(nn.Module):
+    """One number for every band, from the means of features.
+
+    Parameters
+    ----------
+    channels : int
+        Features.
+    bands : int
+        Of the cube.
+    """
+
+    def __init__(self, channels: int, bands: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(convolution(3, channels), nn.ReLU(), convolution(channels, channels), nn.ReLU())
+        self.mean = Mean()
+        self.last = convolution(channels, bands, 1)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(batch, 3, y, x) to (batch, bands, 1, 1)."""
+        return self.last(self.mean(self.features(rgb)))  # type: ignore[no-any-return]

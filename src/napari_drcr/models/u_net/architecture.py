@@ -25,7 +25,7 @@ class StiebelSettings(NetworkSettings):
     architecture: Literal["stiebel"] = "stiebel"
     channels: int = Field(default=16, ge=1)
     """Of the first level; the paper has 32."""
-    levels: int = Field(default=4, ge=1)
+    levels: int = Field(default=4, ge=1, le=32)
     """How often the map shrinks by two pixels; the paper has 5."""
 
 
@@ -53,10 +53,10 @@ class Stiebel(Architecture):
 
     def infer(self, path: Path, known: Mapping[str, Any], state: Mapping[str, Any]) -> NetworkSettings:
         """Everything follows from names and shapes."""
-        levels = sum(name.endswith("down.0.weight") for name in state)
-        first = state.get("model.down.0.weight")
-        found = {"levels": levels} | ({} if first is None else {"channels": len(first)})
-        return read_settings({"architecture": self.id, **known, **found}, source=path.name)
+        found = {"levels": sum(name.endswith("down.0.weight") for name in state)}
+        if (first := state.get("model.down.0.weight")) is not None and first.ndim:
+            found["channels"] = len(first)
+        return read_settings({"architecture": self.id, **found, **known}, source=path.name)
 
 
 class BasisUNetSettings(NetworkSettings):

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QLabel
 from napari_drcr.analysis.plausibility import MEANING, Plausibility, assess_plausibility
 from napari_drcr.camera import CAMERAS
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, ImagePanel
+from napari_drcr.widgets.error_map.image_panel import NO_CUBE, ImagePanel
 from napari_drcr.widgets.viewer.background import sentence_of
 from napari_drcr.widgets.viewer.choosers import FileChoice, explained
 from napari_drcr.widgets.viewer.controls import add_rows
@@ -55,17 +55,17 @@ class PlausibilityPanel(ImagePanel):
             "Whose response and light the cube is seen through; a CSV file has the columns wavelength, r, g and b.",
         )
         self.button.setToolTip("Adds a map of the difference to the image, in linear light.")
-        form = add_rows(form_layout(), self.image.box)
+        form = add_rows(form_layout(), self.image)
         form.addRow("Camera", self.camera)
-        stack(self, form, self.button, self._message, QLabel(MEANING, wordWrap=True), margin=None).addStretch()
+        stack(self, form, self.button, self.status, QLabel(MEANING, wordWrap=True), margin=None).addStretch()
         self.button.clicked.connect(self.run)
         self.refresh()
 
     def run(self) -> None:
         """Project the estimate back, in a thread."""
-        estimate, image = self._estimate(), self.image.box.value
+        estimate, image = self._estimate(), self.image.value
         if estimate is None or image is None:
-            self._say(NO_CUBE if estimate is None else self.image.missing)
+            self._say(NO_CUBE if estimate is None else self._missing)
             return
         try:
             index = shown_slice(self._viewer, image, estimate)
@@ -78,14 +78,14 @@ class PlausibilityPanel(ImagePanel):
         self._update()
 
     def _update(self) -> None:
-        estimate, image = self._estimate(), self.image.box.value
+        estimate, image = self._estimate(), self.image.value
         self.button.setDisabled(self.running or estimate is None or image is None)
         self.camera.box.setItemText(0, ASSUMED if estimate is None else _said_by(estimate))
         if self._about != (estimate, image):
             # What was said was about others.
             self._about = estimate, image
             self._background.cancel()
-            self._say(NO_CUBE if estimate is None else self.image.missing)
+            self._say(NO_CUBE if estimate is None else self._missing)
 
     def _show(self, estimate: Image, image: Image, found: Plausibility) -> None:
         facts = {

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHeaderView, QLabel, QSizePolicy, QTableWidgetItem, QWidget
+from qtpy.QtWidgets import QHeaderView, QLabel, QSizePolicy, QWidget
 
 from napari_drcr.analysis.metrics import Scores, WorstPixel, metric_name
 from napari_drcr.widgets.viewer.fitting import stack
@@ -27,14 +27,6 @@ class ScoreRow(NamedTuple):
     where: str
     scores: Scores | None
     reason: str = ""
-
-
-def _cell(text: str, tooltip: str = "", *, number: bool = True) -> QTableWidgetItem:
-    item = QTableWidgetItem(text)
-    item.setToolTip(tooltip)
-    if number:
-        item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-    return item
 
 
 class _Table(ReadOnlyTable):
@@ -67,13 +59,11 @@ class ScoreTable(_Table):
         for number, row in enumerate(rows):
             tooltip = f"{row.where}, {row.estimate}"
             tooltip += f": {row.reason}" if row.scores is None else f": {row.scores.pixels} pixels"
-            where = _cell(row.where, tooltip, number=False)
-            where.setData(Qt.ItemDataRole.DecorationRole, swatch(row.colour))
-            self.setItem(number, 0, where)
+            self.put(number, 0, row.where, tooltip).setData(Qt.ItemDataRole.DecorationRole, swatch(row.colour))
             values = (np.nan,) * 3 if row.scores is None else row.scores[:3]
             for column, (value, unit) in enumerate(zip(values, ("", "", "°"), strict=True), start=1):
                 text = "\N{EN DASH}" if np.isnan(value) else f"{value:.4f}" if not unit else f"{value:.2f}{unit}"
-                self.setItem(number, column, _cell(text, tooltip))
+                self.put(number, column, text, tooltip, right=True)
         shown = min(max(len(rows), 1), MOST_ROWS)
         self.setFixedHeight(self.horizontalHeader().sizeHint().height() + shown * 22 + 4)
 
@@ -98,7 +88,9 @@ class WorstTable(_Table):
         self.setRowCount(len(pixels))
         for number, pixel in enumerate(pixels):
             for column, text in enumerate((str(pixel.y), str(pixel.x), f"{pixel.error:.4g}")):
-                self.setItem(number, column, _cell(text, "Click to go there, and to draw the spectrum where Spectrum is open."))
+                self.put(
+                    number, column, text, "Click to go there, and to draw the spectrum where Spectrum is open.", right=True
+                )
 
     def _choose(self, row: int, _column: int) -> None:
         if row < len(self._pixels):

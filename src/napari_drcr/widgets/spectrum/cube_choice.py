@@ -35,6 +35,8 @@ class CubeChoice(QWidget):
     ----------
     truth : magicgui.widgets.ComboBox
         What the others are compared with; None for nothing.
+    status : Message
+        Which cubes cannot be drawn, and why.
     changed : Signal
         Another choice was made, or a cube came, went or was renamed.
     """
@@ -52,8 +54,8 @@ class CubeChoice(QWidget):
             choices=[("nothing", None)], label="Truth", tooltip="What the other cubes are compared with; drawn dashed."
         )
         self._list = explained(CheckList(rows=6), "Marked cubes are drawn, each in a line style of its own.")
-        self._note = Message()
-        stack(self, add_rows(form_layout(), self.truth), self._list, self._note)
+        self.status = Message()
+        stack(self, add_rows(form_layout(), self.truth), self._list, self.status)
         self.truth.changed.connect(self._choose_truth)
         self._list.toggled.connect(self.mark)
         self.refresh()
@@ -83,11 +85,6 @@ class CubeChoice(QWidget):
     def host(self) -> Image | None:
         """The cube in whose pixels a place on the canvas is understood: the first one drawn that is visible in the viewer."""
         return next((layer for layer in self.layers if layer.visible), next(iter(self.layers), None))
-
-    @property
-    def note(self) -> str:
-        """Which cubes cannot be drawn, and why."""
-        return self._note.text()
 
     def mark(self, layer: Image, drawn: bool) -> None:
         """Draw a cube, or draw it no longer."""
@@ -140,7 +137,7 @@ class CubeChoice(QWidget):
                 f"Cubes of another size than {size[0]} x {size[1]} pixels cannot be drawn with these: {names}; "
                 "crop them to the same pixels, or choose another truth."
             )
-        self._note.say(sentence)
+        self.status.say(sentence)
 
     def _choose_truth(self, _layer: Image | None) -> None:
         self._asked = True

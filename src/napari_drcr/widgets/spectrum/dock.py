@@ -13,7 +13,6 @@ from qtpy.QtWidgets import QPushButton, QTabWidget, QWidget
 from napari_drcr.cubes.cube import explain_difference
 from napari_drcr.errors import InputError
 from napari_drcr.inference.reconstruction import ESTIMATE
-from napari_drcr.widgets.plot import SpectrumPlot
 from napari_drcr.widgets.spectrum.cube_choice import CubeChoice
 from napari_drcr.widgets.spectrum.curve_table import CurveTable
 from napari_drcr.widgets.spectrum.curves import REFERENCE_STYLE, CurveMaker, Drawing, Settings, reference_curves, value_label
@@ -73,6 +72,8 @@ class Spectrum(Dock):
     TITLE = "Spectrum"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_drcr.widgets.plot.widget import SpectrumPlot
+
         super().__init__(viewer)
         self.drawing = Drawing()
         self._maker = CurveMaker()
@@ -221,7 +222,7 @@ class Spectrum(Dock):
     def _explain(self) -> None:
         """Say what has to be known to read the curves."""
         cubes, truth = self._layers, self.cubes.truth.value
-        sentences = [self.refine.said, self.cubes.note, *self.drawing.complaints[:1], *self._notes]
+        sentences = [self.refine.said, self.cubes.status.text(), *self.drawing.complaints[:1], *self._notes]
         if truth in cubes:
             exact = self._reader.cube(truth)
             sentences += [explain_difference(exact, self._reader.cube(layer)) for layer in cubes if layer is not truth]

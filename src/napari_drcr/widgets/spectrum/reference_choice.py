@@ -41,6 +41,8 @@ class ReferenceChoice(QWidget):
     ----------
     chooser : FileChoice
         Nothing, the ColorChecker, or a file that `napari_drcr.io.read_library` reads; it is read in a thread.
+    list, status : CheckList, Message
+        The spectra of the library, and what is to be known about them.
     changed : Signal
         Other spectra are to be drawn.
     """
@@ -55,17 +57,17 @@ class ReferenceChoice(QWidget):
         title, kinds = "Choose a library of reference spectra", "Spectral libraries (*.csv *.txt *.sli *.hdr);;All files (*)"
         self.chooser = FileChoice([None, COLORCHECKER], "Choose file", kinds, title=title, nothing="none")
         self.chooser.setToolTip("Reference spectra: the ColorChecker, or a CSV file or ENVI library (.sli) of your own.")
-        self._list = CheckList()
-        self._note = Message()
-        self._say = self._note.say
+        self.list = CheckList()
+        self.status = Message()
+        self._say = self.status.say
         self._reading = Background(self, self._say, self._say, task="Reading the library")
         # Those that cannot be compared are missing in the list, which is seen.
         self._ranking = Background(self, self._say, lambda _: None, task="Looking up the nearest spectra")
         form = form_layout()
         form.addRow("Library", self.chooser)
-        stack(self, form, self._list, self._note)
+        stack(self, form, self.list, self.status)
         self.chooser.edited.connect(self._load)
-        self._list.toggled.connect(self._mark)
+        self.list.toggled.connect(self._mark)
 
     @property
     def overlays(self) -> list[Overlay]:
@@ -75,19 +77,9 @@ class ReferenceChoice(QWidget):
         names = zip(self.library.names, cycle(COLOURS))
         return [Overlay(name, colour, self.library.spectrum(name)) for name, colour in names if name in self._marked]
 
-    @property
-    def said(self) -> str:
-        """What the line under the list says."""
-        return self._note.text()
-
-    @property
-    def listed(self) -> list[str]:
-        """The list as it is shown."""
-        return self._list.texts
-
     def mark(self, name: str, drawn: bool = True) -> None:
         """Overlay a spectrum of the library, by its name, or do so no longer."""
-        self._list.mark(name, drawn)
+        self.list.mark(name, drawn)
 
     def rank(self, name: str, spectrum: xr.DataArray | None) -> None:
         """Sort the list by spectral angle to a curve of this name; None for the library's own order."""
@@ -131,7 +123,7 @@ class ReferenceChoice(QWidget):
 
     def _fill(self, names: list[tuple[str, float | None]]) -> None:
         colours = {} if self.library is None else dict(zip(self.library.names, cycle(COLOURS)))
-        self._list.show_entries(
+        self.list.show_entries(
             [
                 Entry(
                     name if angle is None else f"{name}  {angle:.1f}\N{DEGREE SIGN}",
