@@ -92,7 +92,7 @@ def _list_networks(output: Path | None) -> None:
     sections, content = [], []
     for family, found in trainable_families().items():
         sections.append(len(rows))
-        rows.append([family.capitalize() if family.islower() else family, *[""] * 6])
+        rows.append([family[0].upper() + family[1:], *[""] * 6])
         for architecture in found:
             costs = _costs(architecture)
             sizes = [_millions(costs[preset]) if preset in costs else "" for preset in ("published", "small")]
