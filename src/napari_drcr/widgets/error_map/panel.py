@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QProgressBar, QPushButton, QSizePolic
 from napari_drcr.widgets.error_map.measure import Measure, percentile
 from napari_drcr.widgets.error_map.pairs import Pair
 from napari_drcr.widgets.error_map.tables import ScoreTable
-from napari_drcr.widgets.plot import Curve, SpectrumPlot
+from napari_drcr.widgets.plot import Curve
 from napari_drcr.widgets.viewer.choosers import narrow
 from napari_drcr.widgets.viewer.controls import Chooser, Message, add_rows, offer
 from napari_drcr.widgets.viewer.fitting import beside, form_layout, stack
@@ -126,6 +126,8 @@ class MapPanel(QWidget):
     """
 
     def __init__(self) -> None:
+        from napari_drcr.widgets.plot.widget import SpectrumPlot
+
         super().__init__()
         self.metric_choice = ComboBox(
             choices=list(METRICS),

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import QPushButton, QTabWidget, QWidget
 from napari_drcr.cubes.cube import explain_difference
 from napari_drcr.errors import InputError
 from napari_drcr.inference.reconstruction import ESTIMATE
-from napari_drcr.widgets.plot import SpectrumPlot
 from napari_drcr.widgets.spectrum.cube_choice import CubeChoice
 from napari_drcr.widgets.spectrum.curve_table import CurveTable
 from napari_drcr.widgets.spectrum.curves import REFERENCE_STYLE, CurveMaker, Drawing, Settings, reference_curves, value_label
@@ -73,6 +72,8 @@ class Spectrum(Dock):
     TITLE = "Spectrum"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_drcr.widgets.plot.widget import SpectrumPlot
+
         super().__init__(viewer)
         self.drawing = Drawing()
         self._maker = CurveMaker()

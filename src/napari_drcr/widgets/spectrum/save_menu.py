@@ -10,11 +10,12 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton
 
 from napari_drcr.analysis.figures import save_figure
 from napari_drcr.analysis.spectra import write_spectra_csv
-from napari_drcr.widgets.plot import SpectrumPlot
 from napari_drcr.widgets.viewer.background import Background
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from napari_drcr.widgets.plot.widget import SpectrumPlot
 
 
 class SaveMenu(QPushButton):
