@@ -10,14 +10,14 @@ from typing import Any
 import napari
 from napari.layers import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDoubleSpinBox, QFileDialog, QLineEdit, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QDoubleSpinBox, QLineEdit, QPushButton, QSizePolicy
 
 from napari_drcr.analysis.figures import comparison_figure
 from napari_drcr.analysis.figures.comparison import MOST_BANDS, MOST_MODELS
 from napari_drcr.errors import InputError
 from napari_drcr.widgets.error_map.image_panel import ImagePanel
 from napari_drcr.widgets.viewer.background import sentence_of
-from napari_drcr.widgets.viewer.choosers import explained
+from napari_drcr.widgets.viewer.choosers import explained, file_to_save
 from napari_drcr.widgets.viewer.controls import add_rows
 from napari_drcr.widgets.viewer.fitting import beside, form_layout, stack
 from napari_drcr.widgets.viewer.layers import layer_to_cube
@@ -170,17 +170,8 @@ class FigurePanel(ImagePanel):
         except InputError as error:
             self._say(sentence_of(error))
             return
-        name, kind = QFileDialog.getSaveFileName(self, "Write figure", "comparison.pdf", KINDS)
-        if not name:
-            return
-        path = Path(name)
-        if not path.suffix:
-            path = path.with_name(path.name + kind.partition("*")[2].rstrip(")"))
-            if path.exists():
-                # The dialog asked about the name without a suffix.
-                self._say(f"{path.name} is there already; give its whole name to replace it.")
-                return
-        self.write(path)
+        if path := file_to_save(self, "Write figure", "comparison.pdf", KINDS, self._say):
+            self.write(path)
 
 
 def _read_bands(text: str) -> list[float]:

@@ -11,7 +11,7 @@ from typing import Any
 import napari
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QMessageBox, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QMessageBox, QPushButton, QWidget
 
 from napari_drcr.errors import InputError
 from napari_drcr.system.files import atomic_path
@@ -22,7 +22,7 @@ from napari_drcr.widgets.train.run_log import LINES, LogDialog
 from napari_drcr.widgets.train.run_record import RunReader, RunRecord, Seen, look, read_log
 from napari_drcr.widgets.train.run_table import RunTable
 from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.choosers import explained
+from napari_drcr.widgets.viewer.choosers import explained, file_to_save
 from napari_drcr.widgets.viewer.controls import Message
 from napari_drcr.widgets.viewer.fitting import stack
 
@@ -273,17 +273,8 @@ class RunsPanel(QWidget):
         box.open()
 
     def _ask_for_file(self, run: RunState) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Export model", f"{run.name}{SUFFIX}", f"Models (*{SUFFIX})")
-        if not name:
-            return
-        path = Path(name)
-        if not path.suffix:
-            path = path.with_name(path.name + SUFFIX)
-            if path.exists():
-                # The dialog asked about the name without a suffix.
-                self._say(f"{path.name} is there already; give its whole name to replace it.")
-                return
-        self.export(path)
+        if path := file_to_save(self, "Export model", f"{run.name}{SUFFIX}", f"Models (*{SUFFIX})", self._say):
+            self.export(path)
 
     def export(self, path: Path) -> None:
         """Copy the best model of the selected run, with its card, to (or over) a ``.safetensors`` file, in a thread."""

@@ -1,8 +1,8 @@
-"""Controls that show a value and change it, and one of them: a few names, or a file."""
+"""Controls that show a value and change it; a choice of names and files; files to save to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,6 +95,20 @@ class FileChoice(Editor):
             path, _ = QFileDialog.getOpenFileName(self, self._title, "", self._kinds)
             if path:
                 self.set_value(path)
+
+
+def file_to_save(parent: QWidget, title: str, name: str, kinds: str, refuse: Callable[[str], object]) -> Path | None:
+    """Ask for a file to write; a name without a suffix gets that of its kind, unless `refuse` says that it is there already."""
+    chosen, kind = QFileDialog.getSaveFileName(parent, title, name, kinds)
+    path = Path(chosen)
+    if chosen and not path.suffix:
+        suffix = kind.partition("*")[2].partition(" ")[0].rstrip(")")
+        path = path.with_name(path.name + (suffix or Path(name).suffix))
+        if path.exists():
+            # The dialog asked about the name without a suffix.
+            refuse(f"{path.name} is there already; give its whole name to replace it.")
+            return None
+    return path if chosen else None
 
 
 def narrow(box: QComboBox) -> QComboBox:
