@@ -9,7 +9,7 @@ from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton
 
-from napari_drcr.widgets.train.batch_layers import BATCH_KEY
+from napari_drcr.widgets.train.batch_preview import BATCH_KEY
 from napari_drcr.widgets.train.rows import Fold
 from napari_drcr.widgets.train.scene_table import BOX
 from napari_drcr.widgets.viewer.layers import facts_of_layer, is_cube_layer, layer_to_cube, model_of_layer
