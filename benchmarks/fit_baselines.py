@@ -35,7 +35,7 @@ def main(config_path: str, data: str, out: str) -> None:
 
     def pairs(scenes: list[Scene]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for lights in lightings:
-            for rgb, cube in map(Photographs(scenes, camera, lights).__getitem__, range(len(scenes))):
+            for rgb, cube in Photographs(scenes, camera, lights):
                 yield rgb.numpy(), cube.numpy()
 
     random = np.random.default_rng(config.seed)

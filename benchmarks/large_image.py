@@ -31,7 +31,7 @@ def measure(size: tuple[int, int], blocks: int, precision: str, tile: int | None
     """Estimate a cube, and time each step."""
     import torch
 
-    from napari_drcr.models.drcr.features import FeatureMap
+    from napari_drcr.models.feature_map import FeatureMap
 
     on_disk = []
     make = FeatureMap.__init__

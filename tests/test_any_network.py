@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +14,24 @@ from typer.testing import CliRunner
 
 import napari_drcr as nd
 import toy_network
+from journey import assert_same_network, reconstruct_through_dock, train_straight_and_resumed
 from napari_drcr.camera.sample import synthetic_pair
 from napari_drcr.cli import app
 from napari_drcr.inference import passes
-from napari_drcr.models import architecture
-from napari_drcr.models.execution import ieee_arithmetic, peak_memory
+from napari_drcr.models.execution import ieee_arithmetic
+from napari_drcr.models.memory import peak_memory
 from napari_drcr.models.store import Card, Model, save_model
 from napari_drcr.system.devices import precisions
 from napari_drcr.system.steps import run_to_end
 from napari_drcr.training.config import make_config
 from napari_drcr.training.jobs.folder import MODEL
 from napari_drcr.training.processes import training_precision
-from napari_drcr.training.run import resume_run, start_run
 from napari_drcr.training.sections import TrainingConfig
 
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Here, and in processes that are started, as an installed package would bring it."""
-    info = tmp_path / "packages" / "toy-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text("[napari_drcr.architectures]\ntoy = toy_network:Toy\n", encoding="utf-8")
-    there = f"{info.parent}{os.pathsep}{Path(__file__).parent}"
-    monkeypatch.setenv("PYTHONPATH", there, prepend=os.pathsep)
-    monkeypatch.setattr(architecture, "_registry", dict(architecture._registry))
-    architecture.register(toy_network.Toy())
+    toy_network.install(monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -148,25 +139,11 @@ def toy_config(config: TrainingConfig) -> TrainingConfig:
 
 
 def test_it_trains_and_resumes_to_the_bit(toy_config: TrainingConfig, tmp_path: Path, own_folders: None) -> None:
-    with pytest.warns(nd.Notice, match="converted once to half precision"):
-        straight = start_run(toy_config, tmp_path / "straight")
-    half = make_config(toy_config.model_dump(mode="json"), learning__steps=8)
-
-    class Enough(Exception):
-        pass
-
-    def stop_at_six(step: int, _steps: int, _text: str) -> None:
-        if step >= 6:
-            raise Enough
-
-    with pytest.raises(Enough):
-        start_run(half, tmp_path / "resumed", progress=stop_at_six)
-    resumed = resume_run(tmp_path / "resumed")
+    straight, resumed = train_straight_and_resumed(toy_config, tmp_path)
     first, second = nd.load_model(straight), nd.load_model(resumed)
     assert first.card.architecture == "toy"
     assert first.settings == toy_network.ToySettings(width=6)
-    for name, value in first.estimator.state_dict().items():
-        assert torch.equal(value, second.estimator.state_dict()[name])
+    assert_same_network(first, second)
     assert resumed == tmp_path / "resumed" / MODEL
     assert nd.reconstruct(image(16, 16), resumed).shape == (31, 16, 16)
 
@@ -215,13 +192,7 @@ def test_the_form_offers_it_with_its_settings(qtbot: QtBot) -> None:
 
 
 def test_the_dock_reconstructs_with_it(make_napari_viewer: Any, qtbot: QtBot, model: Model, tmp_path: Path) -> None:
-    from viewer_tools import open_widget, run
-
     save_model(tmp_path / "mine.safetensors", model)
-    viewer = make_napari_viewer()
-    viewer.add_image(synthetic_pair()[0][:40, :56], rgb=True, name="photo")
-    widget = open_widget(viewer, "photo")
-    widget.add_checkpoint(tmp_path / "mine.safetensors")
-    run(widget, qtbot)
-    assert viewer.layers[-1].data.shape == (31, 40, 56)
-    assert viewer.layers[-1].metadata["napari_drcr"]["model"] == "mine"
+    layer = reconstruct_through_dock(make_napari_viewer(), qtbot, tmp_path / "mine.safetensors", synthetic_pair()[0][:40, :56])
+    assert layer.data.shape == (31, 40, 56)
+    assert layer.metadata["napari_drcr"]["model"] == "mine"

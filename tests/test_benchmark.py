@@ -14,11 +14,13 @@ import pytest
 
 from napari_drcr.benchmark import subject
 from napari_drcr.benchmark.child import Way
-from napari_drcr.benchmark.cost import multiply_adds
 from napari_drcr.benchmark.processes import Failed, Measured
 from napari_drcr.benchmark.report import HEADER, Report, Row
 from napari_drcr.benchmark.run import run
 from napari_drcr.errors import Cancelled, InputError
+from napari_drcr.models.architecture import find_architecture
+from napari_drcr.models.cost import gmac
+from napari_drcr.models.drcr.architecture import DRCRSettings
 from napari_drcr.system.devices import precisions
 
 
@@ -31,12 +33,13 @@ def typed(*words: object, code: int = 0) -> tuple[str, str]:
 
 
 def test_multiply_adds_are_those_of_the_layers() -> None:
-    assert multiply_adds(subject.full_size(), 256, 256) == pytest.approx(586e9, rel=0.02)
+    drcr = find_architecture("drcr")
+    assert gmac(drcr, drcr.presets["published"], 31, 256, 256) == pytest.approx(586, rel=0.02)
     # A block's six convolutions take nine maps, and its gates a few numbers more.
-    three, two = (multiply_adds(subject.full_size(channels=16, blocks=blocks), 32, 24) for blocks in (3, 2))
-    assert three - two == 9 * 9 * 16**2 * 32 * 24 + 2 * (16 * 2 + 2 * 2 + 2 * 16)
-    small = subject.full_size(channels=8, blocks=1)
-    assert multiply_adds(small, 30, 22) == multiply_adds(small, 32, 24)
+    three, two = (gmac(drcr, DRCRSettings(channels=16, blocks=blocks), 31, 32, 24) for blocks in (3, 2))
+    assert round(1e9 * (three - two)) == 9 * 9 * 16**2 * 32 * 24 + 2 * (16 * 2 + 2 * 2 + 2 * 16)
+    small = DRCRSettings(channels=8, blocks=1)
+    assert gmac(drcr, small, 31, 30, 22) == gmac(drcr, small, 31, 32, 24)
 
 
 def test_the_full_size_is_always_the_same_network() -> None:

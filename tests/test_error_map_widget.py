@@ -674,7 +674,7 @@ def test_the_plot_and_the_slider_follow_each_other(make_napari_viewer: MakeViewe
     dock = open_dock(viewer)
     run(dock, qtbot)
     plot = dock.panel.plot
-    qtbot.waitUntil(lambda: not plot._canvas._settling.isActive())
+    qtbot.waitUntil(lambda: not plot._settling.isActive())
     plot.wavelength_clicked.emit(612.0)
     assert viewer.dims.point[0] == 610
     there = plot.grab().toImage()

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_drcr.analysis.figures import comparison_figure
 from napari_drcr.camera.sample import synthetic_pair
 from napari_drcr.widgets.error_map.figure_panel import NO_ESTIMATE, NO_TRUTH, FigurePanel
-from napari_drcr.widgets.error_map.rgb_choice import OPEN_ITS_IMAGE
+from napari_drcr.widgets.error_map.image_panel import OPEN_ITS_IMAGE
 from napari_drcr.widgets.viewer.layers import cube_to_layer_data
 
 RGB, TRUTH = synthetic_pair(48, 64)
@@ -39,6 +39,13 @@ class Scene:
         self.estimates = [self.add(estimate(0.9, "one"), self.photo), self.add(estimate(1.2, "two"), self.photo)]
         self.panel = FigurePanel(viewer, lambda: self.truth, lambda: self.estimates, lambda: 0.02)
         viewer.window.add_dock_widget(self.panel, name="panel")
+        events = viewer.layers.events
+        for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
+            emitter.connect(self.follow)
+
+    def follow(self, _event: object) -> None:
+        """Do what the dock does with the panel."""
+        self.panel.refresh()
 
     def add(self, cube, source: Image | None = None) -> Image:
         values, properties, _ = cube_to_layer_data(cube, source=source)
@@ -53,7 +60,7 @@ def scene(make_napari_viewer: MakeViewer) -> Scene:
 def write(scene: Scene, path: Path, qtbot: QtBot) -> str:
     scene.panel.write(path)
     qtbot.waitUntil(lambda: not scene.panel.running, timeout=60_000)
-    return scene.panel.said
+    return scene.panel.status.text()
 
 
 def test_the_figure_is_the_librarys(scene: Scene, qtbot: QtBot, tmp_path: Path) -> None:
@@ -92,7 +99,7 @@ def test_without_a_scale_it_ends_at_the_95th_percentile(scene: Scene, qtbot: QtB
 
 def test_an_image_with_alpha_will_do(scene: Scene, qtbot: QtBot, tmp_path: Path) -> None:
     alpha = np.concatenate([RGB, np.full((48, 64, 1), 255, np.uint8)], axis=-1)
-    scene.panel.image.box.value = scene.viewer.add_image(alpha, rgb=True)
+    scene.panel.image.value = scene.viewer.add_image(alpha, rgb=True)
     assert write(scene, tmp_path / "figure.pdf", qtbot).startswith("Written")
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
 
@@ -124,7 +131,7 @@ def test_the_truth_is_no_estimate_of_itself(scene: Scene) -> None:
 
 def test_the_photo_of_the_estimates_is_preselected(scene: Scene) -> None:
     scene.viewer.add_image(RGB, rgb=True, name="other")
-    assert scene.panel.image.box.value is scene.photo
+    assert scene.panel.image.value is scene.photo
 
 
 def test_the_current_band_can_be_taken(scene: Scene) -> None:
@@ -162,7 +169,7 @@ def test_unfit_choices_are_refused_in_a_sentence(scene: Scene, qtbot: QtBot, tmp
     assert write(scene, path, qtbot) == "The figure has room for 5 estimates, but 7 are marked; take the mark off some."
     for layer in scene.estimates[1:]:
         scene.panel.estimates.mark(layer, False)
-    scene.panel.image.box.value = scene.viewer.add_image(RGB[:20, :20], rgb=True)
+    scene.panel.image.value = scene.viewer.add_image(RGB[:20, :20], rgb=True)
     assert write(scene, path, qtbot) == "The image has 20 x 20 pixels, the true cube 48 x 64."
     assert write(scene, tmp_path / "figure.doc", qtbot).startswith("figure.doc: figures are written as .png, .svg, .pdf")
     assert write(scene, tmp_path / "missing" / "figure.pdf", qtbot) != ""
@@ -173,17 +180,17 @@ def test_what_is_missing_is_said(scene: Scene) -> None:
     panel, truth = scene.panel, scene.truth
     scene.truth = None
     panel.refresh()
-    assert panel.said == NO_TRUTH
+    assert panel.status.text() == NO_TRUTH
     assert not panel.button.isEnabled()
     scene.truth, layers = truth, scene.estimates
     scene.estimates = []
     panel.refresh()
-    assert panel.said == NO_ESTIMATE
+    assert panel.status.text() == NO_ESTIMATE
     scene.estimates = layers
     scene.viewer.layers.remove(scene.photo)
-    assert panel.said == f"There is no RGB image yet. {OPEN_ITS_IMAGE}"
+    assert panel.status.text() == f"There is no RGB image yet. {OPEN_ITS_IMAGE}"
     scene.viewer.add_image(RGB, rgb=True)
-    assert panel.said == ""
+    assert panel.status.text() == ""
     assert panel.button.isEnabled()
 
 
@@ -214,18 +221,11 @@ def test_the_button_asks_for_a_file(
     qtbot.waitUntil(lambda: not scene.panel.running, timeout=60_000)
     assert {path.name for path in tmp_path.iterdir()} == {"taken.pdf"} | ({written} if written else set())
     if name == "taken":
-        assert scene.panel.said == "taken.pdf is there already; give its whole name to replace it."
+        assert scene.panel.status.text() == "taken.pdf is there already; give its whole name to replace it."
 
 
 def test_unfit_choices_are_refused_before_a_file_is_asked_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: pytest.fail("asked"))
     scene.panel.bands.setText("blue")
     scene.panel.button.click()
-    assert scene.panel.said.startswith("The bands are wavelengths")
-
-
-def test_closed_it_leaves_no_callback(scene: Scene) -> None:
-    events = [getattr(scene.viewer.layers.events, name) for name in ("inserted", "removed", "reordered", "renamed")]
-    with_panel = [len(event.callbacks) for event in events]
-    scene.panel.detach()
-    assert [len(event.callbacks) for event in events] == [count - 1 for count in with_panel]
+    assert scene.panel.status.text().startswith("The bands are wavelengths")

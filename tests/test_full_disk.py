@@ -110,7 +110,7 @@ def writers(folder: Path) -> dict[str, Callable[[Path], Any]]:
     from napari_drcr.camera.simulation import simulate
     from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
     from napari_drcr.errors import InputError
-    from napari_drcr.models.drcr.features import FeatureMap
+    from napari_drcr.models.feature_map import FeatureMap
     from napari_drcr.models.store import load_model, save_model
     from napari_drcr.training.callbacks.keeper import AtomicCheckpoints
     from napari_drcr.training.config import make_config, write_config

@@ -106,11 +106,11 @@ def test_other_errors_are_not_taken_for_lack_of_memory(model: Model, image: Any)
 def test_a_window_of_a_half_precision_pass_is_refined_to_the_float32_cube(model: Model, image: Any) -> None:
     exact, _ = run(model, image, "fp32")
     rough, remembered = run(model, image, "bf16")
-    assert not remembered.knows_exact_gates
+    assert not remembered.knows_exact_statistics
     window, steps = finish(remembered.refine((10, 20, 31, 22)))
     largest = np.abs(exact).max()
     assert np.abs(window - exact[:, 10:31, 20:22]).max() <= 1e-5 * largest < np.abs(rough - exact).max()
-    assert remembered.knows_exact_gates
+    assert remembered.knows_exact_statistics
     again, steps_again = finish(remembered.refine((10, 20, 31, 22)))
     np.testing.assert_array_equal(again, window)
     assert len(steps_again) == 1 < len(steps)
@@ -122,7 +122,7 @@ def test_with_the_gates_of_the_half_precision_pass_it_is_another_answer(model: M
     _, remembered = run(model, image, "bf16")
     window, steps = finish(remembered.refine((0, 0, 50, 61), exact=False))
     assert len(steps) == 1
-    assert not remembered.knows_exact_gates
+    assert not remembered.knows_exact_statistics
     assert np.abs(window - exact).max() > 1e-5 * np.abs(exact).max()
 
 

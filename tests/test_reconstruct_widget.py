@@ -22,8 +22,9 @@ from napari_drcr.cubes.cube import WAVELENGTHS, make_cube
 from napari_drcr.errors import Notice
 from napari_drcr.inference.reconstruction import reconstruct
 from napari_drcr.io import write_cube
+from napari_drcr.models.store import shipped_models
 from napari_drcr.system import devices
-from napari_drcr.widgets.reconstruct.reconstruct import CHOOSE_FILE, OPEN_ONE
+from napari_drcr.widgets.reconstruct.reconstruct import OPEN_ONE
 from napari_drcr.widgets.viewer.background import threads
 from viewer_tools import open_widget, run
 
@@ -252,12 +253,13 @@ def test_a_wide_gamut_file_opened_by_napari_is_converted(viewer: napari.Viewer, 
 
 def test_checkpoint_files_join_the_models(viewer: napari.Viewer) -> None:
     widget = open_widget(viewer)
-    shipped = widget.model.choices
     widget.add_checkpoint(NETWORK)
     widget.add_checkpoint(NETWORK)
-    assert widget.model.choices == (*shipped[:-1], NETWORK, None)
-    assert widget.model.native.currentText() == NETWORK.name
-    assert widget.model.native.itemText(widget.model.native.count() - 1) == CHOOSE_FILE
+    box = widget.model.box
+    choose = "Choose file\N{HORIZONTAL ELLIPSIS}"
+    assert [box.itemText(row) for row in range(box.count())] == [*shipped_models(), NETWORK.name, choose]
+    assert box.currentText() == NETWORK.name
+    assert box.toolTip() == widget.model.value == str(NETWORK)
 
 
 @pytest.mark.parametrize("answer", [str(NETWORK), ""], ids=["a file", "cancelled"])
@@ -265,10 +267,10 @@ def test_choose_file_asks_for_a_checkpoint(viewer: napari.Viewer, monkeypatch: p
     # In place of the person who would answer the dialog.
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (answer, ""))
     widget = open_widget(viewer, "polynomial")
-    box = widget.model.native
+    box = widget.model.box
     box.setCurrentIndex(box.count() - 1)
     box.activated.emit(box.currentIndex())
-    assert widget.model.value == (NETWORK if answer else "polynomial")
+    assert widget.model.value == (str(NETWORK) if answer else "polynomial")
 
 
 def test_progress_is_shown_and_cancel_adds_nothing(viewer: napari.Viewer, qtbot: QtBot) -> None:

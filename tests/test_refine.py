@@ -53,7 +53,9 @@ def open_spectrum(viewer: napari.Viewer) -> Spectrum:
 
 
 def refined(layer: Image) -> list[Any]:
-    return [(tuple(entry["box"]), entry["precision"], entry["gates"]) for entry in layer.metadata["napari_drcr"]["refined"]]
+    return [
+        (tuple(entry["box"]), entry["precision"], entry["statistics"]) for entry in layer.metadata["napari_drcr"]["refined"]
+    ]
 
 
 @HALF
@@ -88,8 +90,8 @@ def test_a_pick_and_a_region_become_those_of_a_float32_cube(viewer: napari.Viewe
     assert before == [(box, "fp32", "bf16") for box in boxes]
     assert after == refined(layer) == [(box, "fp32", "fp32") for box in boxes]
     assert near <= 1e-5 < far
-    assert "with the gates of the bf16 pass, not exact" in first
-    assert "with the gates of a float32 pass, exact but for rounding" in last
+    assert "with the image statistics of the bf16 pass, not exact" in first
+    assert "with the image statistics of a float32 pass, exact but for rounding" in last
     changed = (layer.data != rough).any(axis=0)
     assert changed[7, 8]
     changed[7, 8] = changed[10:16, 21:31] = False
@@ -98,7 +100,7 @@ def test_a_pick_and_a_region_become_those_of_a_float32_cube(viewer: napari.Viewe
     np.testing.assert_array_equal(widget.drawing.curves[0].values, layer.data[:, 7, 8])
     assert widget.status.text().startswith(widget.refine.said)
     assert widget.refine.progress.isHidden()
-    assert layer_to_cube(layer).attrs["refined"][0]["gates"] == "fp32"
+    assert layer_to_cube(layer).attrs["refined"][0]["statistics"] == "fp32"
     # Another place says no longer what was refined before; a whole region covers what lies in it.
     widget.refine.click()
     assert widget.status.text().startswith(ALREADY)
@@ -129,7 +131,7 @@ def test_cancelling_leaves_what_is_not_exact_and_says_so(viewer: napari.Viewer, 
     qtbot.waitUntil(lambda: not widget.refine.running, timeout=60_000)
     assert refined(layer) == [((100, 100, 101, 101), "fp32", "bf16")]
     assert widget.refine.said.startswith("Cancelled. ")
-    assert widget.refine.said.endswith("with the gates of the bf16 pass, not exact.")
+    assert widget.refine.said.endswith("with the image statistics of the bf16 pass, not exact.")
     assert widget.refine.isEnabled()
     made = weakref.ref(pass_of_layer(layer))
     # The dock closed in the midst of the next run: nothing more is written.
@@ -174,7 +176,7 @@ def test_what_cannot_be_refined_is_told_in_a_sentence(viewer: napari.Viewer) -> 
 
 @pytest.mark.parametrize("name", ["cube.mat", "cube.nc", "cube.hdr"])
 def test_files_carry_what_was_refined(tmp_path: Path, name: str) -> None:
-    what = [{"box": [7, 8, 8, 9], "precision": "fp32", "gates": "bf16"}]
+    what = [{"box": [7, 8, 8, 9], "precision": "fp32", "statistics": "bf16"}]
     cube = make_cube(np.ones((31, 8, 9), np.float32), WAVELENGTHS, attrs={"refined": what})
     values, properties, _ = cube_to_layer_data(cube)
     write_cube(tmp_path / name, layer_to_cube(Image(values, **properties)))

@@ -62,7 +62,7 @@ def make_panel(make_napari_viewer: Callable[..., napari.Viewer], home: Path) -> 
 
 def wait_for_state(panel: RunsPanel, state: str, qtbot: QtBot) -> None:
     def there() -> bool:
-        assert panel.selected is None or state == "crashed" or panel.selected.state != "crashed", panel.told
+        assert panel.selected is None or state == "crashed" or panel.selected.state != "crashed", panel.told.text()
         return panel.selected is not None and panel.selected.state == state and not panel.working
 
     qtbot.waitUntil(there, timeout=PATIENCE)
@@ -100,7 +100,7 @@ def test_a_run_is_followed_stopped_resumed_and_killed(
     panel.choose(folder)
     jobs.prepare(config, folder)
     wait_for_state(panel, "stopped", qtbot)
-    assert (panel.told, panel.resume_button.text()) == ("Ready to start.", "Start")
+    assert (panel.told.text(), panel.resume_button.text()) == ("Ready to start.", "Start")
     assert not any(button.isEnabled() for button in (panel.stop_button, panel.use_button, panel.export_button))
 
     click(panel.resume_button, qtbot)
@@ -108,8 +108,8 @@ def test_a_run_is_followed_stopped_resumed_and_killed(
     qtbot.waitUntil(lambda: steps_drawn(panel) > 4 and panel.preview.sheet is not None, timeout=PATIENCE)
     seen = steps_drawn(panel)
     qtbot.waitUntil(lambda: steps_drawn(panel) > seen, timeout=PATIENCE)
-    assert panel.told.startswith("Running on cpu: step ")
-    assert "left" in panel.told
+    assert panel.told.text().startswith("Running on cpu: step ")
+    assert "left" in panel.told.text()
     name, step, left, best = cells(panel, 0)
     assert name == "leaves\nrunning, cpu"
     assert "of 100,000\nepoch " in step
@@ -128,13 +128,13 @@ def test_a_run_is_followed_stopped_resumed_and_killed(
     wait_for_state(panel, "stopped", qtbot)
     assert (panel.stop_button.text(), panel.resume_button.text()) == ("Stop", "Resume")
     kept = panel.selected.status.step
-    assert panel.told == f"Stopped at step {kept:,} of 100,000."
+    assert panel.told.text() == f"Stopped at step {kept:,} of 100,000."
 
     click(panel.resume_button, qtbot)
     qtbot.waitUntil(lambda: panel.selected.state == "running" and steps_drawn(panel) > kept, timeout=PATIENCE)
     os.kill(read_status(folder).process, 9)
     wait_for_state(panel, "crashed", qtbot)
-    assert "it ended without a last word: it was killed" in panel.told
+    assert "it ended without a last word: it was killed" in panel.told.text()
     assert cells(panel, 0)[0] == "leaves\ncrashed, cpu"
 
     click(panel.log_button, qtbot)
@@ -155,7 +155,7 @@ def test_a_finished_run_is_used_exported_and_deleted(
     panel.choose(folder)
     click(panel.resume_button, qtbot)
     wait_for_state(panel, "finished", qtbot)
-    assert panel.told == "Finished after 8 steps."
+    assert panel.told.text() == "Finished after 8 steps."
     assert panel.table.item(panel.table.currentRow(), 0).text().startswith("leaves")  # though it has moved up
     assert not any(button.isEnabled() for button in (panel.stop_button, panel.resume_button))
 
@@ -170,18 +170,18 @@ def test_a_finished_run_is_used_exported_and_deleted(
     click(panel.export_button, qtbot)
     exported = tmp_path / "leaves.safetensors"
     qtbot.waitUntil(lambda: not panel.working, timeout=PATIENCE)
-    assert panel.said == f"Written to {exported}."
+    assert panel.status.text() == f"Written to {exported}."
     assert nd.load_model(exported).sha256 == nd.load_model(folder / "model.safetensors").sha256
     assert "validation MRAE@0.01" in nd.load_model(exported).card.scores
     click(panel.export_button, qtbot)
-    assert panel.said == "leaves.safetensors is there already; give its whole name to replace it."
+    assert panel.status.text() == "leaves.safetensors is there already; give its whole name to replace it."
     for path, complaint in (
         (tmp_path / "leaves.pth", "A model is written as"),
         (tmp_path / "no" / "x.safetensors", "does not exist"),
     ):
         panel.export(path)
         qtbot.waitUntil(lambda: not panel.working, timeout=PATIENCE)
-        assert complaint in panel.said
+        assert complaint in panel.status.text()
     (folder / "model.safetensors").write_bytes(b"broken")
     panel.export(exported)
     qtbot.waitUntil(lambda: not panel.working, timeout=PATIENCE)
@@ -215,7 +215,7 @@ def test_closing_leaves_no_timer_and_the_run_running(
     panel.choose(waiting)
     click(panel.resume_button, qtbot)
     wait_for_state(panel, "queued", qtbot)
-    qtbot.waitUntil(lambda: panel.told == "Waits until no other run uses cpu.", timeout=PATIENCE)
+    qtbot.waitUntil(lambda: panel.told.text() == "Waits until no other run uses cpu.", timeout=PATIENCE)
     click(panel.stop_button, qtbot)
     wait_for_state(panel, "stopped", qtbot)
 
@@ -245,8 +245,8 @@ def test_a_strangers_run_is_shown_as_it_is(make_panel: MakePanel, config: Traini
     write_preview(folder, Preview(1, "$\\frac{1}$", np.full((3, 4, 5), np.inf, np.float16), bands, bands))
     panel = make_panel()
     wait_for_state(panel, "crashed", qtbot)
-    qtbot.waitUntil(lambda: "is damaged" in panel.told and steps_drawn(panel) == 2, timeout=PATIENCE)
-    assert cause in panel.told
+    qtbot.waitUntil(lambda: "is damaged" in panel.told.text() and steps_drawn(panel) == 2, timeout=PATIENCE)
+    assert cause in panel.told.text()
     assert "gift" in panel.table.item(0, 0).text()
     write_preview(folder, Preview(1, "x", np.ones((2, 4, 5), np.float16), bands, bands))
     assert RunReader(folder).read().preview is None

@@ -18,13 +18,14 @@ from qtpy.QtCore import QEvent, QPoint, Qt
 from qtpy.QtGui import QColor, QHelpEvent, QImage
 from qtpy.QtWidgets import QApplication, QToolTip
 
-from napari_drcr.errors import InputError
-from napari_drcr.widgets.plot import Curve, SpectrumPlot
+from napari_drcr.analysis.figures import save_figure
+from napari_drcr.widgets.plot import Curve
 from napari_drcr.widgets.plot.curves import Content
 from napari_drcr.widgets.plot.limits import error_limits, suit, value_limits, wavelength_limits
 from napari_drcr.widgets.plot.page import Page
 from napari_drcr.widgets.plot.text import fitted, shared_out, text_width
 from napari_drcr.widgets.plot.theme import PAPER, contrast, printable, theme_colours
+from napari_drcr.widgets.plot.widget import SpectrumPlot
 
 NM = np.linspace(400.0, 700.0, 31)
 RED, BLUE = "#d55e00", "#0072b2"
@@ -244,7 +245,7 @@ def test_files_are_on_white_and_text_stays_text(plot: SpectrumPlot, tmp_path: Pa
     plot.preview([curve(0.4, BLUE)])
     before = picture(plot)
     path = tmp_path / f"spectra{suffix}"
-    plot.save(path)
+    save_figure(path, plot.on_paper())
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     if suffix == ".png":
         with Image.open(path) as image:
@@ -268,20 +269,13 @@ def test_files_are_on_white_and_text_stays_text(plot: SpectrumPlot, tmp_path: Pa
 def test_a_picture_of_a_tiny_or_hidden_plot_has_a_usable_size(qtbot: QtBot, tmp_path: Path) -> None:
     plot = open_plot(qtbot, width=60, height=40)
     plot.show_curves([curve()], **LABELS)
-    plot.save(tmp_path / "spectra.png")
+    save_figure(tmp_path / "spectra.png", plot.on_paper())
     with Image.open(tmp_path / "spectra.png") as image:
         assert image.size == (875, 687)
     hidden = SpectrumPlot()
     qtbot.addWidget(hidden)
     hidden.show_curves([curve()], **LABELS)
-    hidden.save(tmp_path / "hidden.svg")
-
-
-def test_names_that_no_picture_is_written_under_are_refused(plot: SpectrumPlot, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"spectra\.docx: figures are written as \.png, \.svg, \.pdf, not \.docx\."):
-        plot.save(tmp_path / "spectra.docx")
-    with pytest.raises(InputError, match="does not exist"):
-        plot.save(tmp_path / "nowhere" / "spectra.png")
+    save_figure(tmp_path / "hidden.svg", hidden.on_paper())
 
 
 def test_the_picture_is_copied(plot: SpectrumPlot) -> None:
@@ -487,6 +481,7 @@ def test_paper_colours() -> None:
     assert contrast(printable("#ffffff"), "#ffffff") >= 1.7
 
 
-def test_importing_the_plot_does_not_import_matplotlib() -> None:
-    script = "import sys, napari_drcr.widgets.plot.widget; sys.exit('matplotlib' in sys.modules)"
+@pytest.mark.parametrize("dock", ["spectrum", "error_map"])
+def test_importing_a_dock_does_not_import_matplotlib(dock: str) -> None:
+    script = f"import sys, napari_drcr.widgets.{dock}; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

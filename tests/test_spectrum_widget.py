@@ -27,6 +27,7 @@ from napari_drcr.inference.reconstruction import ESTIMATE
 from napari_drcr.io import read_cube, write_cube
 from napari_drcr.widgets.plot import Curve
 from napari_drcr.widgets.spectrum.dock import MATCHED, NO_CUBE, NO_PLACE, Spectrum
+from napari_drcr.widgets.spectrum.reference_choice import COLORCHECKER
 from napari_drcr.widgets.viewer.layers import cube_to_layer_data, layer_to_cube, map_to_layer_data, show_map
 from viewer_tools import canvas_of, click, drag, move, on_canvas, world_of
 
@@ -225,8 +226,8 @@ def test_another_size_is_refused_in_a_sentence(viewer: napari.Viewer, qtbot: QtB
     widget = open_spectrum(viewer)
     widget.pick(truth, 7, 8)
     picked(widget, 1, qtbot)
-    assert "another size than 40 x 60 pixels" in widget.cubes.note
-    assert "'small' (10 x 20)" in widget.cubes.note
+    assert "another size than 40 x 60 pixels" in widget.cubes.status.text()
+    assert "'small' (10 x 20)" in widget.cubes.status.text()
 
 
 @pytest.mark.parametrize(
@@ -466,25 +467,25 @@ def test_reference_spectra_are_overlaid_and_ranked(viewer: napari.Viewer, qtbot:
         rows = csv.writer(file)
         rows.writerow(["wavelength (nm)", "unlike", "like"])
         rows.writerows(zip(nm, unlike, like, strict=True))
-    widget.references.add_file(tmp_path / "leaves.csv")
-    qtbot.waitUntil(lambda: widget.references.listed == ["unlike", "like"])
+    widget.references.chooser.value = str(tmp_path / "leaves.csv")
+    qtbot.waitUntil(lambda: widget.references.list.texts == ["unlike", "like"])
     widget.references.mark("unlike")
     assert [overlay.name for overlay in widget.references.overlays] == ["unlike"]
     widget.pick(truth, 7, 8)
     picked(widget, 1, qtbot)
     widget.table.selectRow(0)
-    qtbot.waitUntil(lambda: widget.references.listed[0].startswith("like"))
-    assert widget.references.listed[0] == "like  0.0°"
+    qtbot.waitUntil(lambda: widget.references.list.texts[0].startswith("like"))
+    assert widget.references.list.texts[0] == "like  0.0°"
     (tmp_path / "broken.csv").write_text("nothing")
-    widget.references.add_file(tmp_path / "broken.csv")
-    qtbot.waitUntil(lambda: "broken.csv" in widget.references.said)
+    widget.references.chooser.value = str(tmp_path / "broken.csv")
+    qtbot.waitUntil(lambda: "broken.csv" in widget.references.status.text())
 
 
 def test_the_colorchecker_is_at_hand(viewer: napari.Viewer, qtbot: QtBot) -> None:
     widget = open_spectrum(viewer)
-    widget.references.chooser.value = widget.references.chooser.choices[1]
-    qtbot.waitUntil(lambda: len(widget.references.listed) == 24, timeout=30_000)
-    assert widget.references.listed[0] == "dark skin"
+    widget.references.chooser.value = COLORCHECKER
+    qtbot.waitUntil(lambda: len(widget.references.list.texts) == 24, timeout=30_000)
+    assert widget.references.list.texts[0] == "dark skin"
 
 
 @pytest.mark.parametrize("estimate", [False, True], ids=["measured", "estimate"])

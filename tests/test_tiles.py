@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from napari_drcr.errors import InputError
-from napari_drcr.models.drcr import features
-from napari_drcr.models.drcr.features import FeatureMap
+from napari_drcr.models import feature_map
 from napari_drcr.models.drcr.network import DRCRNet
 from napari_drcr.models.drcr.tiles import Strips
+from napari_drcr.models.feature_map import FeatureMap
 from napari_drcr.models.store import load_model, shipped_models
 from napari_drcr.system.steps import run_to_end
 
@@ -146,8 +146,8 @@ def test_the_callers_gradients_are_untouched_while_it_runs(network: DRCRNet) -> 
 def test_a_map_too_large_for_memory_is_kept_in_a_file_that_nobody_sees(
     network: DRCRNet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(features.platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
-    monkeypatch.setattr(features, "IN_MEMORY", 0)
+    monkeypatch.setattr(feature_map.platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+    monkeypatch.setattr(feature_map, "IN_MEMORY", 0)
     rgb = image(64, 36)
     assert FeatureMap(16, 64, 36, rgb).on_disk
     answer = run_to_end(Strips(network, "cpu", torch.float32).run(rgb, side=20))
@@ -156,7 +156,7 @@ def test_a_map_too_large_for_memory_is_kept_in_a_file_that_nobody_sees(
 
 
 def test_a_disk_without_room_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(features.platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+    monkeypatch.setattr(feature_map.platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
     with pytest.raises(InputError, match=r"needs .* GB for intermediate results, and .* GB left"):
         FeatureMap(100, 2**20, 2**20, torch.empty(0), in_memory=0)
 

@@ -378,7 +378,7 @@ def test_start_makes_a_run_that_outlives_the_dock(viewer: napari.Viewer, folder:
     assert again.tabs.currentWidget() is again.form
     assert again.form.config == config
     again.runs.use_button.click()
-    assert show_dock(Reconstruct, viewer).model.value == run_folder / "model.safetensors"
+    assert show_dock(Reconstruct, viewer).model.value == str(run_folder / "model.safetensors")
 
 
 def test_closing_the_dock_ends_what_it_does(viewer: napari.Viewer, folder: Path) -> None:

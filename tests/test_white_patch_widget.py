@@ -45,11 +45,11 @@ def test_a_click_takes_the_box_around_it(viewer: napari.Viewer, qtbot: QtBot, pl
     viewer.reset_view()
     patch = widget.white_patch
     patch.button.click()
-    assert patch.said == HINT
+    assert patch.status.text() == HINT
     click(viewer, layer, 20, 30, qtbot)
     gains = measure_white(rgb, (16, 26, 25, 35))
     assert patch.box == (16, 26, 25, 35)
-    assert patch.said == "Rows 16-24, columns 26-34; gains {:.2f} red, {:.2f} green, {:.2f} blue.".format(*gains)
+    assert patch.status.text() == "Rows 16-24, columns 26-34; gains {:.2f} red, {:.2f} green, {:.2f} blue.".format(*gains)
     assert not patch.button.isChecked()
     outline = viewer.layers["photo (white patch)"]
     np.testing.assert_allclose(outline.data[0], [(15.5, 25.5), (15.5, 34.5), (24.5, 34.5), (24.5, 25.5)])
@@ -82,7 +82,7 @@ def test_the_patch_of_a_series_is_that_of_the_image_on_the_canvas(viewer: napari
         patch.take((number, 20, 59))
         gains = measure_white(image, (16, 55, 25, 60))
         said.append("gains {:.2f} red, {:.2f} green, {:.2f} blue".format(*gains))
-        assert said[-1] in patch.said
+        assert said[-1] in patch.status.text()
     assert said[0] != said[1]
 
 
@@ -92,7 +92,7 @@ def test_a_click_outside_says_so_and_another_is_waited_for(viewer: napari.Viewer
     viewer.scene.camera.zoom /= 2
     patch.button.click()
     click(viewer, layer, -5, 30, qtbot)
-    assert patch.said == "That is outside the image 'photo'; click inside it."
+    assert patch.status.text() == "That is outside the image 'photo'; click inside it."
     assert patch.box is None
     assert patch.button.isChecked()
     click(viewer, layer, 5, 30, qtbot)
@@ -115,7 +115,7 @@ def test_3d_view_is_refused(viewer: napari.Viewer, qtbot: QtBot) -> None:
     viewer.dims.ndisplay = 3
     patch.button.click()
     click(viewer, layer, 20, 30, qtbot)
-    assert "flat view" in patch.said
+    assert "flat view" in patch.status.text()
 
 
 def test_unfit_patches_say_why_and_take_nothing(viewer: napari.Viewer) -> None:
@@ -125,9 +125,9 @@ def test_unfit_patches_say_why_and_take_nothing(viewer: napari.Viewer) -> None:
     viewer.add_image(rgb, rgb=True)
     patch = open_widget(viewer).white_patch
     patch.take((10, 10))
-    assert "100% of the white patch's pixels are clipped" in patch.said
+    assert "100% of the white patch's pixels are clipped" in patch.status.text()
     patch.take((30, 30))
-    assert "too dark" in patch.said
+    assert "too dark" in patch.status.text()
     assert patch.box is None
     assert len(viewer.layers) == 1
     assert not patch.clear_button.isEnabled()
@@ -149,7 +149,7 @@ def test_it_can_be_cleared_in_three_ways(viewer: napari.Viewer, qtbot: QtBot) ->
         assert [layer.visible for layer in viewer.layers] == [True, True, True]
         clear()
         assert patch.box is None
-        assert patch.said == ""
+        assert patch.status.text() == ""
         assert not any(layer.visible for layer in viewer.layers[2:])
         assert not patch.clear_button.isEnabled()
 
@@ -188,10 +188,10 @@ def test_another_encoding_gives_other_gains(viewer: napari.Viewer) -> None:
     viewer.add_image(random_rgb(), rgb=True)
     widget = open_widget(viewer)
     widget.white_patch.take((20, 30))
-    said = widget.white_patch.said
+    said = widget.white_patch.status.text()
     widget.encoding.value = "linear"
-    assert widget.white_patch.said.split(";")[0] == said.split(";")[0]
-    assert widget.white_patch.said != said
+    assert widget.white_patch.status.text().split(";")[0] == said.split(";")[0]
+    assert widget.white_patch.status.text() != said
 
 
 def test_models_it_makes_no_sense_for_refuse_it(viewer: napari.Viewer, qtbot: QtBot) -> None:
@@ -212,7 +212,7 @@ def test_nothing_listens_after_release_or_closing(viewer: napari.Viewer, qtbot: 
     assert len(viewer.mouse_drag_callbacks) == before[0] + 1
     patch.button.click()
     assert len(viewer.mouse_drag_callbacks) == before[0]
-    assert patch.said == ""
+    assert patch.status.text() == ""
     patch.button.click()
     qtbot.waitUntil(patch.isVisible)
     dock.hide()

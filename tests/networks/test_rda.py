@@ -9,7 +9,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from reference import FOLDER, billion_multiplications, count, difference, shapes_of, state_of
 
 import napari_drcr as nd
 from napari_drcr.inference import passes
@@ -20,6 +19,7 @@ from napari_drcr.system.steps import run_to_end
 from napari_drcr.training.config import make_config
 from napari_drcr.training.run import resume_run, start_run
 from napari_drcr.training.sections import TrainingConfig
+from reference import FOLDER, billion_multiplications, count, difference, shapes_of, state_of
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,14 @@
-"""What a network has to compute, and how fast this machine can: the floor under every way to run it."""
+"""How fast this machine computes what a network has to: the floor under every way to run it."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from copy import deepcopy
 from math import prod
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
-
-from napari_drcr.models.store import Model
 
 # Sides in pixels of what is convolved: on CPUs it stays in the caches, on GPUs it is large enough to keep all of it busy.
 SIDES = {"cpu": (32, 64, 128)}
@@ -21,28 +17,6 @@ CALLS_ELSEWHERE = 20
 """Calls between two looks at the clock; a GPU is given work faster than it can do it."""
 SECONDS = 0.2
 """For each side."""
-
-
-def multiply_adds(model: Model, height: int, width: int) -> int:
-    """Multiplications, each with an addition, that a network needs for one image.
-
-    Parameters
-    ----------
-    model : Model
-        With a network.
-    height, width : int
-        Of the image. Its padding to the network's multiple counts.
-
-    Returns
-    -------
-    int
-        In convolutions, linear layers and products of matrices.
-    """
-    without_values = deepcopy(model.estimator).to("meta")
-    padded = (length + -length % model.architecture.multiple for length in (height, width))
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        without_values(torch.empty((1, 3, *padded), device="meta"))
-    return int(counter.get_total_flops()) // 2
 
 
 @torch.inference_mode()

@@ -130,8 +130,8 @@ class Report:
     chosen : str or None
         Precision in which the network's own way was fastest.
     refining : dict of str to float
-        Seconds for one pixel after a pass: "at once" with its gates, "exact" with those of a float32 pass that is made first, "exact
-        again" when they are known.
+        Seconds for one pixel after a pass: "at once" with its statistics of the whole image, "exact" with those of a float32 pass
+        that is made first, "exact again" when they are known.
     start_up : dict of str to float
         See `napari_drcr.benchmark.processes.start_up`; may be empty.
     """
@@ -223,7 +223,7 @@ class Report:
             said.append(f"Refining a pixel{after} takes {_three_digits(self.refining['at once'])} s.")
         if "exact" in self.refining:
             said.append(
-                f"Refining it exactly takes {_three_digits(self.refining['exact'])} s the first time, with a float32 pass for the gates, "
+                f"Refining it exactly takes {_three_digits(self.refining['exact'])} s the first time, with a float32 pass for the statistics, "
                 f"and {_three_digits(self.refining['exact again'])} s from then on."
             )
         if self.start_up:

@@ -73,17 +73,18 @@ def run(
         raise InputError(f"a benchmark takes at least one round, not {rounds}.")
     found = find_network(model)
     device = choose_device(device)
-    from napari_drcr.benchmark.cost import multiply_adds
     from napari_drcr.inference.passes import execution_of
-    from napari_drcr.models.execution import peak_memory
+    from napari_drcr.models.cost import gmac
+    from napari_drcr.models.memory import peak_memory
 
     with tempfile.TemporaryDirectory(prefix="napari-drcr-") as name, ExitStack() as stack:
         folder = Path(name)
         np.save(folder / "image.npy", _prepare(found, size))
         np.save(folder / "sample.npy", synthetic_pair()[0])
-        multiple = found.architecture.multiple
-        whole = peak_memory(found.estimator, *(length + -length % multiple for length in size))
-        bench = _Bench(model, folder, multiply_adds(found, *size), progress)
+        architecture = found.architecture
+        whole = peak_memory(found.estimator, *(length + -length % architecture.multiple for length in size))
+        multiply_adds = round(1e9 * gmac(architecture, found.settings, found.bands, *size))
+        bench = _Bench(model, folder, multiply_adds, progress)
         bench.start(_ways(device, execution_of(found, "cpu", "fp32").title, beside=settings), whole, stack)
         bench.go_round(rounds)
         bench.measure_rates()

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 
 from napari_drcr.errors import InputError, notify
-from napari_drcr.models.execution import Box, Execution, Steps
+from napari_drcr.models.execution import Execution, Steps
+from napari_drcr.models.regions import Box
 from napari_drcr.models.store import Model
 from napari_drcr.system.devices import choose_device, choose_precision, devices, limit_threads
 from napari_drcr.system.memory import NotEnoughMemory, is_lack_of_memory
@@ -207,7 +208,7 @@ class Pass:
     _execution: Execution | None = field(default=None, init=False, repr=False)
 
     @property
-    def knows_exact_gates(self) -> bool:
+    def knows_exact_statistics(self) -> bool:
         """Whether what a float32 pass gathers is known, so that `refine` needs no pass of its own."""
         return self.precision == "fp32" or self._exact is not None or self.gathered is None
 
@@ -265,7 +266,7 @@ class Pass:
         execution, image = self._placed(), torch.from_numpy(self.image)
         gathered = self.gathered
         if exact and self.precision != "fp32":
-            if not self.knows_exact_gates:
+            if not self.knows_exact_statistics:
                 try:
                     self._exact = yield from execution.gather(image, side=side)
                 except FloatingPointError:

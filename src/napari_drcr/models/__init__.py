@@ -9,12 +9,38 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 
 from napari_drcr.models.architecture import register
+from napari_drcr.models.awan.architecture import AWAN
+from napari_drcr.models.dense.architecture import HSCNND, HSCNNDPlus, HSCNNPlus
 from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.pixel_map import PixelMaps
+from napari_drcr.models.ponet.architecture import PoNetPlus
 from napari_drcr.models.rda.architecture import ResidualDenseAttention
+from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb, MeanResidual, Rpan, Tic
+from napari_drcr.models.residual.attentive import Han, HanEca, Rcan, RcanChain, Rdan
+from napari_drcr.models.spectral_attention.architecture import MSTPlusPlusArchitecture
+from napari_drcr.models.u_net.architecture import BasisUNets, Stiebel
 
 register(DRCR())
 register(PixelMaps())
+register(MSTPlusPlusArchitecture())
+register(AWAN())
+register(PoNetPlus())
+register(HSCNND())
+register(HSCNNPlus())
+register(HSCNNDPlus())
+register(HscnnR())
+register(Edsr())
+register(Lfb())
+register(Tic())
+register(Rpan())
+register(MeanResidual())
+register(Rcan())
+register(RcanChain())
+register(Han())
+register(HanEca())
+register(Rdan())
+register(Stiebel())
+register(BasisUNets())
 register(ResidualDenseAttention())
 for _found in entry_points(group="napari_drcr.architectures"):
     register(_found.load()())

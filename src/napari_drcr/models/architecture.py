@@ -62,6 +62,8 @@ class ForeignLayout:
         Beginnings of parameter names that no other network's checkpoints have.
     beside : str
         What lies beside the parameters in such files, where that alone tells them from those of another layout; else empty.
+    shapes : Mapping of str to tuple of int
+        Of some parameters, where that alone tells such files from those of another layout; else empty.
     encoding, normalisation : str
         How its authors feed the network; see `Card`.
     hints : Mapping of str to object
@@ -73,18 +75,19 @@ class ForeignLayout:
     source: str
     marks: tuple[str, ...]
     beside: str = ""
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     encoding: Encoding = "as given"
     normalisation: Normalisation = "maximum"
     hints: Mapping[str, Any] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
 
-    def recognises(self, names: Iterable[str], beside: Iterable[str] = ()) -> bool:
+    def recognises(self, state: Mapping[str, Any], beside: Iterable[str] = ()) -> bool:
         """Whether a checkpoint is in this layout.
 
         Parameters
         ----------
-        names : iterable of str
-            Of its parameters, without ``module.``.
+        state : Mapping of str to Tensor
+            Its parameters, without ``module.`` before their names.
         beside : iterable of str
             What else is in the file.
 
@@ -92,7 +95,11 @@ class ForeignLayout:
         -------
         bool
         """
-        return any(name.startswith(self.marks) for name in names) and (not self.beside or self.beside in beside)
+        return (
+            any(name.startswith(self.marks) for name in state)
+            and (not self.beside or self.beside in beside)
+            and all(name in state and tuple(state[name].shape) == shape for name, shape in self.shapes.items())
+        )
 
 
 class Architecture(ABC):
@@ -115,7 +122,7 @@ class Architecture(ABC):
     assumptions : tuple of str
         What no publication says and we chose, a sentence each; empty where it equals published code.
     learning_rate : float
-        That its authors start with.
+        Of training, where a configuration does not say: that of its authors, unless its small preset learns well with another.
     settings : type of NetworkSettings
         Its sizes and options, with defaults.
     presets : Mapping of str to NetworkSettings
@@ -172,14 +179,16 @@ class Architecture(ABC):
     def prepare(self, network: Any, scenes: Iterable[tuple[Tensor, Tensor]]) -> None:  # noqa: B027 (most take nothing)
         """Give a new network what its authors take from the training scenes before it learns: a basis, a linear estimate.
 
-        Called only where `prepared` is true, once, before the first step of a run that does not start from a model.
+        Called only where `prepared` is true, once, before the first step of a run that does not start from a model, and without
+        gradients. Each process of a run on several calls it with the same scenes, so it must draw nothing at random.
 
         Parameters
         ----------
         network : torch.nn.Module
-            Made by `build`; changed in place.
+            Made by `build`, on the CPU; its parameters and buffers are changed in place, and none is added.
         scenes : iterable of (Tensor, Tensor)
-            Of every training scene the image as the network takes it (3, y, x) and its cube (bands, y, x), float32.
+            Of every training scene the image as the network takes it (3, y, x) and its cube (bands, y, x), float32, their sides
+            multiples of `multiple`. Each is read when its turn comes; a second loop reads them again.
         """
 
     def context(self, settings: Any) -> int | None:
@@ -193,7 +202,7 @@ class Architecture(ABC):
         Returns
         -------
         int or None
-            With it pieces of an image give the whole image's answer; None where something looks at the whole image.
+            With it pieces of an image give the whole image's answer; None to find it out from the layers of the network.
         """
         return None
 
@@ -214,14 +223,20 @@ class Architecture(ABC):
         Returns
         -------
         Execution
-            By default in pieces where `context` is known, else the whole image at once.
+            By default in pieces where that is possible, else the whole image at once: tiles where `context` is known; where it is
+            not, as many passes as the layers of the network ask for.
         """
         from napari_drcr.models.execution import Tiles, WholeImage
+        from napari_drcr.models.locality import NotLocal
+        from napari_drcr.models.piecewise import PiecewisePasses
 
         context = self.context(settings)
-        if context is None:
+        if context is not None:
+            return Tiles(network, device, kind, context=context, multiple=self.multiple)
+        try:
+            return PiecewisePasses(network, device, kind, multiple=self.multiple)
+        except NotLocal:
             return WholeImage(network, device, kind)
-        return Tiles(network, device, kind, context=context, multiple=self.multiple)
 
     def rename(self, path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Parameters of a `foreign` checkpoint under our names; by default the names are the same.
@@ -382,6 +397,33 @@ def find_architecture(id: str) -> Architecture:
     if id not in _registry:
         raise InputError(f"there is no network {id!r}; there is {', '.join(_registry)}.")
     return _registry[id]
+
+
+def find_preset(text: str) -> NetworkSettings:
+    """The settings that a network and one of its presets name.
+
+    Parameters
+    ----------
+    text : str
+        ``ID`` or ``ID:PRESET``, such as "edsr:published"; without a preset, the network's default settings.
+
+    Returns
+    -------
+    NetworkSettings
+
+    Raises
+    ------
+    InputError
+        If there is no such network, or it has no such preset.
+    """
+    id, colon, preset = text.partition(":")
+    architecture = find_architecture(id)
+    if not colon:
+        return architecture.settings.model_validate({"architecture": id})
+    if preset not in architecture.presets:
+        there = ", ".join(architecture.presets) or "none"
+        raise InputError(f"{architecture.title} has no preset {preset!r}; there is {there}.")
+    return architecture.presets[preset]
 
 
 def read_settings(content: Mapping[str, Any] | NetworkSettings, *, source: str = "the settings") -> NetworkSettings:

@@ -1,13 +1,13 @@
 """How networks go through images: the whole image at once, or in pieces that give the whole image's answer.
 
-A network with a faster way of its own brings an `Execution` of its own (`napari_drcr.models.drcr.tiles`).
+`napari_drcr.models.piecewise` has the pieces of networks that look at whole images. A network with a faster way of its own brings an
+`Execution` of its own (`napari_drcr.models.drcr.tiles`).
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -18,10 +18,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from napari_drcr.errors import Cancelled
+from napari_drcr.models.memory import peak_memory
+from napari_drcr.models.regions import Box, Region, tile_regions
 from napari_drcr.system.memory import NotEnoughMemory, free_memory
 
 PIECE_VALUES = 2**24
@@ -30,15 +30,11 @@ GPU_SHARE = 0.5
 """Of the free memory of a GPU, for one piece."""
 SMALLEST_PIECE, LARGEST_PIECE = 64, 2048
 """Sides in pixels."""
-SPARE = 1.25
-"""Memory that libraries take for themselves, as a factor on what the network's own values need."""
 PROBE = 64
 """Side in pixels of the image that memory by pixel is found with."""
 
 Steps = tuple[int, int]
 """Steps done, steps in all."""
-Box = tuple[int, int, int, int]
-"""Top, left, bottom, right, the last two excluded."""
 
 
 @dataclass(frozen=True)
@@ -279,11 +275,7 @@ class Tiles(Execution):
 
     def piece_side(self, height: int, width: int) -> int:
         """See `Execution.piece_side`: by the memory that a pixel takes."""
-        each = peak_memory(self._network, *2 * (-(-PROBE // self._multiple) * self._multiple,)) / PROBE**2
-        room = float(PIECE_VALUES * torch.get_num_threads())
-        if self.device.startswith("cuda"):
-            room = GPU_SHARE * (free_memory(self.device) or PIECE_VALUES)
-        return min(max(isqrt(int(room / max(each, 1))), SMALLEST_PIECE), LARGEST_PIECE)
+        return best_side(self._network, self.device, self._multiple)
 
     @torch.inference_mode()
     def run(self, rgb: Tensor, *, side: int | None, size: tuple[int, int]) -> Generator[Steps, None, Answer]:
@@ -315,78 +307,29 @@ class Tiles(Execution):
         return output[0, :, *region.inside(seen)].float().cpu()
 
 
-@dataclass(frozen=True)
-class Region:
-    """A part of an image, in pixels.
-
-    Attributes
-    ----------
-    top, left, bottom, right : int
-        The last two excluded.
-    """
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def y(self) -> slice:
-        """Its rows."""
-        return slice(self.top, self.bottom)
-
-    @property
-    def x(self) -> slice:
-        """Its columns."""
-        return slice(self.left, self.right)
-
-    def grown(self, pixels: int, height: int, width: int) -> Region:
-        """With so many pixels more on each side, as far as the image goes."""
-        return Region(
-            max(self.top - pixels, 0),
-            max(self.left - pixels, 0),
-            min(self.bottom + pixels, height),
-            min(self.right + pixels, width),
-        )
-
-    def aligned(self, grid: int) -> Region:
-        """Grown to the lines of a grid."""
-        return Region(
-            self.top // grid * grid, self.left // grid * grid, -(-self.bottom // grid) * grid, -(-self.right // grid) * grid
-        )
-
-    def inside(self, other: Region) -> tuple[slice, slice]:
-        """Where it lies in a larger one."""
-        return (
-            slice(self.top - other.top, self.bottom - other.top),
-            slice(self.left - other.left, self.right - other.left),
-        )
-
-
-def tile_regions(height: int, width: int, side: int, grid: int) -> list[Region]:
-    """Cut an image into tiles of about equal size.
+def best_side(network: nn.Module, device: str, multiple: int) -> int:
+    """The side of a tile that suits the caches of a CPU, or the free memory of a GPU.
 
     Parameters
     ----------
-    height, width : int
-        Of the image.
-    side : int
-        Of a tile at most, but for the grid.
-    grid : int
-        What their borders are multiples of.
+    network : torch.nn.Module
+        Which needs so much memory for a pixel.
+    device : str
+        torch's name of it.
+    multiple : int
+        What the sides of an image must be multiples of.
 
     Returns
     -------
-    list of Region
-        Row by row.
+    int
+        In pixels.
     """
-
-    def spans(length: int) -> list[tuple[int, int]]:
-        step = -(-length // -(-length // side))
-        step = -(-step // grid) * grid
-        return [(start, min(start + step, length)) for start in range(0, length, step)]
-
-    return [Region(top, left, bottom, right) for top, bottom in spans(height) for left, right in spans(width)]
+    probe = -(-PROBE // multiple) * multiple
+    each = peak_memory(network, probe, probe) / probe**2
+    room = float(PIECE_VALUES * torch.get_num_threads())
+    if device.startswith("cuda"):
+        room = GPU_SHARE * (free_memory(device) or PIECE_VALUES)
+    return min(max(isqrt(int(room / max(each, 1))), SMALLEST_PIECE), LARGEST_PIECE)
 
 
 def to_network(values: Tensor, network: nn.Module) -> Tensor:
@@ -438,51 +381,3 @@ def ieee_arithmetic() -> Iterator[None]:
         yield
     finally:
         _ieee.end()
-
-
-class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the bytes of all tensors that are alive, and keeps the most there were."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.most = 0
-        self._seen: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        answer = func(*args, **(kwargs or {}))
-        for value in tree_leaves(answer):
-            if isinstance(value, Tensor) and (storage := value.untyped_storage()) not in self._seen:
-                self._seen.add(storage)
-                self.now += storage.nbytes()
-                weakref.finalize(storage, self._gone, storage.nbytes())
-        self.most = max(self.most, self.now)
-        return answer
-
-    def _gone(self, size: int) -> None:
-        self.now -= size
-
-
-def peak_memory(network: nn.Module, height: int, width: int) -> int:
-    """What a pass over a whole image takes at most, worked out from shapes: nothing is computed.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        On any device; its parameters are not counted.
-    height, width : int
-        Of the image, multiples of what the network needs.
-
-    Returns
-    -------
-    int
-        Bytes, with a quarter more for what libraries take for themselves.
-    """
-    shapes = deepcopy(network).to("meta")
-    like = next(shapes.parameters())
-    with torch.no_grad():
-        image = torch.empty((1, 3, height, width), dtype=like.dtype, device="meta").contiguous(
-            memory_format=torch.channels_last
-        )
-        with _LiveBytes() as bytes_:
-            shapes(image)
-    return int(SPARE * (bytes_.most + image.untyped_storage().nbytes()))

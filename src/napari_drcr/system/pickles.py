@@ -34,7 +34,7 @@ _TENSOR_GLOBALS = re.compile(
 _DENSE = re.compile(r"_rebuild_(tensor(_v\d)?|parameter(_with_state)?)")
 
 _CODE = (
-    "it holds Python objects besides tensors and could run code, so it was not loaded; "
+    "it holds Python objects besides tensors, perhaps a whole network, and could run code, so it was not loaded; "
     "ask for the bare state_dict or a safetensors file."
 )
 _DAMAGED = "it is damaged or incomplete, or was not saved with torch.save's defaults; fetch it again."

@@ -230,11 +230,11 @@ class StepSampler(Sampler[int]):
 
 
 class Photographs(Dataset[tuple[Tensor, Tensor]]):
-    """Whole validation scenes: RGB as the network takes it (3, y, x) and cube (31, y, x), float32.
+    """Whole scenes as they are validated, nothing varied: RGB as the network takes it (3, y, x) and cube (31, y, x), float32.
 
     Parameters
     ----------
-    scenes : list of Scene
+    scenes : sequence of Scene
         Cut to what the network's sides must be multiples of.
     camera : Camera
         With its standard settings; for scenes without an image of their own.
@@ -242,16 +242,33 @@ class Photographs(Dataset[tuple[Tensor, Tensor]]):
         See `DataConfig.lights`; each scene is lit by one of them, spread evenly over the list.
     multiple : int
         What the sides are cut to multiples of.
+    check : callable, optional
+        Called before each scene of a loop over all; may raise to stop.
     """
 
-    def __init__(self, scenes: list[Scene], camera: Camera, lights: tuple[str, ...] = (), multiple: int = 1) -> None:
+    def __init__(
+        self,
+        scenes: Sequence[Scene],
+        camera: Camera,
+        lights: tuple[str, ...] = (),
+        multiple: int = 1,
+        *,
+        check: Callable[[], object] | None = None,
+    ) -> None:
         self.scenes = scenes
         self.camera = camera
         self.lights = lights
         self.multiple = multiple
+        self.check = check
 
     def __len__(self) -> int:
         return len(self.scenes)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for index in range(len(self)):
+            if self.check is not None:
+                self.check()
+            yield self[index]
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Scene `index`, see the class."""

@@ -80,7 +80,7 @@ class TrainingModule(pl.LightningModule):
         learning = self.config.learning
         optimizer = torch.optim.AdamW(
             self.network.parameters(),
-            lr=learning.learning_rate,
+            lr=self.config.learning_rate,
             betas=(0.9, learning.beta2),
             weight_decay=learning.weight_decay,
         )

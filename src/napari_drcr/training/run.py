@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import lightning as pl
+import torch
 
 from napari_drcr.camera import find_camera
 from napari_drcr.errors import InputError
@@ -20,7 +21,7 @@ from napari_drcr.training.callbacks.keeper import AtomicCheckpoints, Keeper
 from napari_drcr.training.callbacks.recorder import Progress, Recorder
 from napari_drcr.training.callbacks.reporter import Reporter
 from napari_drcr.training.config import read_config
-from napari_drcr.training.data import make_loaders
+from napari_drcr.training.data import Photographs, make_loaders
 from napari_drcr.training.jobs import prepare
 from napari_drcr.training.jobs.folder import CHECKPOINT, CONFIG, LOG, MODEL, START, refuse_folder_in_use
 from napari_drcr.training.jobs.session import hold_device, session, stop_if_asked
@@ -163,8 +164,11 @@ def _train(
             ],
         )
         try:
+            module = TrainingModule(config)
+            if config.architecture.prepared and checkpoint is None and config.learning.start_from is None:
+                _prepare(module, training, folder, log)
             trainer.fit(
-                TrainingModule(config),
+                module,
                 *make_loaders(config, training, validation, lambda: (trainer.global_step, trainer.global_rank), device=device),
                 ckpt_path=checkpoint,
                 weights_only=True,
@@ -182,6 +186,21 @@ def _train(
         finally:
             _close_log(log)
     return folder / MODEL
+
+
+def _prepare(module: TrainingModule, scenes: list[Scene], folder: Path, log: logging.Logger) -> None:
+    """Let the network take what it needs from whole scenes, with nothing drawn at random, so that all processes get the same."""
+    config = module.config
+    log.info("%s prepares itself from the training scenes", config.architecture.title)
+    images = Photographs(
+        scenes,
+        find_camera(config.camera.name),
+        config.data.lights,
+        config.architecture.multiple,
+        check=lambda: stop_if_asked(folder, 0),
+    )
+    with torch.no_grad():
+        config.architecture.prepare(module.network, images)
 
 
 def draft_card(config: TrainingConfig, training: list[Scene], validation: list[Scene]) -> Card:
@@ -223,7 +242,7 @@ def draft_card(config: TrainingConfig, training: list[Scene], validation: list[S
         split=f"by scene; held back: {_names(validation)}",
         recipe=(
             f"{learning.steps} steps of {learning.batch} patches of {data.patch} x {data.patch}, "
-            f"Adam {learning.learning_rate:g}{start}, {source}, seed {config.seed}"
+            f"Adam {config.learning_rate:g}{start}, {source}, seed {config.seed}"
         ),
     )
 

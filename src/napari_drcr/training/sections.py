@@ -140,8 +140,9 @@ class LearningConfig(_Section):
     """Optimiser steps of the whole run."""
     batch: int = Field(default=8, ge=1)
     """Patches a step, of all processes together; each takes an equal part."""
-    learning_rate: float = Field(default=1e-3, gt=0)
-    """Of Adam, after warming up linearly over `warmup_steps`; it then decays as ``(1 - step / steps) ** decay_power``."""
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """Of Adam, after warming up linearly over `warmup_steps`; it then decays as ``(1 - step / steps) ** decay_power``. Where not
+    set, it is the network's own."""
     warmup_steps: int = Field(default=500, ge=0)
     """Over which the learning rate rises from nothing."""
     decay_power: float = Field(default=1.5, ge=0)
@@ -207,6 +208,11 @@ class TrainingConfig(_Section):
     def architecture(self) -> Architecture:
         """What the network can do."""
         return find_architecture(self.network.architecture)
+
+    @property
+    def learning_rate(self) -> float:
+        """That of Adam: as set, or else the network's own."""
+        return self.learning.learning_rate or self.architecture.learning_rate
 
     @property
     def processes(self) -> int:

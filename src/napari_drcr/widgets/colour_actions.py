@@ -13,12 +13,12 @@ from napari.layers import Image, Layer
 from napari.utils import progress
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QDoubleSpinBox, QFormLayout, QVBoxLayout
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QDoubleSpinBox, QFormLayout, QLabel
 
 from napari_drcr.cubes.rendering import render_false_colour, render_srgb
 from napari_drcr.errors import InputError
 from napari_drcr.widgets.viewer.background import Background, sentence_of
-from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.fitting import stack
 from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY, is_cube_layer, layer_to_cube, layer_wavelengths
 from napari_drcr.widgets.viewer.placement import placement
 from napari_drcr.widgets.viewer.stacking import add_below_marks
@@ -79,10 +79,8 @@ class FalseColour(QDialog):
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
-        layout = QVBoxLayout(self)
-        layout.addWidget(wrapped_label(f"{layer.name}: {nm.size} bands, {nm[0]:g}-{nm[-1]:g} nm. The nearest bands are shown."))
-        layout.addLayout(form)
-        layout.addWidget(buttons)
+        about = QLabel(f"{layer.name}: {nm.size} bands, {nm[0]:g}-{nm[-1]:g} nm. The nearest bands are shown.", wordWrap=True)
+        stack(self, about, form, buttons, margin=None)
 
     def accept(self) -> None:
         """Add the composite."""

@@ -74,10 +74,11 @@ class DRCR(Architecture):
     year = 2022
     rank = "3rd of NTIRE 2022"
     family = "channel attention"
+    learning_rate = 1e-3
     foreign = (
         ForeignLayout(
             source="the authors",
-            marks=("input_conv2D", "denosing", "backbone", "tail_conv2D"),
+            marks=("denosing", "backbone.0.conv3", "backbone.0.se1"),
             encoding="as given",
             normalisation="maximum",
             hints={"released_npm": True},

@@ -19,10 +19,11 @@ from math import isqrt
 import torch
 from torch import Tensor, nn
 
-from napari_drcr.models.drcr.features import FeatureMap
 from napari_drcr.models.drcr.network import DRCRBlock, DRCRNet
 from napari_drcr.models.drcr.strips import BlockInStrips
-from napari_drcr.models.execution import Answer, Box, Execution, Region, Steps, ieee_arithmetic, tile_regions, to_network
+from napari_drcr.models.execution import Answer, Execution, Steps, ieee_arithmetic, to_network
+from napari_drcr.models.feature_map import FeatureMap
+from napari_drcr.models.regions import Box, Region, tile_regions
 
 # Context on each side, in pixels. The head's longest way is through the NPM's quarter resolution: 2 for the shallow
 # convolutions, 4 for each of two convolutions at a quarter, up to 3 for interpolating from there, 1 for the last convolution.
@@ -168,7 +169,7 @@ class _Work:
         self._tiles = tile_regions(self._height, self._width, tile, PYRAMID)
         self.tiles = len(self._tiles)
         self.strips = -(-self._height // self._rows)
-        self._features = FeatureMap(network.channels, self._height, self._width, self._like)
+        self._features = FeatureMap(network.channels, self._height, self._width, self._like, border=1)
         self._sums: list[Tensor] = []
         self.gates: list[tuple[Tensor, Tensor]] = []
 

@@ -185,9 +185,7 @@ class UNetBranch(nn.Module):
 
         self.down1 = nn.Sequential(nn.Conv2d(5, one, 3, padding=1), *blocks(one, 2))
         self.down2 = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(one, two, 3, padding=1), *blocks(two, 2))
-        self.down3 = nn.Sequential(
-            nn.MaxPool2d(2), nn.Dropout(dropout), nn.Conv2d(two, three, 3, padding=1), *blocks(three, 2)
-        )
+        self.down3 = nn.Sequential(nn.MaxPool2d(2), nn.Dropout(dropout), nn.Conv2d(two, three, 3, padding=1), *blocks(three, 2))
         self.up2 = nn.Sequential(UpConv(three, two), *blocks(two, 2))
         self.up1 = nn.Sequential(nn.Dropout(dropout), UpConv(2 * two, one), *blocks(one, 1))
         self.last = nn.Conv2d(2 * one, bands, 5, padding=2)
@@ -277,8 +275,6 @@ def coordinates(patches: Tensor) -> Tensor:
         From -1 to 1 over the patch.
     """
     batch, _, height, width = patches.shape
-    rows, columns = (
-        torch.linspace(-1, 1, side, dtype=patches.dtype, device=patches.device) for side in (height, width)
-    )
+    rows, columns = (torch.linspace(-1, 1, side, dtype=patches.dtype, device=patches.device) for side in (height, width))
     grid = torch.stack([rows[:, None].expand(height, width), columns[None].expand(height, width)])
     return grid.expand(batch, -1, -1, -1)

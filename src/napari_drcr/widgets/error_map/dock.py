@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 from napari.layers import Image
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QTabWidget
 
 from napari_drcr.widgets.error_map.figure_panel import FigurePanel
 from napari_drcr.widgets.error_map.layers import ErrorLayers
@@ -25,7 +25,7 @@ from napari_drcr.widgets.error_map.truth_choice import PairChoice
 from napari_drcr.widgets.spectrum import Spectrum
 from napari_drcr.widgets.viewer.controls import offer_layers
 from napari_drcr.widgets.viewer.dock import Dock
-from napari_drcr.widgets.viewer.fitting import scrolling
+from napari_drcr.widgets.viewer.fitting import scrolling, stack
 from napari_drcr.widgets.viewer.layers import is_cube_layer, model_of_layer
 from napari_drcr.widgets.viewer.navigation import fly_to
 from napari_drcr.widgets.viewer.shape_regions import Region, RegionWatch, region_layers, regions_of
@@ -92,9 +92,7 @@ class ErrorMap(Dock):
         pages = {"Map": self.panel, "Worst pixels": self._worst_panel, "Plausibility": self.plausibility, "Figure": self.figure}
         for title, page in pages.items():
             self.tabs.addTab(scrolling(page), title)
-        layout = QVBoxLayout(self.content)
-        layout.addWidget(self.choice)
-        layout.addWidget(self.tabs, 1)
+        stack(self.content, self.choice, self.tabs, margin=None).setStretchFactor(self.tabs, 1)
         self._show_pairs()
 
     def _connect(self) -> None:

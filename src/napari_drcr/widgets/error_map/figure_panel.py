@@ -10,15 +10,16 @@ from typing import Any
 import napari
 from napari.layers import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDoubleSpinBox, QFileDialog, QHBoxLayout, QLineEdit, QSizePolicy, QVBoxLayout
+from qtpy.QtWidgets import QDoubleSpinBox, QLineEdit, QPushButton, QSizePolicy
 
 from napari_drcr.analysis.figures import comparison_figure
 from napari_drcr.analysis.figures.comparison import MOST_BANDS, MOST_MODELS
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.error_map.rgb_choice import ImagePanel
+from napari_drcr.widgets.error_map.image_panel import ImagePanel
 from napari_drcr.widgets.viewer.background import sentence_of
-from napari_drcr.widgets.viewer.controls import add_rows, push_button
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.choosers import explained, file_to_save
+from napari_drcr.widgets.viewer.controls import add_rows
+from napari_drcr.widgets.viewer.fitting import beside, form_layout, stack
 from napari_drcr.widgets.viewer.layers import layer_to_cube
 from napari_drcr.widgets.viewer.lists import CheckList, Entry
 from napari_drcr.widgets.viewer.navigation import current_wavelength
@@ -87,46 +88,36 @@ class FigurePanel(ImagePanel):
         )
         self._truth, self._estimates, self._floor = truth, estimates, floor
         self.estimates = EstimateList(MOST_MODELS)
-        self.bands = QLineEdit("450, 550, 650")
-        self.bands.setToolTip(f"1 to {MOST_BANDS} wavelengths in nm, between commas: one row per band.")
-        self.band_button = push_button("Current band", "Take the band that the slider is at.")
-        self.scale = QDoubleSpinBox(maximum=9.99, singleStep=0.05)
+        about = f"1 to {MOST_BANDS} wavelengths in nm, between commas: one row per band."
+        self.bands = explained(QLineEdit("450, 550, 650"), about)
+        self.band_button = explained(QPushButton("Current band"), "Take the band that the slider is at.")
+        about = "Relative error where the colour scale of all maps ends; at 0 the 95th percentile of what they show."
+        self.scale = explained(QDoubleSpinBox(maximum=9.99, singleStep=0.05), about)
         self.scale.setSpecialValueText("95th percentile")
-        self.scale.setToolTip(
-            "Relative error where the colour scale of all maps ends; at 0 the 95th percentile of what they show."
-        )
         self._lay_out()
         self.band_button.clicked.connect(self._take_current_band)
         self.button.clicked.connect(self._ask_for_file)
         self.refresh()
 
     def _lay_out(self) -> None:
-        bands = QHBoxLayout()
-        bands.addWidget(self.bands, 1)
-        bands.addWidget(self.band_button)
-        form = form_layout()
-        add_rows(form, self.image.box)
+        form = add_rows(form_layout(), self.image)
         form.addRow("Estimates", self.estimates)
-        form.addRow("Bands (nm)", bands)
+        form.addRow("Bands (nm)", beside(self.bands, self.band_button, stretched=0))
         form.addRow("Scale up to", self.scale)
-        layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addWidget(self.button)
-        layout.addWidget(self._message)
-        layout.addStretch()
+        stack(self, form, self.button, self.status, margin=None).addStretch()
 
     def write(self, path: str | Path) -> None:
         """Write the figure, in a thread, to a ``.pdf``, ``.svg`` or ``.png``; a file that is already there is replaced."""
         path = Path(path)
         try:
             truth, bands = self._check()
-            index = shown_slice(self._viewer, self.image.box.value, self._first())
+            index = shown_slice(self._viewer, self.image.value, self._first())
         except InputError as error:
             self._say(sentence_of(error))
             return
         choices = {"bands": bands, "floor": self._floor(), "scale": self.scale.value() or None}
         self._background.run(
-            partial(_write, path, self.image.box.value, index, truth, self.estimates.marked, **choices),
+            partial(_write, path, self.image.value, index, truth, self.estimates.marked, **choices),
             done=partial(self._say, f"Written to {path.absolute()}."),
         )
         self._say(f"Writing {path.name}\N{HORIZONTAL ELLIPSIS}")
@@ -146,10 +137,10 @@ class FigurePanel(ImagePanel):
     def _update(self) -> None:
         truth, fitting = self._truth(), self._fitting()
         self.estimates.show_layers([layer for layer in self._estimates() if layer is not truth], fitting)
-        missing = NO_TRUTH if truth is None else self.image.missing or ("" if fitting else NO_ESTIMATE)
+        missing = NO_TRUTH if truth is None else self._missing or ("" if fitting else NO_ESTIMATE)
         self.band_button.setDisabled(truth is None)
         self.button.setDisabled(self.running or bool(missing))
-        self._message.say_missing(missing)
+        self.status.say_missing(missing)
 
     def _take_current_band(self) -> None:
         truth = self._truth()
@@ -163,8 +154,8 @@ class FigurePanel(ImagePanel):
     def _check(self) -> tuple[Image, list[float]]:
         """The truth and the bands, if all choices are such that a figure can be made of them."""
         truth = self._truth()
-        if truth is None or self.image.box.value is None:
-            raise InputError(NO_TRUTH if truth is None else self.image.missing)
+        if truth is None or self.image.value is None:
+            raise InputError(NO_TRUTH if truth is None else self._missing)
         if not self.estimates.marked:
             raise InputError(NO_ESTIMATE)
         if len(self.estimates.marked) > MOST_MODELS:
@@ -179,17 +170,8 @@ class FigurePanel(ImagePanel):
         except InputError as error:
             self._say(sentence_of(error))
             return
-        name, kind = QFileDialog.getSaveFileName(self, "Write figure", "comparison.pdf", KINDS)
-        if not name:
-            return
-        path = Path(name)
-        if not path.suffix:
-            path = path.with_name(path.name + kind.partition("*")[2].rstrip(")"))
-            if path.exists():
-                # The dialog asked about the name without a suffix.
-                self._say(f"{path.name} is there already; give its whole name to replace it.")
-                return
-        self.write(path)
+        if path := file_to_save(self, "Write figure", "comparison.pdf", KINDS, self._say):
+            self.write(path)
 
 
 def _read_bands(text: str) -> list[float]:

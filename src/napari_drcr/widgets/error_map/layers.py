@@ -12,6 +12,7 @@ import numpy as np
 from napari.components.overlays import TextOverlay
 from napari.experimental import link_layers, unlink_layers
 from napari.layers import Image, Layer
+from napari.utils.events import disconnect_events
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_drcr.widgets.error_map.measure import Measure, map_facts, percent
@@ -168,8 +169,7 @@ class ErrorLayers(QObject):
         self._bar_timer.stop()
         for layer in self._linked:
             unlink_layers([layer], LINKED)
-            for name, callback in self._callbacks.items():
-                getattr(layer.events, name).disconnect(callback)
+            disconnect_events(layer.events, self)
         self._linked = []
 
     def show_bar(self, _event: Any = None) -> None:

@@ -10,14 +10,15 @@ from typing import Any
 import numpy.typing as npt
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from napari_drcr.widgets.error_map.measure import Measure, percentile
 from napari_drcr.widgets.error_map.pairs import Pair
 from napari_drcr.widgets.error_map.tables import ScoreTable
-from napari_drcr.widgets.plot import Curve, SpectrumPlot
-from napari_drcr.widgets.viewer.controls import Chooser, Message, add_rows, make_shrinkable, offer
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.plot import Curve
+from napari_drcr.widgets.viewer.choosers import narrow
+from napari_drcr.widgets.viewer.controls import Chooser, Message, add_rows, offer
+from napari_drcr.widgets.viewer.fitting import beside, form_layout, stack
 from napari_drcr.widgets.viewer.layers import model_of_layer
 
 METRICS = (
@@ -62,10 +63,7 @@ class ColourScale(QWidget):
         self.top.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
         self.top.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.preset.native.setMinimumWidth(120)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.preset.native, 1)
-        layout.addWidget(self.top)
+        stack(self, beside(narrow(self.preset.native), self.top, stretched=0))
         self.set_metric("relative")
         self.preset.value = PERCENTILE
         self.preset.changed.connect(self._change)
@@ -128,6 +126,8 @@ class MapPanel(QWidget):
     """
 
     def __init__(self) -> None:
+        from napari_drcr.widgets.plot.widget import SpectrumPlot
+
         super().__init__()
         self.metric_choice = ComboBox(
             choices=list(METRICS),
@@ -217,23 +217,13 @@ class MapPanel(QWidget):
             self.button.setEnabled(True)
 
     def _lay_out(self) -> None:
-        form = form_layout()
-        make_shrinkable(self.scale.preset)
-        add_rows(form, self.metric_choice)
+        form = add_rows(form_layout(), self.metric_choice)
         form.addRow("Floor", self.floor)
         add_rows(form, self.kind)
         form.addRow("Colours", self.scale)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 4, 4, 0)
-        column.addLayout(form)
-        column.addWidget(self.button)
-        column.addWidget(self.progress)
-        for label in (self.status, self.facts, self.notice, self.legend):
-            column.addWidget(label)
         self.progress.hide()
-        column.addWidget(self.plot)
-        regions = form_layout()
-        add_rows(regions, self.regions)
-        column.addLayout(regions)
-        column.addWidget(self.table)
+        said = (self.status, self.facts, self.notice, self.legend)
+        regions = add_rows(form_layout(), self.regions)
+        column = stack(self, form, self.button, self.progress, *said, self.plot, regions, self.table)
+        column.setContentsMargins(0, 4, 4, 0)
         column.addStretch()

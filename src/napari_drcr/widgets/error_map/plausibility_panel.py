@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import napari
 from napari.layers import Image
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout
+from qtpy.QtWidgets import QLabel
 
 from napari_drcr.analysis.plausibility import MEANING, Plausibility, assess_plausibility
 from napari_drcr.camera import CAMERAS
 from napari_drcr.errors import InputError
-from napari_drcr.widgets.error_map.rgb_choice import NO_CUBE, ImagePanel
+from napari_drcr.widgets.error_map.image_panel import NO_CUBE, ImagePanel
 from napari_drcr.widgets.viewer.background import sentence_of
-from napari_drcr.widgets.viewer.controls import Chooser, add_rows, offer, wrapped_label
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.choosers import FileChoice, explained
+from napari_drcr.widgets.viewer.controls import add_rows
+from napari_drcr.widgets.viewer.fitting import form_layout, stack
 from napari_drcr.widgets.viewer.layers import (
     MAP_KEY,
     PROVENANCE_KEY,
@@ -30,7 +30,6 @@ from napari_drcr.widgets.viewer.layers import (
 from napari_drcr.widgets.viewer.placement import placement
 from napari_drcr.widgets.viewer.rgb_images import profile_of_layer, rgb_from_layer, shown_slice
 
-CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
 ASSUMED = "assumes CIE 1931"
 RESIDUAL = "RGB residual"
 
@@ -42,7 +41,7 @@ class PlausibilityPanel(ImagePanel):
 
     Attributes
     ----------
-    camera : magicgui.widgets.ComboBox
+    camera : FileChoice
         None for what the cube says, the name of a camera, or the path of a CSV file of responses.
     """
 
@@ -50,31 +49,23 @@ class PlausibilityPanel(ImagePanel):
         super().__init__(viewer, estimate, "Project back", "The projection")
         self._estimate = estimate
         self._about: tuple[Image | None, ...] | None = None
-        self.camera = Chooser(
-            choices=[(ASSUMED, None), *((name, name) for name in CAMERAS), (CHOOSE_FILE, CHOOSE_FILE)],
-            label="Camera",
-            tooltip="Whose response and light the cube is seen through; a CSV file has the columns wavelength, r, g and b.",
+        title, kinds = "Choose a camera's responses", "Tables (*.csv);;All files (*)"
+        self.camera = explained(
+            FileChoice([None, *CAMERAS], "Choose file", kinds, title=title, nothing=ASSUMED),
+            "Whose response and light the cube is seen through; a CSV file has the columns wavelength, r, g and b.",
         )
         self.button.setToolTip("Adds a map of the difference to the image, in linear light.")
-        form = form_layout()
-        add_rows(form, self.image.box, self.camera)
-        layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addWidget(self.button)
-        layout.addWidget(self._message)
-        layout.addWidget(wrapped_label(MEANING))
-        layout.addStretch()
-        self._last_camera = self.camera.value
-        self.camera.changed.connect(self._change_camera)
-        self.camera.native.activated.connect(self._pick_camera)
+        form = add_rows(form_layout(), self.image)
+        form.addRow("Camera", self.camera)
+        stack(self, form, self.button, self.status, QLabel(MEANING, wordWrap=True), margin=None).addStretch()
         self.button.clicked.connect(self.run)
         self.refresh()
 
     def run(self) -> None:
         """Project the estimate back, in a thread."""
-        estimate, image = self._estimate(), self.image.box.value
+        estimate, image = self._estimate(), self.image.value
         if estimate is None or image is None:
-            self._say(NO_CUBE if estimate is None else self.image.missing)
+            self._say(NO_CUBE if estimate is None else self._missing)
             return
         try:
             index = shown_slice(self._viewer, image, estimate)
@@ -86,36 +77,15 @@ class PlausibilityPanel(ImagePanel):
         self._say("Projecting back\N{HORIZONTAL ELLIPSIS}")
         self._update()
 
-    def add_camera(self, path: str | Path) -> None:
-        """Offer the responses in a CSV file among the cameras, and choose them; the file is read when the projection starts."""
-        path = Path(path)
-        box = self.camera.native
-        offered = {box.itemText(row): box.itemData(row) for row in range(box.count() - 1)}
-        offer(self.camera, [*(offered | {path.name: path}).items(), (CHOOSE_FILE, CHOOSE_FILE)])
-        self.camera.value = path
-
     def _update(self) -> None:
-        estimate, image = self._estimate(), self.image.box.value
+        estimate, image = self._estimate(), self.image.value
         self.button.setDisabled(self.running or estimate is None or image is None)
-        self.camera.native.setItemText(0, ASSUMED if estimate is None else _said_by(estimate))
+        self.camera.box.setItemText(0, ASSUMED if estimate is None else _said_by(estimate))
         if self._about != (estimate, image):
             # What was said was about others.
             self._about = estimate, image
             self._background.cancel()
-            self._say(NO_CUBE if estimate is None else self.image.missing)
-
-    def _change_camera(self, camera: str | Path | None) -> None:
-        if camera != CHOOSE_FILE:
-            self._last_camera = camera
-            self.camera.native.setToolTip(str(camera) if isinstance(camera, Path) else self.camera.tooltip)
-
-    def _pick_camera(self, _row: int) -> None:
-        if self.camera.value == CHOOSE_FILE:
-            path, _ = QFileDialog.getOpenFileName(self, "Choose a camera's responses", "", "Tables (*.csv);;All files (*)")
-            if path:
-                self.add_camera(path)
-            else:
-                self.camera.value = self._last_camera
+            self._say(NO_CUBE if estimate is None else self._missing)
 
     def _show(self, estimate: Image, image: Image, found: Plausibility) -> None:
         facts = {
@@ -159,6 +129,6 @@ def _said_by(estimate: Image) -> str:
     return ASSUMED if facts.get("quantity") == "radiance" else f"{ASSUMED} under D65"
 
 
-def _assess(estimate: Image, image: Image, index: Sequence[int], camera: str | Path | None) -> Plausibility:
+def _assess(estimate: Image, image: Image, index: Sequence[int], camera: str | None) -> Plausibility:
     """Run in a thread."""
     return assess_plausibility(layer_to_cube(estimate), rgb_from_layer(image, index), camera, profile=profile_of_layer(image))

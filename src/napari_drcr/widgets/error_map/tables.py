@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHeaderView, QSizePolicy, QTableWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHeaderView, QLabel, QSizePolicy, QWidget
 
 from napari_drcr.analysis.metrics import Scores, WorstPixel, metric_name
-from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.fitting import stack
 from napari_drcr.widgets.viewer.lists import ReadOnlyTable, swatch
 
 MOST_ROWS = 8
@@ -27,14 +27,6 @@ class ScoreRow(NamedTuple):
     where: str
     scores: Scores | None
     reason: str = ""
-
-
-def _cell(text: str, tooltip: str = "", *, number: bool = True) -> QTableWidgetItem:
-    item = QTableWidgetItem(text)
-    item.setToolTip(tooltip)
-    if number:
-        item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-    return item
 
 
 class _Table(ReadOnlyTable):
@@ -67,13 +59,11 @@ class ScoreTable(_Table):
         for number, row in enumerate(rows):
             tooltip = f"{row.where}, {row.estimate}"
             tooltip += f": {row.reason}" if row.scores is None else f": {row.scores.pixels} pixels"
-            where = _cell(row.where, tooltip, number=False)
-            where.setData(Qt.ItemDataRole.DecorationRole, swatch(row.colour))
-            self.setItem(number, 0, where)
+            self.put(number, 0, row.where, tooltip).setData(Qt.ItemDataRole.DecorationRole, swatch(row.colour))
             values = (np.nan,) * 3 if row.scores is None else row.scores[:3]
             for column, (value, unit) in enumerate(zip(values, ("", "", "°"), strict=True), start=1):
                 text = "\N{EN DASH}" if np.isnan(value) else f"{value:.4f}" if not unit else f"{value:.2f}{unit}"
-                self.setItem(number, column, _cell(text, tooltip))
+                self.put(number, column, text, tooltip, right=True)
         shown = min(max(len(rows), 1), MOST_ROWS)
         self.setFixedHeight(self.horizontalHeader().sizeHint().height() + shown * 22 + 4)
 
@@ -98,7 +88,9 @@ class WorstTable(_Table):
         self.setRowCount(len(pixels))
         for number, pixel in enumerate(pixels):
             for column, text in enumerate((str(pixel.y), str(pixel.x), f"{pixel.error:.4g}")):
-                self.setItem(number, column, _cell(text, "Click to go there, and to draw the spectrum where Spectrum is open."))
+                self.put(
+                    number, column, text, "Click to go there, and to draw the spectrum where Spectrum is open.", right=True
+                )
 
     def _choose(self, row: int, _column: int) -> None:
         if row < len(self._pixels):
@@ -111,10 +103,8 @@ class WorstPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.table = WorstTable()
-        self._label = wrapped_label("")
-        column = QVBoxLayout(self)
-        column.addWidget(self._label)
-        column.addWidget(self.table)
+        self._label = QLabel(wordWrap=True)
+        stack(self, self._label, self.table, margin=None)
 
     def show_pixels(self, pixels: Sequence[WorstPixel], error: str, estimate: str) -> None:
         """Show the worst pixels of an estimate, whose name is empty as long as nothing is mapped."""

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import napari
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFileDialog, QPushButton, QSizePolicy, QWidget
 
 from napari_drcr.io import CUBE_SUFFIXES
 from napari_drcr.widgets.error_map.likely_pairs import likeliest_pair, likeliest_truth
 from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.controls import Chooser, add_rows, make_shrinkable, offer_layers, push_button
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.choosers import explained, narrow
+from napari_drcr.widgets.viewer.controls import Chooser, add_rows, offer_layers
+from napari_drcr.widgets.viewer.fitting import beside, form_layout
 from napari_drcr.widgets.viewer.layers import cube_to_layer_data, is_cube_layer, model_of_layer, open_cube, show_wavelength
 from napari_drcr.widgets.viewer.navigation import begin_at_green
 from napari_drcr.widgets.viewer.stacking import add_below_marks
@@ -54,16 +55,12 @@ class PairChoice(QWidget):
         self._chosen = False
         self.estimate = Chooser(choices=[], label="Reconstruction", tooltip="The cube whose errors are looked for.")
         self.truth = Chooser(choices=[], label="Ground truth", tooltip="The cube that is taken as right.")
-        self.file_button = push_button("File\N{HORIZONTAL ELLIPSIS}", f"Open a true cube: {', '.join(CUBE_SUFFIXES)}")
+        self.file_button = explained(
+            QPushButton("File\N{HORIZONTAL ELLIPSIS}"), f"Open a true cube: {', '.join(CUBE_SUFFIXES)}"
+        )
         self.file_button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        row = QHBoxLayout()
-        row.addWidget(self.truth.native)
-        row.addWidget(self.file_button)
-        form = form_layout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        add_rows(form, self.estimate)
-        form.addRow(self.truth.label, row)
-        make_shrinkable(self.truth)
+        form = add_rows(form_layout(self), self.estimate)
+        form.addRow(self.truth.label, beside(narrow(self.truth.native), self.file_button))
         self.estimate.changed.connect(self._choose_estimate)
         self.truth.changed.connect(self._choose_truth)
         for chooser in (self.estimate, self.truth):

@@ -3,6 +3,5 @@
 from __future__ import annotations
 
 from napari_drcr.widgets.plot.curves import Curve, LineStyle
-from napari_drcr.widgets.plot.widget import SpectrumPlot
 
-__all__ = ["Curve", "LineStyle", "SpectrumPlot"]
+__all__ = ["Curve", "LineStyle"]

@@ -11,7 +11,7 @@ import napari
 from magicgui.widgets import CheckBox, ComboBox
 from napari.layers import Image
 from napari.utils.notifications import show_info
-from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_drcr.cubes.cube import FLIP_DISAGREEMENT
 from napari_drcr.errors import InputError
@@ -19,12 +19,12 @@ from napari_drcr.inference.ensemble import FLIP_MEANING
 from napari_drcr.inference.pixels import WHITE_LEVELS
 from napari_drcr.inference.reconstruction import ESTIMATE, iter_reconstruct
 from napari_drcr.models.store import shipped_models
-from napari_drcr.training.jobs.folder import MODEL
 from napari_drcr.widgets.reconstruct.white_patch import WhitePatch
 from napari_drcr.widgets.viewer.background import Background, sentence_of
-from napari_drcr.widgets.viewer.controls import HardwareChoice, Message, StepsBar, add_rows, offer, wrapped_label
+from napari_drcr.widgets.viewer.choosers import FileChoice, explained
+from napari_drcr.widgets.viewer.controls import HardwareChoice, Message, StepsBar, add_rows, offer
 from napari_drcr.widgets.viewer.dock import Dock, show_dock
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.fitting import form_layout, stack
 from napari_drcr.widgets.viewer.layers import SLICE_KEY, cube_to_layer_data, flip_disagreement_to_layer_data, show_wavelength
 from napari_drcr.widgets.viewer.navigation import current_wavelength, go_to_green
 from napari_drcr.widgets.viewer.passes import remember_pass
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from napari_drcr.inference.passes import Pass
 
 OPEN_ONE = "Open one, or choose File > Open Sample > DRCR."
-CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
 
 
 class Reconstruct(Dock):
@@ -48,9 +47,10 @@ class Reconstruct(Dock):
 
     Attributes
     ----------
-    layer, model, device, precision, encoding, white_level : magicgui.widgets.ComboBox
-        The choices. `model` holds names of shipped models and paths of checkpoints; `device` and `precision` offer only
-        "auto" until the hardware is known.
+    layer, device, precision, encoding, white_level : magicgui.widgets.ComboBox
+        The choices; `device` and `precision` offer only "auto" until the hardware is known.
+    model : FileChoice
+        A shipped model, or a checkpoint.
     white_patch : WhitePatch
         Picks something white in the image.
     ensemble : magicgui.widgets.CheckBox
@@ -77,11 +77,9 @@ class Reconstruct(Dock):
             label="Image",
             tooltip="RGB image layers of this viewer. Of a series the image is taken that the sliders show.",
         )
-        self.model = ComboBox(
-            choices=[*((name, name) for name in shipped_models()), (CHOOSE_FILE, None)],
-            label="Model",
-            tooltip="A shipped model, or a .safetensors or .pth checkpoint.",
-        )
+        kinds = "Checkpoints (*.safetensors *.pth);;All files (*)"
+        model = FileChoice(shipped_models(), "Choose file", kinds, title="Choose a checkpoint")
+        self.model = explained(model, "A shipped model, or a .safetensors or .pth checkpoint.")
         self._hardware = HardwareChoice(self)
         self.device, self.precision = self._hardware.device, self._hardware.precision
         self.encoding = ComboBox(
@@ -102,26 +100,19 @@ class Reconstruct(Dock):
         self.button = QPushButton("Reconstruct")
         self.progress = StepsBar()
         self._lay_out()
-        self._chosen_model = self.model.value
-        self.model.changed.connect(self._remember_model)
         self.button.clicked.connect(self._toggle)
-        self.model.native.activated.connect(self._pick_model)
         self.follow_layers(self._refresh_layers)
         self.choose_active_layer()
 
     def _lay_out(self) -> None:
-        form = form_layout()
-        add_rows(form, self.layer, self.model, self.device, self.precision, self.encoding, self.white_level)
+        form = add_rows(form_layout(), self.layer)
+        form.addRow("Model", self.model)
+        add_rows(form, self.device, self.precision, self.encoding, self.white_level)
         form.addRow("White patch", self.white_patch)
         form.addRow("Flip consistency", self.ensemble.native)
         self.progress.hide()
-        layout = QVBoxLayout(self.content)
-        layout.addLayout(form)
-        layout.addWidget(self.button)
-        layout.addWidget(self.progress)
-        layout.addWidget(self.status)
-        layout.addWidget(wrapped_label(ESTIMATE))
-        layout.addStretch()
+        about = QLabel(ESTIMATE, wordWrap=True)
+        stack(self.content, form, self.button, self.progress, self.status, about, margin=None).addStretch()
 
     def choose_active_layer(self) -> None:
         """Take the layer that is selected in the viewer, if it is an RGB image."""
@@ -132,26 +123,15 @@ class Reconstruct(Dock):
 
     def add_checkpoint(self, path: str | Path) -> None:
         """Offer a file for `napari_drcr.load_model` among the models, and choose it; it is read when the run starts."""
-        path = Path(path)
-        files = [*dict.fromkeys(model for model in (*self.model.choices, path) if isinstance(model, Path))]
-        shipped = [(name, name) for name in shipped_models()]
-        # All runs call their model the same, so it goes by its folder's name.
-        named = [(file.parent.name if file.name == MODEL else file.name, file) for file in files]
-        offer(self.model, [*shipped, *named, (CHOOSE_FILE, None)])
-        self.model.value = path
-        self.model.native.setToolTip(str(path))
+        self.model.value = str(path)
 
     def run(self) -> None:
         """Start with the present choices; a notification says so where they cannot be used."""
         if self.running:
             return
-        layer, model = self.layer.value, self.model.value
-        if layer is None or model is None:
-            self._refuse(
-                no_image(self._viewer.layers, OPEN_ONE)
-                if layer is None
-                else "No model is chosen; choose one, or a checkpoint file."
-            )
+        layer, model = self.layer.value, str(self.model.value)
+        if layer is None:
+            self._refuse(no_image(self._viewer.layers, OPEN_ONE))
             return
         try:
             index = shown_slice(self._viewer, layer)
@@ -204,18 +184,6 @@ class Reconstruct(Dock):
         self.button.setToolTip(missing)
         self.status.say_missing(missing)
 
-    def _remember_model(self, model: str | Path | None) -> None:
-        self._chosen_model = model or self._chosen_model
-
-    def _pick_model(self, _row: int) -> None:
-        if self.model.value is None:
-            kinds = "Checkpoints (*.safetensors *.pth);;All files (*)"
-            path, _ = QFileDialog.getOpenFileName(self, "Choose a checkpoint", "", kinds)
-            if path:
-                self.add_checkpoint(path)
-            else:
-                self.model.value = self._chosen_model
-
     def _show_progress(self, done: int, total: int) -> None:
         self.progress.take(done, total)
         if self.button.isEnabled():
@@ -251,7 +219,7 @@ class Reconstruct(Dock):
 
 
 def _estimate(
-    layer: Image, index: tuple[int, ...], model: str | Path, **settings: Any
+    layer: Image, index: tuple[int, ...], model: str, **settings: Any
 ) -> Generator[tuple[int, int], None, tuple[xr.DataArray, Pass | None]]:
     """Run in a thread, since loading torch and a model takes time; the cube, and its pass where there is one."""
     passes: list[Pass] = []

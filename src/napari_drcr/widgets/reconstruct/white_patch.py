@@ -8,14 +8,16 @@ import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Shapes
 from qtpy.QtGui import QHideEvent
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_drcr.errors import InputError, ignore_notice, notices_to
 from napari_drcr.inference.preparation import measure_white
 from napari_drcr.inference.white import Box
 from napari_drcr.widgets.viewer.background import sentence_of
 from napari_drcr.widgets.viewer.canvas import Click, ClickListener
-from napari_drcr.widgets.viewer.controls import Message, push_button
+from napari_drcr.widgets.viewer.choosers import explained
+from napari_drcr.widgets.viewer.controls import Message
+from napari_drcr.widgets.viewer.fitting import beside, stack
 from napari_drcr.widgets.viewer.layers import PROVENANCE_KEY
 from napari_drcr.widgets.viewer.navigation import image_size, pixel_at
 from napari_drcr.widgets.viewer.placement import placement
@@ -42,48 +44,39 @@ class WhitePatch(QWidget):
         Whose canvas is clicked.
     layer, encoding, white_level : magicgui.widgets.ComboBox
         The image that the patch belongs to, and how its values are to be understood.
+
+    Attributes
+    ----------
+    box : tuple of int or None
+        Top, left, bottom and right of the patch in pixels, the last two excluded.
+    status : Message
+        The box and its gains, or why there are none.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer, layer: ComboBox, encoding: ComboBox, white_level: ComboBox) -> None:
         super().__init__()
         self._viewer = viewer
         self._layer, self._encoding, self._white_level = layer, encoding, white_level
-        self._box: Box | None = None
+        self.box: Box | None = None
         self._outline: Shapes | None = None
         self._clicks = ClickListener(viewer, self._click)
-        self.button = push_button(
-            "Pick",
+        self.button = explained(
+            QPushButton("Pick"),
             "Press, then click something white or neutral gray in the image: it is brought to white, which removes a colour cast and "
             "corrects the exposure. For models of photographs.",
-            checkable=True,
         )
-        self.clear_button = push_button("Clear")
+        self.button.setCheckable(True)
+        self.clear_button = QPushButton("Clear")
         self.clear_button.setEnabled(False)
-        self._label = Message()
-        self._say = self._label.say
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.button)
-        buttons.addWidget(self.clear_button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(buttons)
-        layout.addWidget(self._label)
+        self.status = Message()
+        self._say = self.status.say
+        stack(self, beside(self.button, self.clear_button), self.status)
         self.button.toggled.connect(self._listen)
         self.clear_button.clicked.connect(self.clear)
         layer.changed.connect(self.clear)
         for chooser in (encoding, white_level):
             chooser.changed.connect(self._measure)
         viewer.layers.events.removed.connect(self._forget_outline)
-
-    @property
-    def box(self) -> Box | None:
-        """Top, left, bottom and right of the patch in pixels, the last two excluded."""
-        return self._box
-
-    @property
-    def said(self) -> str:
-        """What the control says: the box and its gains, or why there are none."""
-        return self._label.text()
 
     def take(self, position: tuple[float, ...]) -> None:
         """Take the box around a point of the canvas, in world coordinates, or say why not."""
@@ -99,16 +92,16 @@ class WhitePatch(QWidget):
         height, width = image_size(layer)
         half = SIDE // 2
         self.clear()
-        self._box = max(row - half, 0), max(column - half, 0), min(row + half + 1, height), min(column + half + 1, width)
+        self.box = max(row - half, 0), max(column - half, 0), min(row + half + 1, height), min(column + half + 1, width)
         self._measure()
-        if self._box is not None:
-            self._draw(layer, self._box)
+        if self.box is not None:
+            self._draw(layer, self.box)
             self.clear_button.setEnabled(True)
             self.button.setChecked(False)
 
     def clear(self) -> None:
         """Forget the patch, and hide its outline."""
-        outline, self._outline, self._box = self._outline, None, None
+        outline, self._outline, self.box = self._outline, None, None
         self.clear_button.setEnabled(False)
         self._say(HINT if self.button.isChecked() else "")
         if outline is not None and outline in self._viewer.layers:
@@ -131,7 +124,7 @@ class WhitePatch(QWidget):
             self._clicks.start()
         else:
             self._clicks.stop()
-        if self._box is None:
+        if self.box is None:
             self._say(HINT if pressed else "")
 
     def _click(self, click: Click) -> None:
@@ -142,9 +135,9 @@ class WhitePatch(QWidget):
 
     def _measure(self) -> None:
         """Measure the present box, and drop it if it cannot be used."""
-        if self._box is None:
+        if self.box is None:
             return
-        box, layer = self._box, self._layer.value
+        box, layer = self.box, self._layer.value
         top, left, bottom, right = box
         # Of an image that is not in memory, no more is read than it takes; a box at the border is too small for an image.
         above, before = max(top - SIDE, 0), max(left - SIDE, 0)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import napari
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_drcr.widgets.plot import LineStyle
+from napari_drcr.widgets.viewer.choosers import explained
 from napari_drcr.widgets.viewer.controls import Chooser, Message, add_rows, offer_layers
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.fitting import form_layout, stack
 from napari_drcr.widgets.viewer.layers import is_cube_layer, model_of_layer
 from napari_drcr.widgets.viewer.lists import CheckList, Entry
 
@@ -34,6 +35,8 @@ class CubeChoice(QWidget):
     ----------
     truth : magicgui.widgets.ComboBox
         What the others are compared with; None for nothing.
+    status : Message
+        Which cubes cannot be drawn, and why.
     changed : Signal
         Another choice was made, or a cube came, went or was renamed.
     """
@@ -50,16 +53,9 @@ class CubeChoice(QWidget):
         self.truth = Chooser(
             choices=[("nothing", None)], label="Truth", tooltip="What the other cubes are compared with; drawn dashed."
         )
-        self._list = CheckList(rows=6)
-        self._list.setToolTip("Marked cubes are drawn, each in a line style of its own.")
-        self._note = Message()
-        form = form_layout()
-        add_rows(form, self.truth)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(form)
-        layout.addWidget(self._list)
-        layout.addWidget(self._note)
+        self._list = explained(CheckList(rows=6), "Marked cubes are drawn, each in a line style of its own.")
+        self.status = Message()
+        stack(self, add_rows(form_layout(), self.truth), self._list, self.status)
         self.truth.changed.connect(self._choose_truth)
         self._list.toggled.connect(self.mark)
         self.refresh()
@@ -89,11 +85,6 @@ class CubeChoice(QWidget):
     def host(self) -> Image | None:
         """The cube in whose pixels a place on the canvas is understood: the first one drawn that is visible in the viewer."""
         return next((layer for layer in self.layers if layer.visible), next(iter(self.layers), None))
-
-    @property
-    def note(self) -> str:
-        """Which cubes cannot be drawn, and why."""
-        return self._note.text()
 
     def mark(self, layer: Image, drawn: bool) -> None:
         """Draw a cube, or draw it no longer."""
@@ -146,7 +137,7 @@ class CubeChoice(QWidget):
                 f"Cubes of another size than {size[0]} x {size[1]} pixels cannot be drawn with these: {names}; "
                 "crop them to the same pixels, or choose another truth."
             )
-        self._note.say(sentence)
+        self.status.say(sentence)
 
     def _choose_truth(self, _layer: Image | None) -> None:
         self._asked = True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeyEvent
-from qtpy.QtWidgets import QHeaderView, QTableWidgetItem
+from qtpy.QtWidgets import QHeaderView
 
 from napari_drcr.analysis.metrics import metric_name
 from napari_drcr.analysis.spectra import Comparison
@@ -78,8 +78,8 @@ class CurveTable(ReadOnlyTable):
         self.setRowCount(len(rows))
         for number, row in enumerate(rows):
             for column, text in enumerate(_cells(row, names[row.layer], matched)):
-                self._fill(number, column, text, row.layer.name)
-            self.model().setData(self.model().index(number, 0), swatch(row.place.colour), Qt.ItemDataRole.DecorationRole)
+                self.put(number, column, text, row.layer.name if column == 1 else "", right=column > 1)
+            self.item(number, 0).setData(Qt.ItemDataRole.DecorationRole, swatch(row.place.colour))
         again = next(
             (n for n, row in enumerate(rows) if kept and (row.place.name, row.layer) == (kept.place.name, kept.layer)), -1
         )
@@ -94,17 +94,6 @@ class CurveTable(ReadOnlyTable):
             self.removed.emit(self.selected.place)
         else:
             super().keyPressEvent(event)
-
-    def _fill(self, row: int, column: int, text: str, layer: str) -> None:
-        item: QTableWidgetItem | None = self.item(row, column)
-        if item is None:
-            item = QTableWidgetItem()
-            if column > 1:
-                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            self.setItem(row, column, item)
-        if item.text() != text:
-            item.setText(text)
-            item.setToolTip(layer if column == 1 else "")
 
     def _fit(self) -> None:
         header = self.horizontalHeader()

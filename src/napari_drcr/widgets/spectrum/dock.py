@@ -8,12 +8,11 @@ import napari
 from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QHBoxLayout, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QTabWidget, QWidget
 
 from napari_drcr.cubes.cube import explain_difference
 from napari_drcr.errors import InputError
 from napari_drcr.inference.reconstruction import ESTIMATE
-from napari_drcr.widgets.plot import SpectrumPlot
 from napari_drcr.widgets.spectrum.cube_choice import CubeChoice
 from napari_drcr.widgets.spectrum.curve_table import CurveTable
 from napari_drcr.widgets.spectrum.curves import REFERENCE_STYLE, CurveMaker, Drawing, Settings, reference_curves, value_label
@@ -26,9 +25,10 @@ from napari_drcr.widgets.spectrum.save_menu import SaveMenu
 from napari_drcr.widgets.spectrum.similar_pixels import SimilarPixels
 from napari_drcr.widgets.viewer.background import sentence_of
 from napari_drcr.widgets.viewer.canvas import Click, ClickListener
-from napari_drcr.widgets.viewer.controls import Message, push_button
+from napari_drcr.widgets.viewer.choosers import explained
+from napari_drcr.widgets.viewer.controls import Message
 from napari_drcr.widgets.viewer.dock import Dock
-from napari_drcr.widgets.viewer.fitting import BreakingRow, form_layout, scrolling
+from napari_drcr.widgets.viewer.fitting import BreakingRow, beside, form_layout, scrolling, stack
 from napari_drcr.widgets.viewer.layers import model_of_layer
 from napari_drcr.widgets.viewer.navigation import fly_to, pixel_at
 from napari_drcr.widgets.viewer.tools import end_tool, tool_of
@@ -72,6 +72,8 @@ class Spectrum(Dock):
     TITLE = "Spectrum"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_drcr.widgets.plot.widget import SpectrumPlot
+
         super().__init__(viewer)
         self.drawing = Drawing()
         self._maker = CurveMaker()
@@ -88,15 +90,16 @@ class Spectrum(Dock):
         self._reader = SpectrumReader(self, self._fail, self._notes.setdefault)
         self._preview = PointerPreview(viewer, self.cubes, self.plot, lambda: self._settings, self._fail, self)
         self._clicks = ClickListener(viewer, self._click)
-        self.pick_button = push_button(
-            "Pick",
+        self.pick_button = explained(
+            QPushButton("Pick"),
             "While this is down, a click on the canvas picks a pixel. A drag still moves the view. One of napari's tools releases it; "
             "pressing it ends the tool.",
-            checkable=True,
         )
-        self.pick_button.setChecked(True)
         preview = "Draws the spectrum under the pointer as it moves; so does holding Shift."
-        self.preview_button = push_button("Preview", preview, checkable=True)
+        self.preview_button = explained(QPushButton("Preview"), preview)
+        for button in (self.pick_button, self.preview_button):
+            button.setCheckable(True)
+        self.pick_button.setChecked(True)
         self.scaling = ComboBox(
             choices=[("values as they are", "raw"), ("divided by maximum", "maximum"), ("divided by area", "area")],
             label="Values",
@@ -116,16 +119,13 @@ class Spectrum(Dock):
         self._show_picking()
 
     def _lay_out(self) -> None:
-        tools = QHBoxLayout()
         self.scaling.native.setMinimumWidth(80)
-        for part in (self.pick_button, self.preview_button, self.scaling.native, self.save_menu):
-            tools.addWidget(part)
-        self._remove_button = push_button("Remove", "Removes the selected pick.")
-        self._clear_button = push_button("Clear", "Removes all picks.")
+        tools = beside(self.pick_button, self.preview_button, self.scaling.native, self.save_menu)
+        self._remove_button = explained(QPushButton("Remove"), "Removes the selected pick.")
+        self._clear_button = explained(QPushButton("Clear"), "Removes all picks.")
         row = BreakingRow(self.similar, self.refine, self._remove_button, self._clear_button)
         compared = QWidget()
         form = form_layout(compared)
-        form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Floor of MRAE", self.floor.native)
         form.addRow("", self.match.native)
         pages: dict[str, list[QWidget]] = {
@@ -137,17 +137,13 @@ class Spectrum(Dock):
         self._tabs = QTabWidget()
         for title, parts in pages.items():
             page = QWidget()
-            column = QVBoxLayout(page)
-            for part in parts:
-                column.addWidget(part)
+            column = stack(page, *parts, margin=None)
             if title in ("Cubes", "Places"):
                 column.addStretch()
             self._tabs.addTab(scrolling(page), title)
-        layout = QVBoxLayout(self.content)
-        layout.addWidget(self.plot, 3)
-        layout.addLayout(tools)
-        layout.addWidget(self._tabs, 2)
-        layout.addWidget(self.status)
+        layout = stack(self.content, self.plot, tools, self._tabs, self.status, margin=None)
+        layout.setStretchFactor(self.plot, 3)
+        layout.setStretchFactor(self._tabs, 2)
 
     def _connect(self) -> None:
         self.follow_layers(self._layers_changed)
@@ -226,7 +222,7 @@ class Spectrum(Dock):
     def _explain(self) -> None:
         """Say what has to be known to read the curves."""
         cubes, truth = self._layers, self.cubes.truth.value
-        sentences = [self.refine.said, self.cubes.note, *self.drawing.complaints[:1], *self._notes]
+        sentences = [self.refine.said, self.cubes.status.text(), *self.drawing.complaints[:1], *self._notes]
         if truth in cubes:
             exact = self._reader.cube(truth)
             sentences += [explain_difference(exact, self._reader.cube(layer)) for layer in cubes if layer is not truth]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from napari.layers import Image, Points
+from napari.utils.events import disconnect_events
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from napari_drcr.errors import InputError
@@ -178,9 +179,7 @@ class Picks(QObject):
     def _release(self) -> None:
         layer, self._layer = self._layer, None
         if layer is not None:
-            for name in LAYER_EVENTS:
-                getattr(layer.events, name).disconnect(self._layer_changed)
-            layer.events.scale.disconnect(self._zoomed)
+            disconnect_events(layer.events, self)
             layer.selected_data.events.items_changed.disconnect(self._selection_changed)
             self._tell_soon()
 

@@ -9,12 +9,13 @@ import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Shapes
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_drcr.analysis.regions import Statistic
 from napari_drcr.widgets.spectrum.picks import Picks
 from napari_drcr.widgets.spectrum.reader import Place
-from napari_drcr.widgets.viewer.controls import Chooser, add_rows, offer_layers, push_button
+from napari_drcr.widgets.viewer.choosers import explained
+from napari_drcr.widgets.viewer.controls import Chooser, add_rows, offer_layers
 from napari_drcr.widgets.viewer.fitting import form_layout
 from napari_drcr.widgets.viewer.placement import tool_placement
 from napari_drcr.widgets.viewer.shape_regions import RegionWatch, region_layers, regions_of, tell_apart
@@ -66,15 +67,13 @@ class PlaceChoice(QWidget):
             choices=[("mean \N{PLUS-MINUS SIGN} standard deviation", "mean"), ("median and quartiles", "median")],
             label="Of a region",
         )
-        self.draw_button = push_button(
-            "Draw a region",
+        self.draw_button = explained(
+            QPushButton("Draw a region"),
             "While this is down, clicks on the canvas draw polygons in a Shapes layer over the cube. Press Escape to end one, and this "
             "or Pick to end drawing.",
-            checkable=True,
         )
-        form = form_layout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        add_rows(form, self.points, self.shapes, self.statistic)
+        self.draw_button.setCheckable(True)
+        form = add_rows(form_layout(self), self.points, self.shapes, self.statistic)
         form.addRow("", self.draw_button)
         self.points.changed.connect(self._use_points)
         self.shapes.changed.connect(self._use_shapes)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
-from napari_drcr.widgets.plot import SpectrumPlot
 from napari_drcr.widgets.spectrum.cube_choice import CubeChoice
 from napari_drcr.widgets.spectrum.curves import CurveMaker, Settings
 from napari_drcr.widgets.spectrum.reader import Place, SpectrumReader
@@ -17,6 +16,8 @@ from napari_drcr.widgets.viewer.navigation import pixel_at
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image
+
+    from napari_drcr.widgets.plot.widget import SpectrumPlot
 
 COLOUR = "#ff9f1c"
 

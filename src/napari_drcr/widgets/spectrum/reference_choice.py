@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from itertools import cycle
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_drcr.analysis.spectra import nearest
 from napari_drcr.io import read_library
 from napari_drcr.io.library import Library, colorchecker
 from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.controls import Chooser, Message, add_rows, offer
-from napari_drcr.widgets.viewer.fitting import form_layout
+from napari_drcr.widgets.viewer.choosers import FileChoice
+from napari_drcr.widgets.viewer.controls import Message
+from napari_drcr.widgets.viewer.fitting import form_layout, stack
 from napari_drcr.widgets.viewer.lists import CheckList, Entry
 
 if TYPE_CHECKING:
     import xarray as xr
 
-CHOOSE_FILE = "Choose file\N{HORIZONTAL ELLIPSIS}"
 COLORCHECKER = "ColorChecker (24 patches)"
 COLOURS = ("#b07aa1", "#9c755f", "#7f9f3f", "#5f9ea0", "#d4a017", "#c06c84", "#8c8c8c", "#6b8fd6")
 """Of the spectra overlaid, by their place in the library; muted, so that picks are more conspicuous."""
@@ -40,8 +39,10 @@ class ReferenceChoice(QWidget):
 
     Attributes
     ----------
-    chooser : magicgui.widgets.ComboBox
-        Nothing, the ColorChecker, or files that were chosen.
+    chooser : FileChoice
+        Nothing, the ColorChecker, or a file that `napari_drcr.io.read_library` reads; it is read in a thread.
+    list, status : CheckList, Message
+        The spectra of the library, and what is to be known about them.
     changed : Signal
         Other spectra are to be drawn.
     """
@@ -53,28 +54,20 @@ class ReferenceChoice(QWidget):
         self.library: Library | None = None
         self._curve: tuple[str, xr.DataArray] | None = None
         self._marked: set[str] = set()
-        self._before: str | Path | None = None
-        self.chooser = Chooser(
-            choices=[("none", None), (COLORCHECKER, COLORCHECKER), (CHOOSE_FILE, CHOOSE_FILE)],
-            label="Library",
-            tooltip="Reference spectra: the ColorChecker, or a CSV file or ENVI library (.sli) of your own.",
-        )
-        self._list = CheckList()
-        self._note = Message()
-        self._say = self._note.say
+        title, kinds = "Choose a library of reference spectra", "Spectral libraries (*.csv *.txt *.sli *.hdr);;All files (*)"
+        self.chooser = FileChoice([None, COLORCHECKER], "Choose file", kinds, title=title, nothing="none")
+        self.chooser.setToolTip("Reference spectra: the ColorChecker, or a CSV file or ENVI library (.sli) of your own.")
+        self.list = CheckList()
+        self.status = Message()
+        self._say = self.status.say
         self._reading = Background(self, self._say, self._say, task="Reading the library")
         # Those that cannot be compared are missing in the list, which is seen.
         self._ranking = Background(self, self._say, lambda _: None, task="Looking up the nearest spectra")
         form = form_layout()
-        add_rows(form, self.chooser)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(form)
-        layout.addWidget(self._list)
-        layout.addWidget(self._note)
-        self.chooser.native.activated.connect(self._pick_file)
-        self.chooser.changed.connect(self._load)
-        self._list.toggled.connect(self._mark)
+        form.addRow("Library", self.chooser)
+        stack(self, form, self.list, self.status)
+        self.chooser.edited.connect(self._load)
+        self.list.toggled.connect(self._mark)
 
     @property
     def overlays(self) -> list[Overlay]:
@@ -84,27 +77,9 @@ class ReferenceChoice(QWidget):
         names = zip(self.library.names, cycle(COLOURS))
         return [Overlay(name, colour, self.library.spectrum(name)) for name, colour in names if name in self._marked]
 
-    @property
-    def said(self) -> str:
-        """What the line under the list says."""
-        return self._note.text()
-
-    @property
-    def listed(self) -> list[str]:
-        """The list as it is shown."""
-        return self._list.texts
-
-    def add_file(self, path: str | Path) -> None:
-        """Offer a library that `napari_drcr.io.read_library` reads, and choose it; it is read in a thread."""
-        path = Path(path)
-        files = [choice for choice in self.chooser.choices if isinstance(choice, Path) and choice != path]
-        names = [(file.name, file) for file in (*files, path)]
-        offer(self.chooser, [("none", None), (COLORCHECKER, COLORCHECKER), *names, (CHOOSE_FILE, CHOOSE_FILE)])
-        self.chooser.value = path
-
     def mark(self, name: str, drawn: bool = True) -> None:
         """Overlay a spectrum of the library, by its name, or do so no longer."""
-        self._list.mark(name, drawn)
+        self.list.mark(name, drawn)
 
     def rank(self, name: str, spectrum: xr.DataArray | None) -> None:
         """Sort the list by spectral angle to a curve of this name; None for the library's own order."""
@@ -116,23 +91,11 @@ class ReferenceChoice(QWidget):
         self._reading.detach()
         self._ranking.detach()
 
-    def _pick_file(self, _row: int) -> None:
-        if self.chooser.value == CHOOSE_FILE:
-            kinds = "Spectral libraries (*.csv *.txt *.sli *.hdr);;All files (*)"
-            path, _ = QFileDialog.getOpenFileName(self, "Choose a library of reference spectra", "", kinds)
-            if path:
-                self.add_file(path)
-            else:
-                self.chooser.value = self._before
-
-    def _load(self, choice: str | Path | None) -> None:
-        if choice == CHOOSE_FILE:
-            return
-        self._before = choice
+    def _load(self) -> None:
         self._take(None)
-        if choice is not None:
+        if self.chooser.value is not None:
             self._say("Reading\N{HORIZONTAL ELLIPSIS}")
-            self._reading.run(_read, choice, done=self._take)
+            self._reading.run(_read, self.chooser.value, done=self._take)
 
     def _take(self, library: Library | None) -> None:
         self._ranking.cancel()
@@ -160,7 +123,7 @@ class ReferenceChoice(QWidget):
 
     def _fill(self, names: list[tuple[str, float | None]]) -> None:
         colours = {} if self.library is None else dict(zip(self.library.names, cycle(COLOURS)))
-        self._list.show_entries(
+        self.list.show_entries(
             [
                 Entry(
                     name if angle is None else f"{name}  {angle:.1f}\N{DEGREE SIGN}",
@@ -177,7 +140,7 @@ class ReferenceChoice(QWidget):
         self.changed.emit()
 
 
-def _read(choice: str | Path) -> Library:
+def _read(choice: str) -> Library:
     return colorchecker() if choice == COLORCHECKER else read_library(choice)
 
 

@@ -29,14 +29,14 @@ REFINED = "refined"
 """Entry of ``metadata["napari_drcr"]``: the windows that were computed again; later ones overwrite earlier ones."""
 ABOUT = (
     "Computes the picked pixels and the rectangles around regions again in float32, in the estimates that are drawn and were made in "
-    "bf16 or fp16. First with the gates of that pass, which is at once and not exact; then with those of a float32 pass, which is exact "
-    "but for rounding. That pass runs once for each estimate, and is remembered."
+    "bf16 or fp16. First with that pass's statistics of the whole image, which is at once and not exact; then with those of a float32 "
+    "pass, which is exact but for rounding. That pass runs once for each estimate, and is remembered."
 )
 NO_ESTIMATE = "No estimate is drawn; Refine is for estimates that were made in bf16 or fp16."
 NOTHING_PICKED = "Nothing is picked to refine: click a pixel on the canvas, or draw a region."
 OUTSIDE = "No pick or region is inside the image; move one over it to refine it."
 ALREADY = "What is picked is refined already."
-RUNNING = "The float32 pass for exact gates is running\N{HORIZONTAL ELLIPSIS}"
+RUNNING = "The float32 pass for exact statistics is running\N{HORIZONTAL ELLIPSIS}"
 
 
 class Refine(QPushButton):
@@ -143,7 +143,7 @@ class Job(NamedTuple):
 
 
 class Refined(NamedTuple):
-    """The values of a job's windows, and whether their gates are those of a float32 pass."""
+    """The values of a job's windows, and whether the statistics behind them are those of a float32 pass."""
 
     job: Job
     values: list[npt.NDArray[np.float32]]
@@ -196,14 +196,14 @@ def _inside(box: Sequence[int], other: Sequence[int]) -> bool:
 
 def _is_exact(layer: Image, box: Box) -> bool:
     refined = facts_of_layer(layer).get(REFINED, ())
-    return any(entry["gates"] == "fp32" and _inside(box, entry["box"]) for entry in refined)
+    return any(entry["statistics"] == "fp32" and _inside(box, entry["box"]) for entry in refined)
 
 
 def _refine(jobs: Sequence[Job]) -> Generator[tuple[int, int, Refined | None], None, None]:
-    """Work in a thread: where the exact gates are not known yet, first with those of the pass itself."""
+    """Work in a thread: where the exact statistics are not known yet, first with those of the pass itself."""
     for exact in (False, True):
         for job in jobs:
-            if exact or not job.made.knows_exact_gates:
+            if exact or not job.made.knows_exact_statistics:
                 yield from _refine_layer(job, exact)
 
 
@@ -228,10 +228,10 @@ def _write(refined: Refined) -> str:
         layer.data[:, top:bottom, left:right] = part
     facts = facts_of_layer(layer)
     kept = [entry for entry in facts.get(REFINED, ()) if not any(_inside(entry["box"], box) for box in boxes)]
-    gates = "fp32" if exact else made.precision
-    now = [*kept, *({"box": list(box), "precision": "fp32", "gates": gates} for box in boxes)]
+    statistics = "fp32" if exact else made.precision
+    now = [*kept, *({"box": list(box), "precision": "fp32", "statistics": statistics} for box in boxes)]
     layer.metadata = {**layer.metadata, PROVENANCE_KEY: {**facts, REFINED: now}}
     # The same array: setting it emits the event of new data.
     layer.data = layer.data
-    how = "a float32 pass, exact but for rounding" if exact else f"the {gates} pass, not exact"
-    return f"{layer.name!r} is refined: float32 with the gates of {how}."
+    how = "a float32 pass, exact but for rounding" if exact else f"the {statistics} pass, not exact"
+    return f"{layer.name!r} is refined: float32 with the image statistics of {how}."

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton
+from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_drcr.analysis.figures import save_figure
 from napari_drcr.analysis.spectra import write_spectra_csv
-from napari_drcr.widgets.plot import SpectrumPlot
 from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.choosers import file_to_save
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from napari_drcr.widgets.plot.widget import SpectrumPlot
 
 
 class SaveMenu(QPushButton):
@@ -35,8 +38,10 @@ class SaveMenu(QPushButton):
         self._saving = Background(self, failed, said, task="Saving", remedy="try another folder")
         self.setToolTip("The table holds the values of the cubes, whatever the plot divides them by.")
         menu = QMenu(self)
-        menu.addAction("Spectra as CSV\N{HORIZONTAL ELLIPSIS}", self._ask_for_csv)
-        menu.addAction("Plot as PDF, SVG or PNG\N{HORIZONTAL ELLIPSIS}", self._ask_for_plot)
+        csv = ("Save the spectra", "spectra.csv", "Table (*.csv)", self.save_spectra)
+        menu.addAction("Spectra as CSV\N{HORIZONTAL ELLIPSIS}", partial(self._ask, *csv))
+        picture = ("Save the plot", "spectra.pdf", "PDF (*.pdf);;SVG (*.svg);;PNG (*.png)", self.save_plot)
+        menu.addAction("Plot as PDF, SVG or PNG\N{HORIZONTAL ELLIPSIS}", partial(self._ask, *picture))
         menu.addAction("Copy the plot", self._copy)
         self.setMenu(menu)
 
@@ -48,15 +53,9 @@ class SaveMenu(QPushButton):
         """Write the plot to a ``.pdf``, ``.svg`` or ``.png``."""
         self._save(save_figure, path, self._plot.on_paper())
 
-    def _ask_for_csv(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the spectra", "spectra.csv", "Table (*.csv)")
-        if path:
-            self.save_spectra(path)
-
-    def _ask_for_plot(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the plot", "spectra.pdf", "PDF (*.pdf);;SVG (*.svg);;PNG (*.png)")
-        if path:
-            self.save_plot(path)
+    def _ask(self, title: str, name: str, kinds: str, save: Callable[[Path], None]) -> None:
+        if path := file_to_save(self, title, name, kinds, self._said):
+            save(path)
 
     def _copy(self) -> None:
         self._plot.copy()

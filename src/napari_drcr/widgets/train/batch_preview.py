@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_drcr.widgets.train.batch_layers import batch_layers
 from napari_drcr.widgets.viewer.background import Background
+from napari_drcr.widgets.viewer.choosers import explained
 from napari_drcr.widgets.viewer.layers import LayerData, show_wavelength
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ class BatchPreview(QObject):
         self._made = 0
         self._folder = False
         self._layers: list[Layer] = []
-        self.button = QPushButton("Preview a batch")
-        self.button.setToolTip(ABOUT)
+        self.button = explained(QPushButton("Preview a batch"), ABOUT)
         self._background = Background(self.button, self.said.emit, self.said.emit, task="The preview")
         self._background.finished.connect(self._update_button)
 

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QProgressBar,
@@ -34,8 +33,8 @@ from napari_drcr.widgets.train.split_choice import SplitChoice
 from napari_drcr.widgets.train.survey_words import hindrance_of, summary_of
 from napari_drcr.widgets.viewer.background import Background
 from napari_drcr.widgets.viewer.choosers import explained, narrow
-from napari_drcr.widgets.viewer.controls import Message, wrapped_label
-from napari_drcr.widgets.viewer.fitting import BreakingRow, stack
+from napari_drcr.widgets.viewer.controls import Message
+from napari_drcr.widgets.viewer.fitting import BreakingRow, beside, stack
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -102,11 +101,11 @@ class DataPanel(QWidget):
         )
         self.choose_button = explained(QPushButton("Choose folder\N{HORIZONTAL ELLIPSIS}"), about)
         self.open_cubes = OpenCubes(self._viewer)
-        self.rgb = narrow(QComboBox())
+        about = "<p>Where the RGB of a scene comes from: anew for each patch, with noise and JPEG, or files.</p>"
+        self.rgb = explained(narrow(QComboBox()), about)
         for value, text in RGB_SOURCES.items():
             self.rgb.addItem(text, value)
-        self.rgb.setToolTip("<p>Where the RGB of a scene comes from: anew for each patch, with noise and JPEG, or files.</p>")
-        self.summary = wrapped_label("")
+        self.summary = QLabel(wordWrap=True)
         self.problems = Marked()
         self.table = SceneTable()
         about = "<p>Finds NaN and values of 0 or less too; takes as long as reading the whole folder.</p>"
@@ -120,13 +119,13 @@ class DataPanel(QWidget):
     def _lay_out(self) -> None:
         column = stack(
             self,
-            _beside(self.folder, self.choose_button),
+            beside(self.folder, self.choose_button, stretched=0),
             self.open_cubes,
-            _beside(QLabel("RGB"), self.rgb, stretched=1),
+            beside(QLabel("RGB"), self.rgb, stretched=1),
             self.summary,
             self.problems,
             self.table,
-            _beside(self.progress, self.cancel_button),
+            beside(self.progress, self.cancel_button, stretched=0),
             self.split_choice,
             BreakingRow(self.again_button, self.values, QWidget(), self.batch.button, stretched=2),
             self.status,
@@ -322,10 +321,3 @@ def _export(cubes: dict[str, xr.DataArray]) -> tuple[Path, list[str]]:
     """Run in a thread: write cubes beside the runs."""
     folder = new_run_folder("scenes")
     return folder, export_scenes(cubes, folder)
-
-
-def _beside(*parts: QWidget, stretched: int = 0) -> QHBoxLayout:
-    row = QHBoxLayout()
-    for number, part in enumerate(parts):
-        row.addWidget(part, int(number == stretched))
-    return row

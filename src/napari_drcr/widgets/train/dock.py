@@ -6,7 +6,7 @@ from pathlib import Path
 
 import napari
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QTabWidget
 
 from napari_drcr.errors import InputError
 from napari_drcr.widgets.reconstruct import Reconstruct
@@ -15,7 +15,7 @@ from napari_drcr.widgets.train.data_panel import DataPanel
 from napari_drcr.widgets.train.launch import Launch
 from napari_drcr.widgets.train.runs_panel import RunsPanel
 from napari_drcr.widgets.viewer.dock import Dock, show_dock
-from napari_drcr.widgets.viewer.fitting import scrolling
+from napari_drcr.widgets.viewer.fitting import scrolling, stack
 
 
 class Train(Dock):
@@ -48,9 +48,7 @@ class Train(Dock):
         self.tabs.addTab(self._data_page, "Data")
         self.tabs.addTab(self.form, "Settings")
         self.tabs.addTab(self._runs_page, "Runs")
-        layout = QVBoxLayout(self.content)
-        layout.addWidget(self.tabs, 1)
-        layout.addWidget(self.launch)
+        stack(self.content, self.tabs, self.launch, margin=None).setStretchFactor(self.tabs, 1)
         self.form.setContentsMargins(6, 6, 6, 6)
         self.data.changed.connect(self.launch.refresh)
         self.launch.started.connect(self._show_run)

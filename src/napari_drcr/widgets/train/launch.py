@@ -9,7 +9,7 @@ from threading import Event
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from napari_drcr.training import jobs
 from napari_drcr.training.config import make_config
@@ -18,7 +18,7 @@ from napari_drcr.training.probe import Estimate, probe
 from napari_drcr.widgets.train.config_form import ConfigForm
 from napari_drcr.widgets.viewer.background import Background
 from napari_drcr.widgets.viewer.choosers import explained
-from napari_drcr.widgets.viewer.controls import Message, wrapped_label
+from napari_drcr.widgets.viewer.controls import Message
 from napari_drcr.widgets.viewer.fitting import stack
 
 NAME = "name"
@@ -54,7 +54,7 @@ class Launch(QWidget):
         self.name = explained(QLineEdit(), "Of the run, and of the model that comes of it.")
         self.estimate_button = QPushButton(ESTIMATE)
         self.start_button = QPushButton("Start")
-        self.reason = wrapped_label("")
+        self.reason = QLabel(wordWrap=True)
         buttons = QHBoxLayout()
         named = QFormLayout()
         named.addRow("Name", self.name)

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QPushButton, QWidget
 from napari_drcr.widgets.train.choosers import CHOOSERS
 from napari_drcr.widgets.train.editors import editor_of
 from napari_drcr.widgets.train.fields import ConfigField
-from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.choosers import explained
 from napari_drcr.widgets.viewer.fitting import form_layout, stack
 
 MARK = "#e5484d"
@@ -25,7 +25,7 @@ class Marked(QFrame):
         if self._empty:
             self.hide()
         self.setObjectName("marked")
-        self._said = wrapped_label("")
+        self._said = QLabel(wordWrap=True)
         self._said.hide()
         stack(self, *([] if content is None else [content]), self._said, margin=2).setSpacing(2)
         self._frame("transparent")
@@ -74,9 +74,8 @@ class Fold(QWidget):
     def __init__(self, title: str, about: str) -> None:
         super().__init__()
         self._title, self._note, self._wrong = title, "", 0
-        self.heading = QPushButton()
+        self.heading = explained(QPushButton(), about)
         self.heading.setCheckable(True)
-        self.heading.setToolTip(about)
         self.heading.setStyleSheet("text-align: left; border: none; background: transparent; padding: 3px; font-weight: bold;")
         self.content = QWidget()
         self.form = compact_form(self.content)
@@ -111,6 +110,5 @@ class Fold(QWidget):
 def compact_form(parent: QWidget) -> QFormLayout:
     """Lay many rows out in little height."""
     form = form_layout(parent)
-    form.setContentsMargins(0, 0, 0, 0)
     form.setVerticalSpacing(2)
     return form

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QFontDatabase, QTextCursor
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QWidget
+
+from napari_drcr.widgets.viewer.fitting import stack
 
 LINES = 2000
 """Of a log that are shown at most."""
@@ -18,12 +20,9 @@ class LogDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(f"Log of {name}")
         self.resize(720, 420)
-        self.text = QPlainTextEdit(text)
-        self.text.setReadOnly(True)
+        self.text = QPlainTextEdit(text, readOnly=True)
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.text.moveCursor(QTextCursor.MoveOperation.End)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.close)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.text)
-        layout.addWidget(buttons)
+        stack(self, self.text, buttons, margin=None)

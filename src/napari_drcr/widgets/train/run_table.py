@@ -8,13 +8,7 @@ from pathlib import Path
 
 from qtpy.QtCore import QItemSelection, QModelIndex, QPersistentModelIndex, QRect, Qt, Signal
 from qtpy.QtGui import QPainter, QPalette
-from qtpy.QtWidgets import (
-    QHeaderView,
-    QSizePolicy,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
-    QTableWidgetItem,
-)
+from qtpy.QtWidgets import QHeaderView, QSizePolicy, QStyledItemDelegate, QStyleOptionViewItem
 
 from napari_drcr.training.jobs import RunState
 from napari_drcr.training.jobs.folder import duration
@@ -92,14 +86,7 @@ class RunTable(ReadOnlyTable):
         )
         tooltip = f"<p>{escape(run.name)}: {escape(state)}. {escape(run.cause)}</p><p>{escape(str(run.folder))}</p>"
         for column, text in enumerate(texts):
-            item = self.item(row, column)
-            if item is None:
-                item = QTableWidgetItem()
-                right = Qt.AlignmentFlag.AlignLeft if column in (NAME, STEP) else Qt.AlignmentFlag.AlignRight
-                item.setTextAlignment(right | Qt.AlignmentFlag.AlignVCenter)
-                self.setItem(row, column, item)
-            item.setText(text)
-            item.setToolTip(tooltip)
+            item = self.put(row, column, text, tooltip, right=column not in (NAME, STEP))
             item.setData(SHARE, min(max(status.step / status.steps, 0.0), 1.0) if status.steps > 0 else 0.0)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import napari
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QMessageBox, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QMessageBox, QPushButton, QWidget
 
 from napari_drcr.errors import InputError
 from napari_drcr.system.files import atomic_path
@@ -22,8 +22,9 @@ from napari_drcr.widgets.train.run_log import LINES, LogDialog
 from napari_drcr.widgets.train.run_record import RunReader, RunRecord, Seen, look, read_log
 from napari_drcr.widgets.train.run_table import RunTable
 from napari_drcr.widgets.viewer.background import Background
-from napari_drcr.widgets.viewer.choosers import explained
-from napari_drcr.widgets.viewer.controls import wrapped_label
+from napari_drcr.widgets.viewer.choosers import explained, file_to_save
+from napari_drcr.widgets.viewer.controls import Message
+from napari_drcr.widgets.viewer.fitting import stack
 
 INTERVAL = 1000
 """Milliseconds between two looks at the runs."""
@@ -55,6 +56,8 @@ class RunsPanel(QWidget):
         The runs.
     curves, preview : Chart
         Loss, validation score and learning rate of the selected run, and a held-back patch as of its last validation.
+    told, status : QLabel, Message
+        How the selected run is doing, and what came of the last click.
     stop_button, resume_button, use_button, export_button, settings_button, log_button, delete_button : QPushButton
         For the selected run.
     """
@@ -74,13 +77,18 @@ class RunsPanel(QWidget):
         self._met = False  # whether the chosen run was there already
         self._reader: RunReader | None = None
         self._shown: RunRecord | None = None
+        self.told, self.status = QLabel(wordWrap=True), Message()
+        self._say = self.status.say
+        for label in (self.told, self.status):
+            # What a stranger's run says is taken as it is.
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._looking = Background(self, self._say, self._say, task="Looking at the runs", remedy="look at their folder")
-        self._working = Background(self, self._fail, self._say, task="This", remedy="the log says more")
+        self._working = Background(self, self._say, self._say, task="This")
         self._timer = QTimer(self, interval=INTERVAL)
         self.table = RunTable()
         self.curves, self.preview = Chart(CURVES), Chart(PREVIEW)
-        self._empty = wrapped_label(NO_RUNS)
-        self._told, self._said = plain_label(), plain_label()
+        self._empty = QLabel(NO_RUNS, wordWrap=True)
         self._lay_out()
         self._timer.timeout.connect(self._look)
         self.table.chosen.connect(self._choose)
@@ -124,25 +132,13 @@ class RunsPanel(QWidget):
         grid.addWidget(self.use_button, 1, 0, 1, 2)
         grid.addWidget(self.export_button, 1, 2)
         grid.addWidget(self.settings_button, 1, 3)
-        layout = QVBoxLayout(self)
-        for widget in (self._empty, self.table, self._told, self._buttons, self._said, self.curves, self.preview):
-            layout.addWidget(widget)
-        layout.addStretch()
+        parts = (self._empty, self.table, self.told, self._buttons, self.status, self.curves, self.preview)
+        stack(self, *parts, margin=None).addStretch()
 
     @property
     def selected(self) -> RunState | None:
         """The run that is shown in detail."""
         return next((run for run in self._seen.runs if run.folder == self._chosen), None)
-
-    @property
-    def told(self) -> str:
-        """How the selected run is doing, in a sentence."""
-        return self._told.text()
-
-    @property
-    def said(self) -> str:
-        """What came of the last click, in a sentence."""
-        return self._said.text()
 
     @property
     def working(self) -> bool:
@@ -203,11 +199,11 @@ class RunsPanel(QWidget):
         self._empty.setVisible(not runs)
         self.table.setVisible(bool(runs))
         self.table.show_runs(runs, self._seen.stopping, self._chosen)
-        for widget in (self._told, self._buttons):
+        for widget in (self.told, self._buttons):
             widget.setVisible(run is not None)
         record = self._seen.record if run is not None and self._seen.reader is self._reader else None
         trouble = f" {record.trouble}" if record is not None and record.trouble else ""
-        self._told.setText("" if run is None else self._sentence(run) + trouble)
+        self.told.setText("" if run is None else self._sentence(run) + trouble)
         if record is not self._shown:
             self._shown = record
             self._draw(record, "" if run is None else run.status.metric)
@@ -277,17 +273,8 @@ class RunsPanel(QWidget):
         box.open()
 
     def _ask_for_file(self, run: RunState) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Export model", f"{run.name}{SUFFIX}", f"Models (*{SUFFIX})")
-        if not name:
-            return
-        path = Path(name)
-        if not path.suffix:
-            path = path.with_name(path.name + SUFFIX)
-            if path.exists():
-                # The dialog asked about the name without a suffix.
-                self._say(f"{path.name} is there already; give its whole name to replace it.")
-                return
-        self.export(path)
+        if path := file_to_save(self, "Export model", f"{run.name}{SUFFIX}", f"Models (*{SUFFIX})", self._say):
+            self.export(path)
 
     def export(self, path: Path) -> None:
         """Copy the best model of the selected run, with its card, to (or over) a ``.safetensors`` file, in a thread."""
@@ -304,24 +291,9 @@ class RunsPanel(QWidget):
         self._working.run(function, *args, done=done or (lambda _: self._say("")))
         self._update_buttons()
 
-    def _fail(self, sentence: str) -> None:
-        self._say(sentence[:1].upper() + sentence[1:])
-
-    def _say(self, sentence: str, _result: object = None) -> None:
-        self._said.setText(sentence)
-        self._said.setVisible(bool(sentence))
-
     def _change_theme(self, _event: object = None) -> None:
         for chart in (self.curves, self.preview):
             chart.set_theme(self._viewer.theme)
-
-
-def plain_label() -> QLabel:
-    """A label that breaks lines, and takes what a stranger's run says as it is."""
-    label = wrapped_label("")
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
 
 
 def export_model(run: RunState, path: Path) -> None:

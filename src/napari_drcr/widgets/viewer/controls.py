@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from magicgui.widgets import ComboBox
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QTimer
-from qtpy.QtWidgets import QFormLayout, QLabel, QProgressBar, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QFormLayout, QLabel, QProgressBar
+
+from napari_drcr.widgets.viewer.choosers import narrow
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -124,19 +126,11 @@ def offer(chooser: ComboBox, choices: list[tuple[str, Any]]) -> None:
         chooser.changed.emit(chooser.value)
 
 
-def wrapped_label(text: str) -> QLabel:
-    """Make a label that breaks long sentences into lines."""
-    label = QLabel(text)
-    label.setWordWrap(True)
-    return label
-
-
 class Message(QLabel):
     """Sentences to the user, broken into lines; hidden while there are none."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setWordWrap(True)
+        super().__init__(wordWrap=True)
         self.hide()
         self._missing = ""
 
@@ -157,29 +151,14 @@ class Message(QLabel):
         show_error(sentence)
 
 
-def push_button(text: str, tooltip: str = "", *, checkable: bool = False) -> QPushButton:
-    """Make a button, which stays down once pressed if it is checkable."""
-    button = QPushButton(text)
-    button.setToolTip(tooltip)
-    button.setCheckable(checkable)
-    return button
-
-
 def offer_layers(chooser: ComboBox, layers: Iterable[Layer], nothing: str) -> None:
     """Offer layers by their names, behind the choice of None, which is called `nothing`."""
     offer(chooser, [(nothing, None), *((layer.name, layer) for layer in layers)])
 
 
-def add_rows(form: QFormLayout, *choosers: ComboBox) -> None:
-    """Add choosers with their labels to a form, as narrow as their dock may be."""
+def add_rows(form: QFormLayout, *choosers: ComboBox) -> QFormLayout:
+    """Add choosers with their labels to a form, which is returned, as narrow as their dock may be."""
     for chooser in choosers:
-        make_shrinkable(chooser)
+        narrow(chooser.native)
         form.addRow(chooser.label, chooser.native)
-
-
-def make_shrinkable(chooser: ComboBox) -> None:
-    """Let a chooser of long names be as narrow as its dock; the list that opens still shows them whole."""
-    box = chooser.native
-    box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(12)
-    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return form

@@ -76,19 +76,26 @@ LEAST_PAGE = QSize(240, 120)
 def scrolling(page: QWidget) -> ScrollArea:
     """Make a page of tabs scroll by itself, so that what is beside the tabs stays in view."""
     area = ScrollArea(LEAST_PAGE)
-    layout = QVBoxLayout(area.content)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(page)
+    stack(area.content, page)
     return area
 
 
-def stack(parent: QWidget, *parts: QWidget | QLayout, margin: int = 0) -> QVBoxLayout:
-    """Lay parts out below each other, with a margin in pixels around them."""
+def stack(parent: QWidget, *parts: QWidget | QLayout, margin: int | None = 0) -> QVBoxLayout:
+    """Lay parts out below each other, with a margin in pixels around them; None for that of the style."""
     column = QVBoxLayout(parent)
-    column.setContentsMargins(margin, margin, margin, margin)
+    if margin is not None:
+        column.setContentsMargins(margin, margin, margin, margin)
     for part in parts:
         column.addWidget(part) if isinstance(part, QWidget) else column.addLayout(part)
     return column
+
+
+def beside(*parts: QWidget, stretched: int | None = None) -> QHBoxLayout:
+    """Lay parts out side by side; room left goes to part `stretched`, else to all."""
+    row = QHBoxLayout()
+    for number, part in enumerate(parts):
+        row.addWidget(part, int(number == stretched))
+    return row
 
 
 class BreakingRow(QWidget):
@@ -97,11 +104,8 @@ class BreakingRow(QWidget):
     def __init__(self, *parts: QWidget, stretched: int | None = None) -> None:
         super().__init__()
         self._parts, self._stretched = parts, stretched
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
         self._lines = QHBoxLayout(), QHBoxLayout()
-        for line in self._lines:
-            column.addLayout(line)
+        stack(self, *self._lines)
         self._half = len(parts) // 2
         self._arrange(broken=False)
 
@@ -138,6 +142,7 @@ class BreakingRow(QWidget):
 def form_layout(parent: QWidget | None = None) -> QFormLayout:
     """Lay fields out beside their labels, and below them where both do not fit side by side."""
     form = QFormLayout(parent)
+    form.setContentsMargins(0, 0, 0, 0)
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
     return form

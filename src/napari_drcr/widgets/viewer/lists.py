@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QPixmap
-from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QTableWidget
+from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QTableWidget, QTableWidgetItem
 
 SWATCH = 10
 """Side of the square that shows a colour, in pixels of the screen."""
@@ -89,6 +89,18 @@ class ReadOnlyTable(QTableWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(22)
+
+    def put(self, row: int, column: int, text: str, tooltip: str = "", *, right: bool = False) -> QTableWidgetItem:
+        """Show a text in a cell, by default on its left."""
+        item: QTableWidgetItem | None = self.item(row, column)
+        if item is None:
+            item = QTableWidgetItem()
+            side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
+            item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
+            self.setItem(row, column, item)
+        item.setText(text)
+        item.setToolTip(tooltip)
+        return item
 
 
 def swatch(colour: str) -> QPixmap:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Shapes
 from napari.layers.base import ActionType
+from napari.utils.events import disconnect_events
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_drcr.widgets.viewer.layers import facts_of_layer
@@ -128,9 +129,7 @@ class RegionWatch(QObject):
         self._timer.stop()
         layer, self._layer = self._layer, None
         if layer is not None:
-            layer.events.data.disconnect(self._data_changed)
-            for name in ("features", "edge_color", *PLACED_BY):
-                getattr(layer.events, name).disconnect(self._wait)
+            disconnect_events(layer.events, self)
 
     def _data_changed(self, event: Any) -> None:
         # The others announce that a shape is about to change: it is still being drawn.

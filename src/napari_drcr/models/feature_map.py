@@ -1,4 +1,4 @@
-"""Where the feature map of an image is kept while the network works through it: in memory, or in a file that nobody sees."""
+"""Where feature maps of an image are kept while a network works through it: in memory, or in a nameless file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import mmap
 import os
 import shutil
 import tempfile
+from math import prod
 from pathlib import Path
 
 import platformdirs
@@ -22,7 +23,7 @@ SHARE = 1 / 3
 
 
 class FeatureMap:
-    """A feature map with a row of zeros above and below, which is what convolutions see beyond an image.
+    """A feature map of a whole image.
 
     What is too large for the computer's memory goes to a nameless file in the system's cache folder. The system keeps as much of it
     in memory as it can spare, and takes that back when it must.
@@ -30,16 +31,18 @@ class FeatureMap:
     Parameters
     ----------
     channels, height, width : int
-        Of the map, without the two rows.
+        Of the map, without its border.
     like : Tensor
         Has the type and lies on the device that the map is to have.
+    border : int
+        Rows of zeros above and below, which is what convolutions see beyond an image.
     in_memory : int, optional
         Bytes above which the map of a CPU goes to a file; by default `IN_MEMORY`, or a third of the free memory where that is less.
 
     Attributes
     ----------
-    rows : Tensor, shape (1, channels, height + 2, width)
-        Channels-last, undefined but for the first and last row.
+    rows : Tensor, shape (1, channels, height + 2 border, width)
+        Channels-last, undefined but for the border.
 
     Raises
     ------
@@ -47,9 +50,11 @@ class FeatureMap:
         If a file is needed and the system's cache folder has no room for it or cannot be written to.
     """
 
-    def __init__(self, channels: int, height: int, width: int, like: Tensor, *, in_memory: int | None = None) -> None:
-        shape = (1, height + 2, width, channels)
-        size = like.element_size() * channels * (height + 2) * width
+    def __init__(
+        self, channels: int, height: int, width: int, like: Tensor, *, border: int = 0, in_memory: int | None = None
+    ) -> None:
+        shape = (1, height + 2 * border, width, channels)
+        size = like.element_size() * prod(shape)
         if in_memory is None:
             in_memory = min(IN_MEMORY, int(SHARE * (free_memory() or 0)))
         self._file: mmap.mmap | None = None
@@ -59,7 +64,8 @@ class FeatureMap:
         else:
             rows = torch.empty(shape, dtype=like.dtype, device=like.device)
         self.rows = rows.permute(0, 3, 1, 2)
-        self.rows[:, :, 0] = self.rows[:, :, -1] = 0
+        if border:
+            self.rows[:, :, :border] = self.rows[:, :, -border:] = 0
 
     @property
     def on_disk(self) -> bool:

@@ -1,0 +1,1 @@
+"""Densely connected networks: HSCNN-D and those derived from it."""

@@ -1,0 +1,1 @@
+"""PoNet+: an optimisation that is unrolled into stages, each of them learned."""

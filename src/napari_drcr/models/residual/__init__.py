@@ -1,0 +1,1 @@
+"""Residual networks of one frame: plain, Fixup, and with attention to channels, pixels or layers."""
