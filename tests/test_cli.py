@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ import napari_drcr as nd
 from napari_drcr.camera import find_camera
 from napari_drcr.camera.sample import synthetic_scene
 from napari_drcr.cli import main
+from napari_drcr.models.architecture import architectures, find_architecture
+from napari_drcr.models.store import Card, Model
 from typed import run_main
 
 pytestmark = pytest.mark.usefixtures("own_folders")
@@ -154,6 +157,54 @@ def test_models_are_listed_and_their_cards_printed() -> None:
     assert all(name in run("models")[0] for name in ("photo", "linear", "polynomial"))
     card, _ = run("models", "photo")
     assert all(f"{field}:" in card for field in ("data", "split", "recipe", "limits", "licence", "scores", "sha256"))
+
+
+def test_networks_are_listed_for_people_and_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    out, _ = run("models", "--networks", "--json", tmp_path / "networks.json")
+    assert max(map(len, out.splitlines()[:-3])) <= 100
+    assert "9.48" in next(line for line in out.splitlines() if "DRCR Net" in line)  # million parameters as published
+    found = {network["id"]: network for network in json.loads((tmp_path / "networks.json").read_text(encoding="utf-8"))}
+    assert found.keys() == {architecture.id for architecture in architectures() if architecture.trainable}
+    published = found["drcr"]["presets"]["published"]
+    assert published["parameters"] == 9_478_482
+    assert published["settings"]["channels"] == 100
+    one, _ = run("models", "--network", "lfb")
+    assert all(sentence in one for sentence in find_architecture("lfb").assumptions)
+    assert "preset" in one
+    assert "published" in one
+    assert "there is no network 'nobody'" in run("models", "--network", "nobody", code=2)[1]
+    assert "does not learn by steps" in run("models", "--network", "pixel_map", code=2)[1]
+    assert "choose one of them" in run("models", "photo", "--networks", code=2)[1]
+    assert "add --networks" in run("models", "photo", "--json", tmp_path / "x.json", code=2)[1]
+
+
+def test_a_card_tells_what_was_assumed_of_its_network(tmp_path: Path) -> None:
+    network = find_architecture("lfb")
+    settings = network.presets["small"]
+    card = Card(name="mine", architecture="lfb", settings=settings.model_dump(exclude={"architecture"}))
+    nd.save_model(tmp_path / "mine.safetensors", Model(card, network.build(settings, 31)))
+    told, _ = run("models", tmp_path / "mine.safetensors")
+    assert f"assumed of the network: {network.assumptions[0]}" in told
+    assert "assumed" not in run("models", "photo")[0]
+
+
+def test_the_network_of_a_run_is_chosen_by_its_name(tmp_path: Path) -> None:
+    for split, seed in (("Train_spectral", 1), ("Valid_spectral", 2)):
+        (tmp_path / "data" / split).mkdir(parents=True)
+        nd.write_cube(tmp_path / "data" / split / f"scene_{seed}.mat", synthetic_scene(32, 48, seed=seed))
+    config = tmp_path / "config.yaml"
+    config.write_text("network: {channels: 8}\ndata: {patch: 16}\nlearning: {batch: 1, steps: 2}", encoding="utf-8")
+    run("train", config, "--network", "edsr", "--data", tmp_path / "data", "-o", tmp_path / "run", "-d", "cpu")
+    model = nd.load_model(tmp_path / "run" / "model.safetensors")
+    assert model.settings == find_architecture("edsr").presets["small"]
+    assert f"Adam {model.architecture.learning_rate:g}, " in model.card.recipe
+    _, err = run("train", config, "--network", "edsr:huge", "--data", tmp_path / "data", code=2)
+    assert "EDSR has no preset 'huge'; there is" in err
+    _, err = run("train", "fine-tune", "--network", "edsr", "--data", tmp_path / "data", code=2)
+    assert "differs from that of learning.start_from" in err
+    _, err = run("train", "--resume", tmp_path / "run", "--network", "edsr", code=2)
+    assert "leave out everything else" in err
 
 
 def test_help_and_version() -> None:

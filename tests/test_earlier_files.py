@@ -9,8 +9,10 @@ import pytest
 
 import napari_drcr as nd
 from napari_drcr.camera.sample import synthetic_scene
+from napari_drcr.models.architecture import find_architecture
 from napari_drcr.models.drcr.architecture import DRCRSettings
 from napari_drcr.training import jobs
+from napari_drcr.training.config import make_config
 from napari_drcr.training.jobs.records import read_losses, read_metrics, read_preview
 from napari_drcr.training.run import read_run_config, resume_run
 
@@ -38,6 +40,14 @@ def test_a_run_is_listed_and_its_records_are_read(folder: Path) -> None:
     assert preview is not None
     assert preview.step == 4
     assert read_run_config(folder).network == DRCRSettings(channels=8, blocks=1)
+
+
+def test_a_configuration_without_network_and_learning_rate_means_what_it_did() -> None:
+    config = make_config({"data": {"patch": 64}})
+    assert config.network == DRCRSettings(channels=32, blocks=5)
+    assert config.learning_rate == 1e-3
+    assert make_config({"learning": {"learning_rate": 0.003}}).learning_rate == 0.003
+    assert make_config({"network": {"architecture": "edsr"}}).learning_rate == find_architecture("edsr").learning_rate
 
 
 def test_a_run_is_resumed_to_its_end(folder: Path, own_folders: None) -> None:

@@ -194,19 +194,18 @@ def test_a_click_tells_its_wavelength_and_a_drag_those_on_its_way(plot: Spectrum
     picture(plot)
     told: list[float] = []
     plot.wavelength_clicked.connect(told.append)
-    canvas = plot.childAt(place(plot, 550))
-    qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=place(plot, 550, strip=strip))
+    qtbot.mouseClick(plot, Qt.MouseButton.LeftButton, pos=place(plot, 550, strip=strip))
     assert told == [pytest.approx(550, abs=2)]
-    qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=place(plot, 450, strip=strip))
+    qtbot.mousePress(plot, Qt.MouseButton.LeftButton, pos=place(plot, 450, strip=strip))
     for nm in (500, 600):
-        qtbot.mouseMove(canvas, place(plot, nm, strip=strip))
-    qtbot.mouseMove(canvas, QPoint(plot.width() - 1, 5))
-    qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton)
+        qtbot.mouseMove(plot, place(plot, nm, strip=strip))
+    qtbot.mouseMove(plot, QPoint(plot.width() - 1, 5))
+    qtbot.mouseRelease(plot, Qt.MouseButton.LeftButton)
     assert told[1:4] == [pytest.approx(nm, abs=2) for nm in (450, 500, 600)]
     assert told[4] == plot.axes.get_xlim()[1]
-    qtbot.mouseMove(canvas, place(plot, 500))
-    qtbot.mouseClick(canvas, Qt.MouseButton.RightButton, pos=place(plot, 550))
-    qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=QPoint(2, 100))
+    qtbot.mouseMove(plot, place(plot, 500))
+    qtbot.mouseClick(plot, Qt.MouseButton.RightButton, pos=place(plot, 550))
+    qtbot.mouseClick(plot, Qt.MouseButton.LeftButton, pos=QPoint(2, 100))
     assert len(told) == 5
 
 
@@ -294,10 +293,9 @@ def test_resting_on_something_names_it(plot: SpectrumPlot) -> None:
     plot.show_curves([level], **LABELS | {"key": [("truth", "--"), (long, "-")]})
     picture(plot)
     assert any("…" in text and text.startswith("a_name") for text in texts(plot))
-    canvas = plot.childAt(place(plot, 550))
 
     def rest_at(where: QPoint) -> str:
-        QApplication.sendEvent(canvas, QHelpEvent(QEvent.Type.ToolTip, where, canvas.mapToGlobal(where)))
+        QApplication.sendEvent(plot, QHelpEvent(QEvent.Type.ToolTip, where, plot.mapToGlobal(where)))
         return QToolTip.text() if QToolTip.isVisible() else ""
 
     assert rest_at(QPoint(200, 8)) == f"truth<br>{long.replace('<', '&lt;').replace('>', '&gt;')}"

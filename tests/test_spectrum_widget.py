@@ -497,8 +497,8 @@ def test_similar_pixels_are_mapped(viewer: napari.Viewer, qtbot: QtBot, estimate
     menu = widget.similar.menu()
     menu.aboutToShow.emit()
     (action,) = menu.actions()
-    with qtbot.waitSignal(widget.similar.added):
-        action.trigger()
+    action.trigger()
+    qtbot.waitUntil(lambda: "map" in viewer.layers[-2].metadata["napari_drcr"], timeout=30_000)
     found, picks = viewer.layers[-2:]
     assert picks is widget.places.picks.layer
     cube = layer_to_cube(layer)

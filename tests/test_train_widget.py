@@ -26,7 +26,7 @@ from napari_drcr.training.jobs.folder import runs_folder
 from napari_drcr.training.preview import preview_batch
 from napari_drcr.widgets.reconstruct import Reconstruct
 from napari_drcr.widgets.train import Train
-from napari_drcr.widgets.train.batch_layers import CUBE_NAME, RGB_NAME
+from napari_drcr.widgets.train.batch_preview import CUBE_NAME, RGB_NAME
 from napari_drcr.widgets.train.data_panel import LOOKING, NO_SCENES
 from napari_drcr.widgets.train.launch import CANCEL, ESTIMATE
 from napari_drcr.widgets.train.scene_table import BY_FOLDER, HELD_BACK, NAME, REMARKS, SIZE, UNNAMEABLE

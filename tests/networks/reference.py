@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from napari_drcr.inference.passes import pad_to_multiple
 from napari_drcr.models.architecture import find_architecture
+from napari_drcr.models.cost import gmac
+from napari_drcr.system.steps import run_to_end
 
 FOLDER = Path(__file__).parents[1] / "reference" / "networks"
 Shapes = Mapping[str, tuple[int, ...]]
@@ -66,22 +67,39 @@ def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def difference(network: nn.Module, name: str, multiple: int = 1, shapes: Shapes | None = None) -> float:
+    """How far a network, filled by rule, is from a stored output, relative to its largest value; padded as the package pads.
+
+    Of a large output, only the first bands are stored.
+    """
     """How far a network, filled by rule, is from a stored output, relative to its largest value; padded as the package pads."""
     stored = np.load(FOLDER / f"{name}.npz")
     network.load_state_dict(state_of(shapes or shapes_of(network), float(stored["gain"])))
     with torch.inference_mode():
         estimate = network.eval()(torch.from_numpy(pad_to_multiple(stored["input"][0], multiple))[None]).numpy()
     expected = stored["output"]
-    return float(np.abs(estimate[..., : expected.shape[2], : expected.shape[3]] - expected).max() / np.abs(expected).max())
+    _, bands, height, width = expected.shape
+    return float(np.abs(estimate[:, :bands, :height, :width] - expected).max() / np.abs(expected).max())
+
+
+def difference_in_pieces(id: str, preset: str = "small", height: int = 48, width: int = 72, side: int = 16) -> float:
+    """How far the estimate in pieces of a side is from that of the whole image, relative to its largest value; filled by rule."""
+    architecture = find_architecture(id)
+    settings = architecture.presets[preset]
+    network = architecture.build(settings, 31).eval()
+    network.load_state_dict(state_of(shapes_of(network)))
+    execution = architecture.execution(network, settings, "cpu", torch.float32)
+    assert execution.piece_side(height, width), f"{architecture.title} goes through whole images only"
+    rgb = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        whole = network(rgb[None])[0]
+    pieces = torch.as_tensor(run_to_end(execution.run(rgb, side=side, size=(height, width))).cube)
+    return float((pieces - whole).abs().max() / whole.abs().max())
 
 
 def billion_multiplications(id: str, preset: str, height: int = 482, width: int = 512) -> float:
-    """Multiplications (and additions) of a preset for an image, in 1e9, as torch counts them; nothing is computed."""
+    """Multiplications (and additions) of a preset for an image, in 1e9."""
     architecture = find_architecture(id)
-    sides = [-(-side // architecture.multiple) * architecture.multiple for side in (height, width)]
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        architecture.build(architecture.presets[preset], 31)(torch.empty(1, 3, *sides))
-    return float(counter.get_total_flops()) / 2e9
+    return gmac(architecture, architecture.presets[preset], 31, height, width)
 
 
 def count(id: str, preset: str) -> int:

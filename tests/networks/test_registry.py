@@ -53,7 +53,9 @@ def test_it_says_what_it_is(architecture: Architecture) -> None:
     assert architecture.title
     assert architecture.family in FAMILIES
     assert 2010 < architecture.year <= 2030
-    assert architecture.paper
+    assert architecture.reference != architecture.paper
+    assert architecture.reference.split()[0] == architecture.paper.split()[0]
+    assert len(architecture.reference) < 80
     assert 1e-5 <= architecture.learning_rate <= 1e-2
     assert all(sentence.endswith(".") for sentence in architecture.assumptions)
     assert architecture.presets.keys() >= {"published", "small"}

@@ -8,20 +8,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 import napari_drcr as nd
 from napari_drcr.errors import InputError
 from napari_drcr.models.architecture import find_architecture, read_settings
-from napari_drcr.models.extent import Local, Statistic, WholeMap
+from napari_drcr.models.graph import Graph
 from napari_drcr.models.residual.attention import LayerAttention, PatchAttention
 from napari_drcr.models.residual.frame import ResidualNetwork
 from napari_drcr.models.residual.inputs import Interpolation, NineChannels
 from napari_drcr.models.store import Card, Model, save_model
+from napari_drcr.system.steps import run_to_end
 from reference import FOLDER, billion_multiplications, count, parameter, shapes_of, state_of, write_checkpoint
 
-IDS = ["hscnn_r", "edsr", "lfb", "hscnn_plus_tic", "rpan", "mean_residual", "rcan", "rcan_chain", "han", "han_eca", "rdan"]
-LOCAL = ["hscnn_r", "edsr", "lfb", "rpan"]
+IDS = [
+    "hscnn_r",
+    "edsr",
+    "lfb",
+    "hscnn_plus_tic",
+    "rpan",
+    "mean_residual",
+    "rcan",
+    "rcan_chain",
+    "han",
+    "han_eca",
+    "rdan",
+    "drca",
+]
 
 PUBLISHED_NAMES = {
     "hscnn_r": (
@@ -137,6 +150,7 @@ def test_published_checkpoints_compute_what_the_authors_compute(id: str, normali
         ("han", 7_457_577, 1826.77),
         ("han_eca", 5_951_141, 1468.2),
         ("rdan", 882_695, 719.2),
+        ("drca", 4_505_713, 1112 * 512 / 482),
     ],
 )
 def test_published_networks_have_the_published_size(id: str, parameters: int, multiplications: float) -> None:
@@ -147,13 +161,6 @@ def test_published_networks_have_the_published_size(id: str, parameters: int, mu
 def test_rcan_has_the_size_of_the_paper_without_enlargement() -> None:
     enlargement, for_colours, for_bands, means_of_colours = 147_712, 3 * 577, 31 * 577, 24
     assert count("rcan", "published") == 15_444_667 - enlargement - for_colours - means_of_colours + for_bands
-
-
-class PartsTracer(fx.Tracer):
-    """Leaves whole what looks at whole images, or is not taken apart."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (Statistic, WholeMap, Local)) or super().is_leaf_module(m, module_qualified_name)
 
 
 @pytest.mark.parametrize("id", IDS)
@@ -169,26 +176,31 @@ def test_small_networks_learn_every_parameter_for_any_bands(id: str, bands: int)
     assert estimate.shape == (2, bands, 32, 32)
     (estimate - 1).square().mean().backward()
     assert all(value.grad is not None for value in network.parameters())
-    traced = fx.GraphModule(network, PartsTracer().trace(network))
-    torch.testing.assert_close(traced(rgb), estimate)
 
 
-@pytest.mark.parametrize("id", LOCAL)
-def test_local_networks_look_as_far_as_they_say(id: str) -> None:
+@pytest.mark.parametrize("id", [id for id in IDS if id != "drca"])
+def test_pieces_give_the_whole_image(id: str) -> None:
     architecture = find_architecture(id)
     torch.manual_seed(0)
-    settings = architecture.settings(channels=4, blocks=2)
-    network = architecture.build(settings, 1)
-    for value in network.parameters():  # Fixup starts with zeros.
-        nn.init.uniform_(value, -0.3, 0.5)
-    context = architecture.context(settings)
-    assert context is not None
-    rgb = torch.rand(1, 3, 2 * context + 3, 2 * context + 3, requires_grad=True)
-    network(rgb)[0, 0, context + 1, context + 1].backward()
-    assert rgb.grad is not None
-    reached = rgb.grad[0].abs().amax(dim=0)
-    assert (reached[[0, -1]] == 0).all()
-    assert reached[1].max() > 0
+    network = architecture.build(architecture.settings(blocks=1), 3)
+    for value in network.parameters():
+        if not value.any():  # What starts with zeros has to be seen.
+            nn.init.uniform_(value, -0.1, 0.1)
+    execution = architecture.execution(network, architecture.settings(blocks=1), "cpu", torch.float32)
+    rgb = torch.rand(3, 48, 40)
+    cube = run_to_end(execution.run(rgb, side=16, size=(48, 40))).cube
+    with torch.inference_mode():
+        whole = network(rgb[None])[0]
+    assert execution.in_pieces
+    assert (cube - whole).abs().max() < 1e-5 * whole.abs().max()
+
+
+@pytest.mark.parametrize(("id", "reach"), [("hscnn_r", 35), ("edsr", 67), ("lfb", 18), ("rpan", 70)])
+def test_local_networks_take_one_pass(id: str, reach: int) -> None:
+    architecture = find_architecture(id)
+    with torch.device("meta"):
+        graph = Graph(architecture.build(architecture.presets["published"], 31))
+    assert (len(graph.passes), graph.reach) == (1, reach)
 
 
 def test_lfb_starts_from_the_linear_estimate(tmp_path: Path) -> None:
@@ -265,6 +277,23 @@ def test_the_residual_has_no_mean_of_its_own() -> None:
 
 
 def test_attention_needs_a_channel() -> None:
-    for id in ("hscnn_plus_tic", "rcan", "rcan_chain", "han"):
+    for id in ("hscnn_plus_tic", "rcan", "rcan_chain", "han", "drca"):
         with pytest.raises(InputError, match="reduction is 16: Value error, reduction 16 leaves nothing of 8 channels"):
             read_settings({"architecture": id, "channels": 8, "reduction": 16})
+
+
+def test_patches_of_drca_are_independent() -> None:
+    architecture = find_architecture("drca")
+    torch.manual_seed(0)
+    settings = architecture.settings(channels=8)
+    network = architecture.build(settings, 3).eval()
+    rgb = torch.rand(3, 140, 100)
+    with torch.inference_mode():
+        whole = network(rgb[None])[0]
+        patch = network(rgb[None, :, 64:128, :64])[0]
+    torch.testing.assert_close(whole[:, 64:128, :64], patch)
+    execution = architecture.execution(network, settings, "cpu", torch.float32)
+    cube = run_to_end(execution.run(rgb, side=64, size=(140, 100))).cube
+    torch.testing.assert_close(cube, whole)
+    window = execution.window(rgb, None, (60, 30, 70, 90))
+    torch.testing.assert_close(window, whole[:, 60:70, 30:90])

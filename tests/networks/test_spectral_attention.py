@@ -9,10 +9,21 @@ import torch
 
 import napari_drcr as nd
 from napari_drcr.errors import InputError
-from napari_drcr.models.architecture import find_architecture
-from reference import billion_multiplications, count, difference, parameter, shapes_of, state_of, write_checkpoint
+from napari_drcr.models.architecture import NetworkSettings, find_architecture
+from napari_drcr.models.spectral_attention.architecture import MSTLSettings, RestormerSettings
+from napari_drcr.models.spectral_attention.mst import MSTL
+from reference import (
+    billion_multiplications,
+    count,
+    difference,
+    difference_in_pieces,
+    parameter,
+    shapes_of,
+    state_of,
+    write_checkpoint,
+)
 
-IDS = ["mst_plus_plus"]
+IDS = ["mst_plus_plus", "mst_l", "restormer"]
 
 
 @pytest.mark.parametrize("id", IDS)
@@ -24,7 +35,7 @@ def test_published_networks_compute_what_the_authors_compute(id: str) -> None:
 
 @pytest.mark.parametrize(
     ("id", "parameters", "multiplications"),
-    [("mst_plus_plus", 1_619_625, 84.604)],
+    [("mst_plus_plus", 1_619_625, 84.604), ("mst_l", 2_450_978, 120.693), ("restormer", 15_108_705, 357.507)],
 )
 def test_published_networks_have_the_published_size(id: str, parameters: int, multiplications: float) -> None:
     assert count(id, "published") == parameters
@@ -32,15 +43,8 @@ def test_published_networks_have_the_published_size(id: str, parameters: int, mu
 
 
 @pytest.mark.parametrize("id", IDS)
-@pytest.mark.parametrize("bands", [5, 31])
-def test_small_networks_learn_every_parameter_for_any_bands(id: str, bands: int) -> None:
-    architecture = find_architecture(id)
-    network = architecture.build(architecture.presets["small"], bands)
-    estimate = network(torch.rand(2, 3, 32, 32))
-    assert estimate.shape == (2, bands, 32, 32)
-    estimate.abs().mean().backward()
-    assert all(value.grad is not None and value.grad.abs().max() > 0 for value in network.parameters())
-    assert count(id, "small") < 1_000_000
+def test_pieces_give_the_whole_images_answer(id: str) -> None:
+    assert difference_in_pieces(id) < 2e-5
 
 
 @pytest.mark.parametrize("id", IDS)
@@ -65,3 +69,26 @@ def test_stages_are_found_from_names(tmp_path: Path) -> None:
     architecture = find_architecture("mst_plus_plus")
     state = state_of(shapes_of(architecture.build(architecture.settings(stages=2), 31)))
     assert nd.load_model(write_checkpoint(tmp_path / "two.pth", state)).settings == architecture.settings(stages=2)
+
+
+def test_small_mst_computes_what_the_authors_compute() -> None:
+    assert difference(MSTL(31, (1, 1)), "mst_small", 8) < 2e-5
+
+
+@pytest.mark.parametrize("of_first", [True, False])
+def test_mask_is_that_of_the_image_or_of_the_first_of_the_batch(of_first: bool) -> None:
+    network = MSTL(5, (1, 1), mask_of_first=of_first)
+    first, second = torch.rand(2, 1, 3, 16, 16)
+    with torch.inference_mode():
+        alone = torch.cat((network(first), network(second)))
+        together = network(torch.cat((first, second)))
+    assert torch.allclose(together[0], alone[0], atol=1e-5)
+    assert torch.allclose(together[1], alone[1], atol=1e-5) != of_first
+
+
+@pytest.mark.parametrize("settings", [MSTLSettings(blocks=(2, 1, 3)), RestormerSettings(channels=4, blocks=(1, 2, 3, 1))])
+def test_sizes_are_found_from_names_and_shapes(settings: NetworkSettings, tmp_path: Path) -> None:
+    architecture = find_architecture(settings.architecture)
+    state = state_of(shapes_of(architecture.build(settings, 31)))
+    hints = architecture.foreign[0].hints
+    assert nd.load_model(write_checkpoint(tmp_path / "sizes.pth", state)).settings == settings.model_copy(update=hints)

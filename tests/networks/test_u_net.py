@@ -1,4 +1,4 @@
-"""U-Nets: published code and sizes followed, checkpoints of others, the basis taken from training spectra."""
+"""U-Nets: published code and sizes followed, checkpoints of others, the basis taken from training spectra, and how parts are joined."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ import pytest
 import torch
 
 import napari_drcr as nd
-from napari_drcr.models.u_net.architecture import BasisUNets, BasisUNetSettings, Stiebel, StiebelSettings
+from napari_drcr.models.u_net.architecture import (
+    BasisUNets,
+    BasisUNetSettings,
+    IMRNets,
+    IMRNetSettings,
+    StarSpectral,
+    StarSpectralSettings,
+    Stiebel,
+    StiebelSettings,
+)
 from reference import billion_multiplications, count, difference, shapes_of, state_of, write_checkpoint
 
 
@@ -20,6 +29,9 @@ def test_sizes_and_cost_are_the_published_ones() -> None:
     assert [count(id, "published") for id in ("stiebel", "basis_u_net")] == [1_033_343, 8_108_864]
     assert billion_multiplications("stiebel", "published") == pytest.approx(246.84, rel=0.01)
     assert billion_multiplications("basis_u_net", "published") == pytest.approx(47.97, rel=0.01)
+    assert [count(id, "published") for id in ("star_spectral", "imrnet")] == [381_088, 9_056_214]
+    assert billion_multiplications("star_spectral", "published") == pytest.approx(6.96, rel=0.01)
+    assert billion_multiplications("imrnet", "published") == pytest.approx(400.46, rel=0.01)
 
 
 def test_stiebel_maps_keep_the_size_of_the_image() -> None:
@@ -61,3 +73,29 @@ def test_more_basis_functions_than_bands_keep_their_start() -> None:
     BasisUNets().prepare(network, [(torch.zeros(3, 16, 16), torch.rand(4, 16, 16))])
     assert torch.equal(network.basis.weight[:, 4:], before[:, 4:])
     assert not torch.equal(network.basis.weight[:, :4], before[:, :4])
+
+
+def test_one_matrix_turns_the_cleaned_image_into_spectra() -> None:
+    network = StarSpectral().build(StarSpectralSettings(channels=4, steps=2), 9).double()
+    torch.nn.init.zeros_(network.clean.head.weight)
+    torch.nn.init.zeros_(network.clean.head.bias)  # what is cleaned is then the image itself
+    first, second = torch.rand(2, 1, 3, 12, 16, dtype=torch.float64)
+
+    def matrix(rgb: torch.Tensor) -> torch.Tensor:
+        pixels, cube = rgb.flatten(2)[0], network(rgb).flatten(2)[0]
+        found = torch.linalg.lstsq(pixels.T, cube.T).solution.T
+        torch.testing.assert_close(found @ pixels, cube)
+        return found
+
+    assert matrix(first).shape == (9, 3)
+    assert not torch.allclose(matrix(first), matrix(second))
+
+
+def test_the_decoder_takes_the_image_corrected_by_the_u_net() -> None:
+    network = IMRNets().build(IMRNetSettings(channels=2, steps=1, features=16, blocks=1), 5)
+    rgb = torch.rand(1, 3, 12, 8)
+    with torch.no_grad():
+        network.gain.mul_(2)
+        network.bias[0, 1] = 0.25
+        expected = network.decoder(2 * network.u_net(rgb) + torch.tensor([0, 0.25, 0])[:, None, None] + rgb)
+        torch.testing.assert_close(network(rgb), expected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -63,8 +63,10 @@ def progress_bar(text: str, *, hidden: bool = False) -> Iterator[Callable[..., N
         yield show
 
 
-def print_table(header: list[str], rows: list[list[str]], *, sum_up: bool = False, words: tuple[str, ...] = ()) -> None:
-    """Print a table on stdout, right-aligned but for the first column and those in `words`; `sum_up` separates the last row."""
+def print_table(
+    header: list[str], rows: list[list[str]], *, sections: Collection[int] = (), words: tuple[str, ...] = ()
+) -> None:
+    """Print a table on stdout, right-aligned but for the first column and those in `words`; the rows in `sections` begin one."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -73,7 +75,7 @@ def print_table(header: list[str], rows: list[list[str]], *, sum_up: bool = Fals
     for number, title in enumerate(header):
         table.add_column(title, justify="right" if number and title not in words else "left", overflow="fold")
     for number, row in enumerate(rows):
-        if sum_up and number == len(rows) - 1:
+        if number in sections:
             table.add_section()
         # Names come from files: a Text shows markup literally.
         table.add_row(*(Text(printable(cell)) for cell in row))

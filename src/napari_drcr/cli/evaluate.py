@@ -60,7 +60,8 @@ def evaluate(
     if share.rank > 0:
         return
     print(f"{result.model}, protocol {result.protocol}: {evaluation.PROTOCOLS[result.protocol]}")
-    print_table(result.header(), [score.row() for score in (*result.scores, result.mean)], sum_up=True)
+    rows = [score.row() for score in (*result.scores, result.mean)]
+    print_table(result.header(), rows, sections=(len(rows) - 1,))
     if result.ensemble:
         print(f"Means over 8 flips and turns; {evaluation.FLIP_CORRELATION_MEANING}.")
     for scene, reason in result.skipped.items():

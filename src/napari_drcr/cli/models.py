@@ -1,32 +1,65 @@
-"""`napari-drcr models`: shipped models, those trained here, and their cards."""
+"""`napari-drcr models`: shipped models, those trained here, and their cards; the networks that can be trained."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_drcr.cli._common import print_table, printable
 from napari_drcr.errors import InputError, notify
 
+if TYPE_CHECKING:
+    from napari_drcr.models.architecture import Architecture
+    from napari_drcr.models.cost import Cost
+
 
 def models(
     name: Annotated[str | None, typer.Argument(help="Print the full card of this model or file.")] = None,
+    networks: Annotated[bool, typer.Option("--networks", help="List the networks that can be trained.")] = False,
+    network: Annotated[
+        str | None, typer.Option(help="Print what is known of this network and its presets.", metavar="ID")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--json", help="Write the list of networks to this file.", metavar="FILE")
+    ] = None,
 ) -> None:
-    """List the shipped models and the best of each training run, or print one card."""
+    """List the shipped models and the best of each training run, or print one card; or list networks."""
+    if sum((name is not None, networks, network is not None)) > 1:
+        raise InputError("a model, --networks and --network cannot be combined; choose one of them.")
+    if output is not None and not networks:
+        raise InputError("--json writes the list of networks; add --networks.")
+    if name is not None:
+        _print_card(name)
+    elif network is not None:
+        _print_network(network)
+    elif networks:
+        _list_networks(output)
+    else:
+        _list_models()
+
+
+def _print_card(name: str) -> None:
+    from napari_drcr.models.store import load_model
+
+    model = load_model(name)
+    print(f"parameters: {model.parameters}\nsha256: {model.sha256}")
+    for key, value in model.card.model_dump().items():
+        if key == "wavelengths":
+            value = f"{value[0]:g}-{value[-1]:g} nm in {len(value)} bands"
+        elif key == "scores":
+            value = ", ".join(f"{title} {figure:g}" for title, figure in value.items())
+        print(f"{key}: {value}")
+    if model.architecture.assumptions:
+        print(f"assumed of the network: {' '.join(model.architecture.assumptions)}")
+
+
+def _list_models() -> None:
     from napari_drcr.models.store import load_model, shipped_models
     from napari_drcr.training.jobs import list_runs
 
-    if name is not None:
-        model = load_model(name)
-        print(f"parameters: {model.parameters}\nsha256: {model.sha256}")
-        for key, value in model.card.model_dump().items():
-            if key == "wavelengths":
-                value = f"{value[0]:g}-{value[-1]:g} nm in {len(value)} bands"
-            elif key == "scores":
-                value = ", ".join(f"{title} {figure:g}" for title, figure in value.items())
-            print(f"{key}: {value}")
-        return
     trained = [(run.name, str(run.model)) for run in list_runs() if run.model]
     rows = []
     for title, source in [*((shipped, shipped) for shipped in shipped_models()), *trained]:
@@ -48,4 +81,88 @@ def models(
     print_table(["model", "network", "parameters", "input", "scores"], rows)
     for title, path in trained:
         print(printable(f"{title} is the run's best model: --model {path}"))
-    print("`napari-drcr models NAME` prints the card.")
+    print("`napari-drcr models NAME` prints the card, `napari-drcr models --networks` lists what can be trained.")
+
+
+def _list_networks(output: Path | None) -> None:
+    from napari_drcr.models.architecture import trainable_families
+    from napari_drcr.system.files import atomic_path
+
+    rows: list[list[str]] = []
+    sections, content = [], []
+    for family, found in trainable_families().items():
+        sections.append(len(rows))
+        rows.append([family[0].upper() + family[1:], *[""] * 6])
+        for architecture in found:
+            costs = _costs(architecture)
+            sizes = [_millions(costs[preset]) if preset in costs else "" for preset in ("published", "small")]
+            about = [str(architecture.year), architecture.rank, architecture.reference]
+            rows.append(
+                [f"  {architecture.title}\n  {architecture.id}", *about, *sizes, str(len(architecture.assumptions) or "")]
+            )
+            content.append(_facts(architecture, costs))
+    header = ["network, id", "year", "rank", "paper", "published", "small", "assumed"]
+    print_table(header, rows, sections=sections, words=("rank", "paper"))
+    print(
+        "Parameters of the presets, in millions; assumed: how many points no publication tells.\n"
+        "`napari-drcr models --network ID` prints all of one, `napari-drcr train --network ID[:PRESET]` trains it."
+    )
+    if output is not None:
+        with atomic_path(output) as temporary:
+            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(output)
+
+
+def _print_network(id: str) -> None:
+    from napari_drcr.models.architecture import find_architecture
+    from napari_drcr.models.cost import USUAL_SIZE
+
+    architecture = find_architecture(id)
+    if not architecture.trainable:
+        raise InputError(f"{id} is a {architecture.title}, which does not learn by steps; choose another.")
+    facts = _facts(architecture, _costs(architecture))
+    for key in ("title", "id", "family", "paper", "year", "rank"):
+        print(f"{key}: {facts[key]}")
+    print(f"learning rate: {facts['learning_rate']:g}\nimage sides: multiples of {facts['multiple']}, others are padded")
+    print("checkpoints of others: " + (", ".join(facts["checkpoints"]) or "none"))
+    print(f"assumed: {' '.join(facts['assumptions']) or 'nothing'}")
+    rows = [
+        [preset, architecture.presets[preset].summary(), f"{cost['parameters']:,}", f"{cost['gmac']:,.1f}"]
+        for preset, cost in facts["presets"].items()
+    ]
+    print_table(["preset", "settings", "parameters", "GMAC, {} x {}".format(*USUAL_SIZE)], rows, words=("settings",))
+
+
+def _costs(architecture: Architecture) -> dict[str, Cost]:
+    from napari_drcr.cubes.cube import WAVELENGTHS
+    from napari_drcr.models.cost import cost_of
+
+    return {name: cost_of(architecture, settings, len(WAVELENGTHS)) for name, settings in architecture.presets.items()}
+
+
+def _facts(architecture: Architecture, costs: dict[str, Cost]) -> dict[str, Any]:
+    """What there is to know of a network, for people and for JSON."""
+    return {
+        "id": architecture.id,
+        "title": architecture.title,
+        "family": architecture.family,
+        "paper": architecture.paper,
+        "year": architecture.year,
+        "rank": architecture.rank,
+        "learning_rate": architecture.learning_rate,
+        "multiple": architecture.multiple,
+        "assumptions": list(architecture.assumptions),
+        "checkpoints": [layout.source for layout in architecture.foreign],
+        "presets": {
+            name: {
+                "settings": architecture.presets[name].model_dump(mode="json", exclude={"architecture"}),
+                "parameters": cost.parameters,
+                "gmac": round(cost.gmac, 3),
+            }
+            for name, cost in costs.items()
+        },
+    }
+
+
+def _millions(cost: Cost) -> str:
+    return f"{cost.parameters / 1e6:.2f}"

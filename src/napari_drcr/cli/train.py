@@ -25,6 +25,13 @@ def train(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of scenes; overrides the configuration.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run; must be new.")] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            help="Network and preset, such as edsr:published (see `models --networks`); overrides the configuration.",
+            metavar="ID[:PRESET]",
+        ),
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Resume the run in this folder.", metavar="RUN")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps; overrides the configuration.")] = None,
     device: Annotated[str | None, typer.Option("--device", "-d", help="Device; overrides the configuration.")] = None,
@@ -41,16 +48,18 @@ def train(
     from napari_drcr.training.jobs.folder import CONFIG
 
     if resume is not None:
-        if check or any(value is not None for value in (config, data, output, steps, device, devices, nodes)):
+        if check or any(value is not None for value in (config, data, output, network, steps, device, devices, nodes)):
             raise InputError("--resume uses the run's own configuration; leave out everything else.")
         folder, settings = resume, None
         if (folder / CONFIG).is_file():
             read_content(folder / CONFIG)  # Rejects what is no configuration before torch is imported.
     else:
+        from napari_drcr.models.architecture import find_preset
         from napari_drcr.training.config import make_config, read_config
         from napari_drcr.training.jobs.folder import new_run_folder
 
         overrides: dict[str, Any] = {
+            "network": None if network is None else find_preset(network).model_dump(),
             "data__folder": data,
             "learning__steps": steps,
             "device": device,

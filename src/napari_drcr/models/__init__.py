@@ -12,35 +12,50 @@ from napari_drcr.models.architecture import register
 from napari_drcr.models.awan.architecture import AWAN
 from napari_drcr.models.dense.architecture import HSCNND, HSCNNDPlus, HSCNNPlus
 from napari_drcr.models.drcr.architecture import DRCR
+from napari_drcr.models.function_mixture.architecture import FMNet, ImprovedFMNet
 from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.ponet.architecture import PoNetPlus
+from napari_drcr.models.pyramid.architecture import CSANArchitecture, HRNetArchitecture
 from napari_drcr.models.rda.architecture import ResidualDenseAttention
 from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb, MeanResidual, Rpan, Tic
-from napari_drcr.models.residual.attentive import Han, HanEca, Rcan, RcanChain, Rdan
-from napari_drcr.models.spectral_attention.architecture import MSTPlusPlusArchitecture
-from napari_drcr.models.u_net.architecture import BasisUNets, Stiebel
+from napari_drcr.models.residual.attentive import Drca, Han, HanEca, Rcan, RcanChain, Rdan
+from napari_drcr.models.spectral_attention.architecture import (
+    MSTLArchitecture,
+    MSTPlusPlusArchitecture,
+    RestormerArchitecture,
+)
+from napari_drcr.models.u_net.architecture import BasisUNets, IMRNets, StarSpectral, Stiebel
 
 register(DRCR())
 register(PixelMaps())
 register(MSTPlusPlusArchitecture())
+register(MSTLArchitecture())
+register(RestormerArchitecture())
 register(AWAN())
-register(PoNetPlus())
-register(HSCNND())
-register(HSCNNPlus())
-register(HSCNNDPlus())
+register(Han())
+register(HanEca())
+register(Rcan())
+register(RcanChain())
+register(Rdan())
+register(Drca())
 register(HscnnR())
 register(Edsr())
 register(Lfb())
 register(Tic())
 register(Rpan())
 register(MeanResidual())
-register(Rcan())
-register(RcanChain())
-register(Han())
-register(HanEca())
-register(Rdan())
+register(HSCNND())
+register(HSCNNPlus())
+register(HSCNNDPlus())
+register(FMNet())
+register(ImprovedFMNet())
+register(PoNetPlus())
+register(HRNetArchitecture())
+register(CSANArchitecture())
 register(Stiebel())
 register(BasisUNets())
+register(StarSpectral())
+register(IMRNets())
 register(ResidualDenseAttention())
 for _found in entry_points(group="napari_drcr.architectures"):
     register(_found.load()())

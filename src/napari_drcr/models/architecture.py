@@ -6,6 +6,7 @@ a network, subclass `Architecture` and `register` it. Cheap to import: torch is 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -157,6 +158,13 @@ class Architecture(ABC):
     trainable: ClassVar[bool] = True
     prepared: ClassVar[bool] = False
     foreign: ClassVar[tuple[ForeignLayout, ...]] = ()
+
+    @property
+    def reference(self) -> str:
+        """The paper without its title, such as "Li et al., CVPR Workshops 2022"."""
+        authors = re.match(r".+? et al\.|[^:]+? and [^,:]+(?=,)|[^,]+", self.paper)
+        venue = self.paper.rpartition(", ")[2]
+        return f"{authors[0]}, {venue}" if authors and authors[0] != venue else self.paper
 
     @abstractmethod
     def build(self, settings: Any, bands: int) -> Any:
@@ -375,6 +383,21 @@ def architectures() -> list[Architecture]:
         In the order in which they were registered.
     """
     return list(_registry.values())
+
+
+def trainable_families() -> dict[str, list[Architecture]]:
+    """All registered architectures that learn, by family.
+
+    Returns
+    -------
+    dict of str to list of Architecture
+        Families and architectures in the order in which they were registered.
+    """
+    families: dict[str, list[Architecture]] = {}
+    for architecture in _registry.values():
+        if architecture.trainable:
+            families.setdefault(architecture.family, []).append(architecture)
+    return families
 
 
 def find_architecture(id: str) -> Architecture:

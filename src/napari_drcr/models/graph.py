@@ -183,8 +183,14 @@ class Graph:
         for node, kind in kinds.items():
             if node in number_of:
                 getattr(passes[number_of[node]], kind).append(node)
+        until = {used: number for number, each in enumerate(passes) for used in each.inputs()}
+        until[self.cube] = len(passes)
+        places = {node: place for place, node in enumerate(self._nodes)}
         for number, each in enumerate(passes):
-            self._connect(each, passes[number + 1 :])
+            at_its_end = {used for node in each.whole for used in node.all_input_nodes}
+            each.kept = [node for node in each.maps if until.get(node, 0) > number or node in at_its_end]
+            each.needed = sorted((each.inputs() & self._maps).difference(each.maps), key=places.__getitem__)
+            each.reach = self._reach(each)
         return passes
 
     def _numbers(self, kinds: Mapping[Node, str]) -> dict[Node, int]:
@@ -208,18 +214,13 @@ class Graph:
                 found[node] = found[node.all_input_nodes[0]]
         return found
 
-    def _connect(self, found: Pass, later: Sequence[Pass]) -> None:
-        """What a pass takes from earlier ones and leaves to later ones, and how far it looks."""
-        made = set(found.maps)
-        used_later = {used for each in later for used in each.inputs()} | {self.cube}
-        at_its_end = {used for node in found.whole for used in node.all_input_nodes}
-        found.kept = [node for node in found.maps if node in used_later | at_its_end]
-        found.needed = [node for node in self._nodes if node in self._maps & found.inputs() - made]
+    def _reach(self, found: Pass) -> int:
+        """How far a pass looks around a pixel."""
         extents = self._extents(found.maps, {node: Extent(Fraction(self.scales[node])) for node in found.needed})
         ends = {*found.kept, *(used for node in found.statistics for used in node.all_input_nodes)} & extents.keys()
         if any(extents[node].loss for node in ends):
             raise NotLocal("a map that is smaller than the image would have to be kept.")
-        found.reach = ceil(max((extents[node].reach for node in ends), default=Fraction(0)))
+        return ceil(max((extents[node].reach for node in ends), default=Fraction(0)))
 
 
 class _Tracer(fx.Tracer):

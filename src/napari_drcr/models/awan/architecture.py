@@ -45,6 +45,10 @@ class AWANSettings(NetworkSettings):
             raise ValueError(f"reduction {reduction} leaves nothing of {channels} channels")
         return reduction
 
+    def summary(self) -> str:
+        """Such as "200 channels, 8 blocks"."""
+        return f"{self.channels} channels, {self.blocks} blocks"
+
 
 class AWAN(Architecture):
     """AWAN, also from checkpoints of its authors and of the toolbox of the NTIRE 2022 winners."""
@@ -56,7 +60,7 @@ class AWAN(Architecture):
         "RGB Images, CVPR Workshops 2020"
     )
     year = 2020
-    rank = "1st (clean) and 3rd (real world) of NTIRE 2020"
+    rank = "1st of NTIRE 2020 (clean), 3rd (real world)"
     family = "channel attention"
     learning_rate = 1e-4
     settings = AWANSettings

@@ -126,10 +126,6 @@ class HscnnR(ResidualArchitecture):
         (r"output_conv", r"tail"),
     )
 
-    def context(self, settings: HscnnRSettings) -> int:
-        """See `Architecture.context`: every convolution looks one pixel around."""
-        return 2 * settings.blocks + 3
-
 
 class EdsrSettings(NetworkSettings):
     """Sizes of EDSR."""
@@ -171,10 +167,6 @@ class Edsr(ResidualArchitecture):
         (r"tail\.0", r"tail"),
     )
 
-    def context(self, settings: EdsrSettings) -> int:
-        """See `Architecture.context`: every convolution looks one pixel around."""
-        return 2 * settings.blocks + 3
-
 
 class LfbSettings(NetworkSettings):
     """Sizes and options of LFB's network."""
@@ -209,10 +201,6 @@ class Lfb(ResidualArchitecture):
         "small": LfbSettings(),
     }
     prepared = True
-
-    def context(self, settings: LfbSettings) -> int:
-        """See `Architecture.context`: every convolution looks one pixel around."""
-        return 2 * settings.blocks + 2
 
     def prepare(self, network: Any, scenes: Iterable[tuple[Tensor, Tensor]]) -> None:
         """See `Architecture.prepare`: fits the linear estimate, see `napari_drcr.models.residual.inputs.LinearEstimate`."""
@@ -321,7 +309,3 @@ class Rpan(ResidualArchitecture):
         "published": RpanSettings(channels=64, groups=4, blocks=8),
         "small": RpanSettings(),
     }
-
-    def context(self, settings: RpanSettings) -> int:
-        """See `Architecture.context`: every 3 x 3 convolution looks one pixel around."""
-        return settings.groups * (2 * settings.blocks + 1) + 2

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from napari_drcr.models.architecture import NetworkSettings
 from napari_drcr.models.residual.architecture import REPORT_2022, ResidualArchitecture, leave_a_gate
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from napari_drcr.models.execution import Execution
 
 RCAN = "Zhang et al., Image Super-Resolution Using Very Deep Residual Channel Attention Networks, ECCV 2018"
 HAN = "Niu et al., Single Image Super-Resolution via a Holistic Attention Network, ECCV 2020"
@@ -205,3 +211,47 @@ class Rdan(ResidualArchitecture):
         "small": RdanSettings(),
     }
     multiple = 8
+
+
+class DrcaSettings(NetworkSettings):
+    """Sizes of DRCA."""
+
+    architecture: Literal["drca"] = "drca"
+    channels: int = Field(default=32, ge=1)
+    """Of every feature map; the entry has 128."""
+    reduction: int = Field(default=8, ge=1)
+    """By which attention narrows the channels."""
+
+    @field_validator("reduction")
+    @classmethod
+    def _leaves_a_gate(cls, reduction: int, found: ValidationInfo) -> int:
+        return leave_a_gate(reduction, found)
+
+
+class Drca(ResidualArchitecture):
+    """Image Lab's DRCA: exact in patches of 64 x 64 pixels, which are independent."""
+
+    id = "drca"
+    title = "DRCA"
+    paper = f"Team Image Lab in {REPORT_2022}"
+    year = 2022
+    rank = "12th of NTIRE 2022"
+    family = "channel attention"
+    assumptions = (
+        "All convolutions of the branches look at 3 x 3 pixels and have 128 channels, and leaky ReLUs a slope of 0.2.",
+        "Attention narrows channels by 8; in the last one channels and pixels act side by side, as in the team's RDA.",
+        "A training crop of at most 64 x 64 pixels is a patch by itself, with coordinates from -1 to 1 over the crop.",
+    )
+    learning_rate = 1e-3
+    settings = DrcaSettings
+    presets: ClassVar[Mapping[str, NetworkSettings]] = {
+        "published": DrcaSettings(channels=128),
+        "small": DrcaSettings(),
+    }
+
+    def execution(self, network: nn.Module, settings: DrcaSettings, device: str, kind: torch.dtype) -> Execution:
+        """In tiles of whole patches: a tile then has the patches that the image has there."""
+        from napari_drcr.models.execution import Tiles
+        from napari_drcr.models.residual.drca import PATCH
+
+        return Tiles(network, device, kind, context=0, multiple=PATCH)

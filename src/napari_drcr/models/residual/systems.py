@@ -18,6 +18,7 @@ from napari_drcr.models.residual.attention import (
     SpatialAttention,
 )
 from napari_drcr.models.residual.blocks import Block, DualAttentionBlock, FixupBlock, Shift
+from napari_drcr.models.residual.drca import DRCA
 from napari_drcr.models.residual.frame import Chain, Concatenation, Padding, ResidualNetwork, convolution, start_he_normal
 from napari_drcr.models.residual.inputs import Brightness, Interpolation, LinearEstimate, NineChannels
 
@@ -152,3 +153,8 @@ class MeanAndResidual(nn.Module):
 def mean_residual(bands: int, channels: int, blocks: int) -> MeanAndResidual:
     """VIPLab's networks, the residual of which is HSCNN-R."""
     return MeanAndResidual(hscnn_r(bands, channels, blocks, tail_bias=False), Brightness(channels, bands))
+
+
+def drca(bands: int, channels: int, reduction: int) -> DRCA:
+    """Image Lab's two branches over independent patches."""
+    return DRCA(bands, channels, reduction)

@@ -11,10 +11,34 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_drcr.models.extent import CosineGram
+from napari_drcr.models.extent import CosineGram, Local
 from napari_drcr.models.spectral_attention.parts import ChannelNorm, HeadProduct, PixelLinear, depthwise
+
+SLOPE = 0.1  # of the LeakyReLUs of MST-L
+
+
+class Guidance(nn.Module):
+    """Factors of the values (MM): ``n sigmoid(depthwise5x5(conv1x1(n))) + n`` with ``n = conv1x1(mask)``.
+
+    Parameters
+    ----------
+    channels : int
+        C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 1)
+        self.conv2 = nn.Conv2d(channels, channels, 1)
+        self.depth_conv = depthwise(channels, 5, bias=True)
+
+    def forward(self, mask: Tensor) -> Tensor:
+        """(batch, C, y, x) to the same shape."""
+        mask = self.conv1(mask)
+        return mask * torch.sigmoid(self.depth_conv(self.conv2(mask))) + mask
 
 
 class SpectralAttention(nn.Module):
@@ -25,6 +49,8 @@ class SpectralAttention(nn.Module):
     channels : int
         C.
     heads : int
+    masked : bool
+        Whether v in the first term is multiplied by `Guidance`.
 
     Notes
     -----
@@ -32,7 +58,7 @@ class SpectralAttention(nn.Module):
     q over all pixels, and the learned scale s_h. The position term p is two depthwise convolutions with a GELU between.
     """
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, *, masked: bool = False) -> None:
         super().__init__()
         self.rescale = nn.Parameter(torch.ones(heads, 1, 1))
         self.to_q = PixelLinear(channels, channels, bias=False)
@@ -40,14 +66,16 @@ class SpectralAttention(nn.Module):
         self.to_v = PixelLinear(channels, channels, bias=False)
         self.proj = PixelLinear(channels, channels)
         self.pos_emb = nn.Sequential(depthwise(channels), nn.GELU(), depthwise(channels))
+        self.mm = Guidance(channels) if masked else None
         self.cosines = CosineGram(heads)
         self.product = HeadProduct()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, C, y, x) to the same shape."""
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """(batch, C, y, x), and a mask of that shape where it is masked, to the same shape."""
         values = self.to_v(x)
         weights = (self.rescale * self.cosines(self.to_k(x), self.to_q(x))).softmax(dim=-1)
-        return self.proj(self.product(values, weights)) + self.pos_emb(values)  # type: ignore[no-any-return]
+        guided = values if self.mm is None else values * self.mm(mask)
+        return self.proj(self.product(guided, weights)) + self.pos_emb(values)  # type: ignore[no-any-return]
 
 
 class FeedForward(nn.Module):
@@ -85,15 +113,17 @@ class AttentionBlock(nn.ModuleList):
     channels : int
         C.
     heads : int
+    masked : bool
+        See `SpectralAttention`.
     """
 
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__((SpectralAttention(channels, heads), FeedForward(channels)))
+    def __init__(self, channels: int, heads: int, *, masked: bool = False) -> None:
+        super().__init__((SpectralAttention(channels, heads, masked=masked), FeedForward(channels)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, C, y, x) to the same shape."""
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """See `SpectralAttention.forward`."""
         attention, feed_forward = self
-        x = attention(x) + x
+        x = attention(x, mask) + x
         return feed_forward(x) + x  # type: ignore[no-any-return]
 
 
@@ -106,19 +136,23 @@ class AttentionBlocks(nn.Module):
         C.
     heads, count : int
         Of each block, and of blocks.
+    masked : bool
+        See `SpectralAttention`.
     """
 
-    def __init__(self, channels: int, heads: int, count: int) -> None:
+    def __init__(self, channels: int, heads: int, count: int, *, masked: bool = False) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*(AttentionBlock(channels, heads) for _ in range(count)))
+        self.blocks = nn.ModuleList(AttentionBlock(channels, heads, masked=masked) for _ in range(count))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, C, y, x) to the same shape."""
-        return self.blocks(x)  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """See `SpectralAttention.forward`."""
+        for block in self.blocks:
+            x = block(x, mask)
+        return x
 
 
 class EncoderLevel(nn.ModuleList):
-    """Blocks, and a convolution to half the resolution and twice the channels.
+    """Blocks, and a convolution to half the resolution and twice the channels; where it is masked, another one for the mask.
 
     Parameters
     ----------
@@ -126,17 +160,19 @@ class EncoderLevel(nn.ModuleList):
         C.
     heads, count : int
         See `AttentionBlocks`.
+    masked : bool
+        See `SpectralAttention`.
     """
 
-    def __init__(self, channels: int, heads: int, count: int) -> None:
-        down = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1, bias=False)
-        super().__init__((AttentionBlocks(channels, heads, count), down))
+    def __init__(self, channels: int, heads: int, count: int, *, masked: bool = False) -> None:
+        halving = [nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1, bias=False) for _ in range(1 + masked)]
+        super().__init__((AttentionBlocks(channels, heads, count, masked=masked), *halving))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, C, y, x) to the same shape and (batch, 2C, y/2, x/2)."""
-        blocks, down = self
-        x = blocks(x)
-        return x, down(x)
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """(batch, C, y, x) and perhaps a mask to the same shape, and both (batch, 2C, y/2, x/2) for the next level."""
+        blocks, halve, *halve_mask = self
+        x = blocks(x, mask)
+        return x, halve(x), halve_mask[0](mask) if halve_mask else None
 
 
 class DecoderLevel(nn.ModuleList):
@@ -148,17 +184,19 @@ class DecoderLevel(nn.ModuleList):
         C.
     heads, count : int
         See `AttentionBlocks`.
+    masked : bool
+        See `SpectralAttention`.
     """
 
-    def __init__(self, channels: int, heads: int, count: int) -> None:
-        up = nn.ConvTranspose2d(2 * channels, channels, 2, stride=2)
+    def __init__(self, channels: int, heads: int, count: int, *, masked: bool = False) -> None:
+        double = nn.ConvTranspose2d(2 * channels, channels, 2, stride=2)
         fuse = nn.Conv2d(2 * channels, channels, 1, bias=False)
-        super().__init__((up, fuse, AttentionBlocks(channels, heads, count)))
+        super().__init__((double, fuse, AttentionBlocks(channels, heads, count, masked=masked)))
 
-    def forward(self, x: Tensor, encoded: Tensor) -> Tensor:
-        """(batch, 2C, y/2, x/2) and (batch, C, y, x) to the shape of the second."""
-        up, fuse, blocks = self
-        return blocks(fuse(torch.cat((up(x), encoded), dim=1)))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, encoded: Tensor, mask: Tensor | None) -> Tensor:
+        """(batch, 2C, y/2, x/2), (batch, C, y, x) and perhaps a mask to the shape of the second."""
+        double, fuse, blocks = self
+        return blocks(fuse(torch.cat((double(x), encoded), dim=1)), mask)  # type: ignore[no-any-return]
 
 
 class SpectralUNet(nn.Module):
@@ -170,25 +208,28 @@ class SpectralUNet(nn.Module):
         Channels of the finest level.
     blocks : sequence of int
         Of each level, from the finest; the coarsest is passed once, the others twice.
+    masked : bool
+        See `SpectralAttention`.
     """
 
-    def __init__(self, bands: int, blocks: Sequence[int]) -> None:
+    def __init__(self, bands: int, blocks: Sequence[int], *, masked: bool = False) -> None:
         super().__init__()
         *finer, coarsest = [(bands << level, 1 << level, count) for level, count in enumerate(blocks)]
-        self.encoder_layers = nn.ModuleList(EncoderLevel(*sizes) for sizes in finer)
-        self.bottleneck = AttentionBlocks(*coarsest)
-        self.decoder_layers = nn.ModuleList(DecoderLevel(*sizes) for sizes in reversed(finer))
+        self.encoder_layers = nn.ModuleList(EncoderLevel(*sizes, masked=masked) for sizes in finer)
+        self.bottleneck = AttentionBlocks(*coarsest, masked=masked)
+        self.decoder_layers = nn.ModuleList(DecoderLevel(*sizes, masked=masked) for sizes in reversed(finer))
         self.mapping = nn.Conv2d(bands, bands, 3, padding=1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, bands, y, x) to the same shape."""
+    def refine(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(batch, bands, y, x), and a mask of that shape where it is masked, to the same shape."""
         encoded = []
         for encoder in self.encoder_layers:
-            kept, x = encoder(x)
-            encoded.append(kept)
-        x = self.bottleneck(x)
+            kept, x, halved = encoder(x, mask)
+            encoded.append((kept, mask))
+            mask = halved
+        x = self.bottleneck(x, mask)
         for decoder in self.decoder_layers:
-            x = decoder(x, encoded.pop())
+            x = decoder(x, *encoded.pop())
         return self.mapping(x)  # type: ignore[no-any-return]
 
 
@@ -206,7 +247,7 @@ class Stage(SpectralUNet):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, bands, y, x) to the same shape."""
-        return super().forward(self.embedding(x)) + x
+        return self.refine(self.embedding(x)) + x
 
 
 class MSTPlusPlus(nn.Module):
@@ -249,3 +290,52 @@ class MSTPlusPlus(nn.Module):
         """
         features = self.conv_in(rgb)
         return self.conv_out(self.body(features)) + features  # type: ignore[no-any-return]
+
+
+class FirstOfBatch(Local):
+    """The first image of a batch: (batch, C, y, x) to (1, C, y, x)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return x[:1]
+
+
+class MSTL(SpectralUNet):
+    """MST-L for RGB images: one U-Net, whose attention is guided by a mask that is itself made from the image.
+
+    Parameters
+    ----------
+    bands : int
+        Of the cube.
+    blocks : sequence of int
+        Of each level, from the finest; the published network has 4, 7 and 5.
+    mask_of_first : bool
+        Whether all images of a batch share the mask of the first, as in the published network, where training in batches therefore
+        differs from single images.
+
+    Notes
+    -----
+    Input (batch, 3, y, x) with y and x multiples of 4, of 2 with two levels; output (batch, bands, y, x), not clipped. The authors pad
+    to multiples of 8.
+    """
+
+    def __init__(self, bands: int = 31, blocks: Sequence[int] = (4, 7, 5), *, mask_of_first: bool = True) -> None:
+        super().__init__(bands, blocks, masked=True)
+        self.embedding_1 = nn.Conv2d(3, bands, 3, padding=1, bias=False)
+        self.embedding_2 = nn.Conv2d(3, bands, 3, padding=1, bias=False)
+        self.masked_by = FirstOfBatch() if mask_of_first else nn.Identity()
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Estimate the cube.
+
+        Parameters
+        ----------
+        rgb : Tensor, shape (batch, 3, y, x)
+
+        Returns
+        -------
+        Tensor, shape (batch, bands, y, x)
+        """
+        mask = F.leaky_relu(self.embedding_1(self.masked_by(rgb)), SLOPE)
+        features = F.leaky_relu(self.embedding_2(rgb), SLOPE)
+        return self.refine(features, mask) + features

@@ -13,8 +13,9 @@ from napari_drcr.models.architecture import Architecture, ForeignLayout, Network
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_drcr.models.u_net.network import BasisUNet, StiebelUNet
+    from napari_drcr.models.u_net.network import BasisUNet, IMRNet, StarSpectralNet, StiebelUNet
 
+NTIRE_2022 = "Arad et al., NTIRE 2022 Spectral Recovery Challenge and Data Set, CVPR Workshops 2022"
 BASIS_STRIDE = 4
 """Of the training scenes every so many rows and columns are looked at for a basis."""
 
@@ -116,3 +117,89 @@ class BasisUNets(Architecture):
         count = min(vectors.shape[1], weight.shape[1])
         with torch.no_grad():
             weight[:, :count, 0, 0] = vectors[:, :count].to(weight)
+
+
+class StarSpectralSettings(NetworkSettings):
+    """Sizes of `napari_drcr.models.u_net.network.StarSpectralNet`."""
+
+    architecture: Literal["star_spectral"] = "star_spectral"
+    channels: int = Field(default=16, ge=2)
+    """Of the U-Net at full size; they double with each step."""
+    steps: int = Field(default=3, ge=1, le=3)
+    """How often its maps are halved."""
+
+
+class StarSpectral(Architecture):
+    """The entry of star-spectral: a U-Net that cleans the image, and a matrix for the whole image."""
+
+    id = "star_spectral"
+    title = "star-spectral"
+    paper = f"Team star-spectral in {NTIRE_2022}"
+    year = 2022
+    rank = "9th of NTIRE 2022"
+    family = "U-Net"
+    assumptions = (
+        "The U-Net is that of StaffsCVL with the widths 16, 32, 64 and 128 and two densely connected convolutions for each size, "
+        "and adds to the image.",
+        "The means of its smallest map enter the three fully connected layers.",
+        "Both parts are trained at once, with the learning rate 4e-4.",
+    )
+    settings = StarSpectralSettings
+    presets: ClassVar[Mapping[str, NetworkSettings]] = {
+        "published": StarSpectralSettings(channels=16, steps=3),
+        "small": StarSpectralSettings(),
+    }
+    multiple = 8
+
+    def build(self, settings: StarSpectralSettings, bands: int) -> StarSpectralNet:
+        """See `Architecture.build`."""
+        from napari_drcr.models.u_net.network import StarSpectralNet
+
+        return StarSpectralNet(bands, settings.channels, settings.steps)
+
+
+class IMRNetSettings(NetworkSettings):
+    """Sizes of `napari_drcr.models.u_net.network.IMRNet`."""
+
+    architecture: Literal["imrnet"] = "imrnet"
+    channels: int = Field(default=8, ge=1)
+    """Of the U-Net at full size; they double with each step."""
+    steps: int = Field(default=3, ge=1, le=4)
+    """How often the maps of the U-Net are halved."""
+    features: int = Field(default=32, ge=16)
+    """Channels of the decoder."""
+    blocks: int = Field(default=3, ge=1)
+    """Dual residual attention blocks of the decoder."""
+    non_local: bool = False
+    """Whether attention between all pixels of a quadrant (PSNL) comes last; slow on large images."""
+
+
+class IMRNets(Architecture):
+    """The entry of OPT KLSIT: a U-Net to the three maps of a learned camera, and AWAN from there."""
+
+    id = "imrnet"
+    title = "IMRnet"
+    paper = f"Team OPT KLSIT in {NTIRE_2022}"
+    year = 2022
+    rank = "11th of NTIRE 2022"
+    family = "U-Net"
+    assumptions = (
+        "The U-Net is that of StaffsCVL with reflection padding, 32 channels at full size, and a gain and a bias for each of its maps.",
+        "The decoder is AWAN with 64 channels and 4 blocks, and starts like it.",
+        "The encoder of cubes, which only prepares the decoder, is left out: U-Net and decoder are trained at once.",
+    )
+    learning_rate = 1e-4
+    settings = IMRNetSettings
+    presets: ClassVar[Mapping[str, NetworkSettings]] = {
+        "published": IMRNetSettings(channels=32, steps=4, features=64, blocks=4, non_local=True),
+        "small": IMRNetSettings(),
+    }
+    multiple = 32  # Twice what four steps need: reflection takes two pixels of the smallest map.
+
+    def build(self, settings: IMRNetSettings, bands: int) -> IMRNet:
+        """See `Architecture.build`."""
+        from napari_drcr.models.u_net.network import IMRNet
+
+        return IMRNet(
+            bands, settings.channels, settings.steps, settings.features, settings.blocks, non_local=settings.non_local
+        )

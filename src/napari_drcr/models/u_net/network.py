@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from napari_drcr.models.awan.network import AWANNet
+from napari_drcr.models.extent import Mean
 
 
 class StiebelLevel(nn.Module):
@@ -66,12 +72,16 @@ class StiebelUNet(nn.Module):
         return self.model.below(rgb)
 
 
-def double_convolution(channels_in: int, channels_out: int) -> nn.Module:
+def double_convolution(
+    channels_in: int, channels_out: int, *, padding_mode: Literal["zeros", "reflect"] = "zeros"
+) -> nn.Module:
     """Two convolutions 3x3, each with a ReLU.
 
     Parameters
     ----------
     channels_in, channels_out : int
+    padding_mode : {"zeros", "reflect"}
+        What lies around a map.
 
     Returns
     -------
@@ -79,11 +89,34 @@ def double_convolution(channels_in: int, channels_out: int) -> nn.Module:
         (batch, channels_in, y, x) to (batch, channels_out, y, x).
     """
     return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, padding=1),
+        nn.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode=padding_mode),
         nn.ReLU(),
-        nn.Conv2d(channels_out, channels_out, 3, padding=1),
+        nn.Conv2d(channels_out, channels_out, 3, padding=1, padding_mode=padding_mode),
         nn.ReLU(),
     )
+
+
+class DenseConvolutions(nn.Module):
+    """Two convolutions 3x3, each of which sees everything before it, and one 1x1 over all, each with a ReLU.
+
+    Parameters
+    ----------
+    channels_in, channels_out : int
+        The convolutions 3x3 give half of `channels_out` each.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        half = channels_out // 2
+        self.first = nn.Conv2d(channels_in, half, 3, padding=1)
+        self.second = nn.Conv2d(channels_in + half, half, 3, padding=1)
+        self.fuse = nn.Conv2d(channels_in + 2 * half, channels_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels_in, y, x) to (batch, channels_out, y, x)."""
+        x = torch.cat((x, F.relu(self.first(x))), dim=1)
+        x = torch.cat((x, F.relu(self.second(x))), dim=1)
+        return F.relu(self.fuse(x))
 
 
 class UNet(nn.Module):
@@ -186,3 +219,84 @@ class BasisUNet(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """Estimate the cube: (batch, 3, y, x), y and x multiples of ``2 ** steps``, to (batch, bands, y, x)."""
         return self.basis(self.weights(rgb))  # type: ignore[no-any-return]
+
+
+class StarSpectralNet(nn.Module):
+    """A U-Net cleans the image; an inverse filter, one matrix for the whole image, turns its colours into spectra.
+
+    Team star-spectral in Arad et al., "NTIRE 2022 Spectral Recovery Challenge and Data Set", CVPR Workshops 2022:
+    ``cube = R r + G g + B b``, where each of r, g and b (bands) comes from a fully connected layer.
+
+    Parameters
+    ----------
+    bands : int
+        Bands of the cube.
+    channels : int
+        Of the U-Net at full size.
+    steps : int
+        How often its maps are halved.
+
+    Notes
+    -----
+    Said in the report: a DenseNet-like U-Net, and three fully connected layers, one a colour. Chosen here: the U-Net of `BasisUNet`
+    with `DenseConvolutions`, which adds to the image; its smallest map's means enter the layers; both are trained at once.
+    """
+
+    def __init__(self, bands: int, channels: int = 16, steps: int = 3) -> None:
+        super().__init__()
+        self.clean = UNet(3, channels, steps, DenseConvolutions)
+        self.mean = Mean()
+        self.red, self.green, self.blue = (nn.Linear(channels * 2**steps, bands) for _ in range(3))
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Estimate the cube: (batch, 3, y, x), y and x multiples of ``2 ** steps``, to (batch, bands, y, x)."""
+        maps = self.clean.contract(rgb)
+        clean = rgb + self.clean.expand(maps)
+        mean = torch.flatten(self.mean(maps[-1]), 1)
+        red, green, blue = (layer(mean)[:, :, None, None] for layer in (self.red, self.green, self.blue))
+        return clean[:, :1] * red + clean[:, 1:2] * green + clean[:, 2:] * blue  # type: ignore[no-any-return]
+
+
+class IMRNet(nn.Module):
+    """A U-Net turns the image into the three maps of a camera that was learned with its decoder, which turns them into spectra.
+
+    Team OPT KLSIT in Arad et al., "NTIRE 2022 Spectral Recovery Challenge and Data Set", CVPR Workshops 2022.
+
+    Parameters
+    ----------
+    bands : int
+        Bands of the cube.
+    channels : int
+        Of the U-Net at full size.
+    steps : int
+        How often its maps are halved.
+    features : int
+        Channels of the decoder.
+    blocks : int
+        Of the decoder.
+    non_local : bool
+        Whether the decoder ends with attention between pixels.
+
+    Notes
+    -----
+    Said in the report: an autoencoder of cubes, its decoder with the attention of AWAN, whose encoder gives three maps; a U-Net with
+    gain and bias that maps RGB to them; reflection padding; Xavier's start. Chosen here: the U-Net of `BasisUNet`, ``maps = gain
+    U(rgb) + bias + rgb`` with a gain and a bias for each map, AWAN as the decoder, with its own start. The encoder takes no part in
+    an estimate and is left out: U-Net and decoder are trained at once, the last of the four steps of the report.
+    """
+
+    def __init__(
+        self, bands: int, channels: int = 32, steps: int = 4, features: int = 64, blocks: int = 4, *, non_local: bool = True
+    ) -> None:
+        super().__init__()
+        self.u_net = UNet(3, channels, steps, partial(double_convolution, padding_mode="reflect"))
+        for module in self.u_net.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.xavier_uniform_(module.weight)
+        self.gain = nn.Parameter(torch.ones(1, 3, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
+        self.decoder = AWANNet(bands, features, blocks, non_local=non_local)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Estimate the cube: (batch, 3, y, x), y and x multiples of ``2 ** (steps + 1)``, to (batch, bands, y, x)."""
+        return self.decoder(self.gain * self.u_net(rgb) + self.bias + rgb)  # type: ignore[no-any-return]

@@ -114,7 +114,7 @@ class ErrorMap(Dock):
         self._later.timeout.connect(self._map_again)
         self._watch.changed.connect(self._score_again)
         self._runs.made.connect(self._take)
-        self._runs.ended.connect(self._end)
+        self._runs.finished.connect(self._end)
         self.follow_layers(self._refresh)
         self.follow(self._viewer.canvas.grid.events.enabled, self._show_maps)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,26 +36,18 @@ class EstimateList(CheckList):
     def __init__(self, most: int) -> None:
         super().__init__(rows=most)
         self._most = most
-        self._marks: dict[Image, bool] = {}
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         # What tells estimates apart, the model, is at the end of their names.
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.toggled.connect(self._remember)
 
     def show_layers(self, layers: Sequence[Image], fitting: Sequence[Image]) -> None:
-        """List other layers, of which the fitting ones can be marked; marks that were put or taken off stay."""
-        self._marks = {layer: mark for layer, mark in self._marks.items() if layer in layers}
-        marked = {layer: self._marks.get(layer, place < self._most) for place, layer in enumerate(fitting)}
-        self.show_entries([self._entry(layer, marked) for layer in layers])
+        """List other layers, of which the fitting ones can be marked."""
+        self.show_entries([self._entry(layer, layer in fitting, layer in fitting[: self._most]) for layer in layers])
 
-    def _entry(self, layer: Image, marked: Mapping[Image, bool]) -> Entry:
-        fits = layer in marked
+    def _entry(self, layer: Image, fits: bool, marked: bool) -> Entry:
         tooltip = layer.name if fits else f"{layer.name}: of another size than the true cube"
-        return Entry(layer.name, layer, fits and marked[layer], tooltip, enabled=fits)
-
-    def _remember(self, layer: Image, marked: bool) -> None:
-        self._marks[layer] = marked
+        return Entry(layer.name, layer, marked, tooltip, enabled=fits)
 
 
 class FigurePanel(ImagePanel):

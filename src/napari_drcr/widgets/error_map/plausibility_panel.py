@@ -114,11 +114,8 @@ class PlausibilityPanel(ImagePanel):
 
     def _find_map(self, facts: dict[str, Any]) -> Image | None:
         """The map of this estimate and image that is there already."""
-        same = (MAP_KEY, "estimate", "source_layer")
-        for layer in self._viewer.layers:
-            if isinstance(layer, Image) and all(facts_of_layer(layer).get(key) == facts[key] for key in same):
-                return layer
-        return None
+        same = {key: facts[key] for key in (MAP_KEY, "estimate", "source_layer")}.items()
+        return next((layer for layer in self._viewer.layers if same <= facts_of_layer(layer).items()), None)
 
 
 def _said_by(estimate: Image) -> str:

@@ -29,7 +29,7 @@ News = xr.DataArray | Summary | list[ScoreRow]
 """A map that is ready, or what there is to be said about a pair."""
 
 
-class ErrorRuns(QObject):
+class ErrorRuns(Background):
     """Maps and scores pairs, with the settings of the moment.
 
     A request during a run restarts it, with what was not done yet. `measure` returns what is to be
@@ -40,12 +40,9 @@ class ErrorRuns(QObject):
     ----------
     made : Signal(object, object)
         A pair and what was found out about it: a map, a `Summary` or a list of `ScoreRow`.
-    ended : Signal()
-        There is nothing more to do.
     """
 
     made = Signal(object, object)
-    ended = Signal()
 
     def __init__(
         self,
@@ -54,26 +51,15 @@ class ErrorRuns(QObject):
         regions: Callable[[Pair], Sequence[Region]],
         failed: Callable[[str], object],
     ) -> None:
-        super().__init__(parent)
+        super().__init__(parent, failed, lambda notice: self.notices.setdefault(notice), task="The error map")
         self._measure, self._regions = measure, regions
-        self._background = Background(self, failed, lambda notice: self.notices.setdefault(notice), task="The error map")
-        self._background.finished.connect(self._end)
+        self.finished.connect(self._forget_all)
         self._stop = Event()
         self.destroyed.connect(self._stop.set)
         self._to_map: list[Pair] = []
         self._to_score: list[Pair] = []
         self.notices: dict[str, None] = {}
         """What the last run assumed, each sentence once."""
-
-    @property
-    def running(self) -> bool:
-        """Whether there is something to do."""
-        return self._background.running
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the last run was cancelled."""
-        return self._background.cancelled
 
     def start(self, to_map: Iterable[Pair] = (), to_score: Iterable[Pair] = ()) -> None:
         """Map and score some pairs, and only score others."""
@@ -86,7 +72,7 @@ class ErrorRuns(QObject):
         self._stop.set()
         self._stop, self.notices = Event(), {}
         self.destroyed.connect(self._stop.set)
-        self._background.run(
+        self.run(
             _work,
             list(self._to_map),
             [(pair, self._regions(pair)) for pair in self._to_score],
@@ -103,14 +89,9 @@ class ErrorRuns(QObject):
 
     def cancel(self) -> None:
         """End the work at its next band."""
-        self._to_map, self._to_score = [], []
+        self._forget_all()
         self._stop.set()
-        self._background.cancel()
-
-    def detach(self) -> None:
-        """End the work, and emit nothing more."""
-        self.cancel()
-        self._background.detach()
+        super().cancel()
 
     def _take(self, pair: Pair, news: News) -> None:
         for waiting, last in ((self._to_map, Summary), (self._to_score, list)):
@@ -118,9 +99,8 @@ class ErrorRuns(QObject):
                 waiting.remove(pair)
         self.made.emit(pair, news)
 
-    def _end(self) -> None:
+    def _forget_all(self) -> None:
         self._to_map, self._to_score = [], []
-        self.ended.emit()
 
 
 def _work(

@@ -79,7 +79,7 @@ class CurveTable(ReadOnlyTable):
         for number, row in enumerate(rows):
             for column, text in enumerate(_cells(row, names[row.layer], matched)):
                 self.put(number, column, text, row.layer.name if column == 1 else "", right=column > 1)
-            self.item(number, 0).setData(Qt.ItemDataRole.DecorationRole, swatch(row.place.colour))
+            self.put(number, 0, row.place.name).setData(Qt.ItemDataRole.DecorationRole, swatch(row.place.colour))
         again = next(
             (n for n, row in enumerate(rows) if kept and (row.place.name, row.layer) == (kept.place.name, kept.layer)), -1
         )

@@ -111,11 +111,6 @@ class SpectrumReader(QObject):
         found = {(layer, place.where): self.read(layer, place, statistic) for layer in layers for place in places}
         return {key: reading for key, reading in found.items() if reading is not None}
 
-    @property
-    def busy(self) -> bool:
-        """Whether something is still being read."""
-        return bool(self._wanted)
-
     def forget(self) -> None:
         """Give up what was read, and what is being read."""
         self._background.cancel()

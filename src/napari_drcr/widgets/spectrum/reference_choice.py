@@ -53,7 +53,6 @@ class ReferenceChoice(QWidget):
         super().__init__()
         self.library: Library | None = None
         self._curve: tuple[str, xr.DataArray] | None = None
-        self._marked: set[str] = set()
         title, kinds = "Choose a library of reference spectra", "Spectral libraries (*.csv *.txt *.sli *.hdr);;All files (*)"
         self.chooser = FileChoice([None, COLORCHECKER], "Choose file", kinds, title=title, nothing="none")
         self.chooser.setToolTip("Reference spectra: the ColorChecker, or a CSV file or ENVI library (.sli) of your own.")
@@ -67,15 +66,15 @@ class ReferenceChoice(QWidget):
         form.addRow("Library", self.chooser)
         stack(self, form, self.list, self.status)
         self.chooser.edited.connect(self._load)
-        self.list.toggled.connect(self._mark)
+        self.list.toggled.connect(self.changed)
 
     @property
     def overlays(self) -> list[Overlay]:
         """The spectra that are marked."""
         if self.library is None:
             return []
-        names = zip(self.library.names, cycle(COLOURS))
-        return [Overlay(name, colour, self.library.spectrum(name)) for name, colour in names if name in self._marked]
+        names, marked = zip(self.library.names, cycle(COLOURS)), self.list.marked
+        return [Overlay(name, colour, self.library.spectrum(name)) for name, colour in names if name in marked]
 
     def mark(self, name: str, drawn: bool = True) -> None:
         """Overlay a spectrum of the library, by its name, or do so no longer."""
@@ -100,7 +99,7 @@ class ReferenceChoice(QWidget):
     def _take(self, library: Library | None) -> None:
         self._ranking.cancel()
         self.library = library
-        self._marked.clear()
+        self._fill([])
         self._fill([] if library is None else [(name, None) for name in library.names])
         self._say("" if library is None else PROMPT)
         self.changed.emit()
@@ -123,21 +122,9 @@ class ReferenceChoice(QWidget):
 
     def _fill(self, names: list[tuple[str, float | None]]) -> None:
         colours = {} if self.library is None else dict(zip(self.library.names, cycle(COLOURS)))
-        self.list.show_entries(
-            [
-                Entry(
-                    name if angle is None else f"{name}  {angle:.1f}\N{DEGREE SIGN}",
-                    name,
-                    name in self._marked,
-                    colour=colours[name],
-                )
-                for name, angle in names
-            ]
-        )
-
-    def _mark(self, name: str, marked: bool) -> None:
-        (self._marked.add if marked else self._marked.discard)(name)
-        self.changed.emit()
+        angles = ("" if angle is None else f"  {angle:.1f}\N{DEGREE SIGN}" for _, angle in names)
+        each = zip(names, angles, strict=True)
+        self.list.show_entries([Entry(name + angle, name, False, colour=colours[name]) for (name, _), angle in each])
 
 
 def _read(choice: str) -> Library:

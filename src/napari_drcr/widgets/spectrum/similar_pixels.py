@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import napari
-from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_drcr.analysis.spectra import spectral_angle_map
@@ -33,14 +32,7 @@ class SimilarPixels(QPushButton):
 
     `curves` returns what the menu offers: the spectra of the selected place, one per cube. `failed` and `told` take sentences,
     as those of `Background`.
-
-    Attributes
-    ----------
-    added : Signal
-        A map was added.
     """
-
-    added = Signal()
 
     def __init__(
         self,
@@ -82,4 +74,3 @@ class SimilarPixels(QPushButton):
         name = f"{layer.name} (angle to {place}{kind})"
         values, properties, _ = map_to_layer_data(angles.rename("spectral angle"), layer, name=name, facts=facts)
         show_map(self._viewer, values, properties)
-        self.added.emit()

@@ -11,10 +11,11 @@ from qtpy.QtWidgets import QCompleter, QWidget
 from napari_drcr.camera import CAMERAS
 from napari_drcr.cubes.colorimetry import illuminant_names
 from napari_drcr.errors import shown
-from napari_drcr.models.architecture import architectures, find_architecture
+from napari_drcr.models.architecture import find_architecture
 from napari_drcr.models.store import read_card, shipped_models
-from napari_drcr.widgets.train.editors import ChoiceEditor, NamesEditor
+from napari_drcr.widgets.train.editors import NamesEditor
 from napari_drcr.widgets.train.fields import NETWORK
+from napari_drcr.widgets.train.network_choice import NetworkEditor
 from napari_drcr.widgets.viewer.background import Background
 from napari_drcr.widgets.viewer.choosers import Editor, FileChoice, narrow
 from napari_drcr.widgets.viewer.controls import HardwareChoice, offer
@@ -104,14 +105,6 @@ class _LastName(QCompleter):
         return f"{before}, {index.data()}" if before else str(index.data())
 
 
-def _networks() -> Editor:
-    trainable = [architecture for architecture in architectures() if architecture.trainable]
-    editor = ChoiceEditor({architecture.id: architecture.title for architecture in trainable})
-    for row, architecture in enumerate(trainable):
-        editor.box.setItemData(row, architecture.paper, Qt.ItemDataRole.ToolTipRole)
-    return editor
-
-
 def _cameras() -> Editor:
     return FileChoice(CAMERAS, "Choose CSV", "Responses (*.csv)")
 
@@ -122,7 +115,7 @@ def _starts() -> Editor:
 
 
 CHOOSERS: dict[str, Callable[[], Editor]] = {
-    NETWORK: _networks,
+    NETWORK: NetworkEditor,
     "camera.name": _cameras,
     "learning.start_from": _starts,
     "device": DeviceEditor,

@@ -10,9 +10,12 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 
 from napari_drcr.errors import InputError, shown
+from napari_drcr.models.architecture import find_architecture
 from napari_drcr.training.config import check_config, make_config, network_of, presets, read_content, write_config
 from napari_drcr.training.sections import TrainingConfig
+from napari_drcr.widgets.train.editors import NumberEditor
 from napari_drcr.widgets.train.fields import NETWORK, config_fields, config_sections, flat, label_of, nested, without_defaults
+from napari_drcr.widgets.train.network_choice import NetworkFacts, SizeChoice, settings_of
 from napari_drcr.widgets.train.preset_choice import PresetChoice
 from napari_drcr.widgets.train.rows import Fold, Marked, Row, compact_form
 from napari_drcr.widgets.viewer.background import Background
@@ -22,6 +25,7 @@ from napari_drcr.widgets.viewer.fitting import BreakingRow, scrolling, stack
 ESSENTIALS = ("data.folder", "data.quantity", "camera.name", "learning.start_from", "learning.steps", "device")
 """What most users change, in this order."""
 START = "learning.start_from"
+RATE = "learning.learning_rate"
 DELAY = 300
 """Milliseconds without a change until the values are checked."""
 KINDS = "YAML (*.yaml *.yml)"
@@ -44,6 +48,10 @@ class ConfigForm(QWidget):
         The fields, by their path, such as ``learning.steps``.
     folds : dict of str to Fold
         The sections; that of the fields without one is "".
+    network_size : SizeChoice
+        The presets of the chosen network, and which of them its settings are.
+    network_facts : NetworkFacts
+        Where the network comes from, and what it costs.
     head : Marked
         Says what is wrong with no field in particular, or with a file.
     """
@@ -68,7 +76,9 @@ class ConfigForm(QWidget):
         self.folds = {"": Fold("Run", "Its name, and where and how often it runs.")}
         self.folds |= {name: Fold(label_of(name), about) for name, about in config_sections().items()}
         self.head = Marked()
+        self.network_size, self.network_facts = SizeChoice(), NetworkFacts()
         self._lay_out()
+        self.network_size.chosen.connect(self._resize_network)
         self.preset.chosen.connect(self.load)
         self.open_button.clicked.connect(lambda: self._ask(QFileDialog.getOpenFileName, "Open settings", "", self.open_yaml))
         self.save_button.clicked.connect(
@@ -87,6 +97,9 @@ class ConfigForm(QWidget):
         for path, row in self.rows.items():
             if path not in ESSENTIALS:
                 self.folds[row.field.section].form.addRow(row.label, row)
+            if path == NETWORK:
+                self.folds["network"].form.addRow("Size", Marked(self.network_size))
+                self.folds["network"].form.addRow(self.network_facts)
         page = QWidget()
         column = stack(page, essentials, QLabel("More settings"), *self.folds.values())
         column.setContentsMargins(0, 0, 4, 0)
@@ -155,6 +168,7 @@ class ConfigForm(QWidget):
         """Check nothing any more."""
         self._timer.stop()
         self._background.detach()
+        self.network_facts.detach()
         for row in self.rows.values():
             row.editor.detach()
 
@@ -188,6 +202,7 @@ class ConfigForm(QWidget):
         self._refusal = ""
         self._show_fields_of_network()
         self._enable_network()
+        self._describe_network()
         self.preset.compare(self._values())
         self._timer.start()
         self.changed.emit()
@@ -195,9 +210,8 @@ class ConfigForm(QWidget):
     def _enable_network(self) -> None:
         """Show the network of what the run starts from, or the user's own."""
         start = self.rows[START].editor.value
-        rows = {path: row for path, row in self.rows.items() if row.field.section == "network"}
         if start and self._own_network is None:
-            self._own_network = {path: row.editor.value for path, row in rows.items()}
+            self._own_network = {path: row.editor.value for path, row in self._network_rows().items()}
         elif not start and self._own_network is not None:
             self._fill(self._own_network, within="network.")
             self._own_network = None
@@ -207,8 +221,28 @@ class ConfigForm(QWidget):
         fold.content.setDisabled(bool(start))
         fold.heading.setToolTip(why or config_sections()["network"])
         fold.note(f"that of {name}" if start else "")
-        for row in rows.values():
+        for row in self._network_rows().values():
             row.explain(why or row.field.help)
+
+    def _network_rows(self) -> dict[str, Row]:
+        """Those of the network that is shown."""
+        return {path: row for path, row in self.rows.items() if row.field.section == "network"}
+
+    def _describe_network(self) -> None:
+        """Say what is chosen, whatever it was chosen by."""
+        values = {path.rpartition(".")[2]: row.editor.value for path, row in self._network_rows().items()}
+        settings = settings_of(values)
+        self.network_size.compare(self._network, settings)
+        self.network_facts.describe(self._network, settings)
+        rate = self.rows[RATE].editor
+        assert isinstance(rate, NumberEditor)
+        rate.line.setPlaceholderText(f"{find_architecture(self._network).learning_rate:g}, that of the network")
+
+    def _resize_network(self, preset: str) -> None:
+        """Take the settings of a preset of the chosen network."""
+        settings = find_architecture(self._network).presets[preset].model_dump(mode="json")
+        self._fill({f"network.{name}": value for name, value in settings.items()}, within="network.")
+        self._edited()
 
     def _show_fields_of_network(self) -> None:
         """Replace the fields of a network by those of the one that is chosen, with their defaults."""
@@ -217,7 +251,7 @@ class ConfigForm(QWidget):
             return
         self._network = chosen
         form = self.folds["network"].form
-        for path in [path for path, row in self.rows.items() if row.field.section == "network" and path != NETWORK]:
+        for path in self._network_rows().keys() - {NETWORK}:
             row = self.rows.pop(path)
             row.editor.detach()
             form.removeRow(row)
@@ -238,6 +272,7 @@ class ConfigForm(QWidget):
         if self._own_network is not None:
             its_own = self._own_network if network is None else {f"network.{name}": value for name, value in network.items()}
             self._fill(its_own, within="network.")
+            self._describe_network()
         for path, row in self.rows.items():
             row.mark(self._errors.get(path, ""))
         for name, fold in self.folds.items():

@@ -66,43 +66,14 @@ class NumberEditor(TextEditor):
         super().set_value(int(value) if whole else value)
 
 
-class WholeEditor(Editor):
-    """A whole number within limits."""
+class BoxEditor(Editor):
+    """A number between two limits that both are allowed, in a box."""
 
-    def __init__(self, kind: Kind) -> None:
-        low = -LARGEST_WHOLE if kind.minimum is None else kind.minimum
-        high = LARGEST_WHOLE if kind.maximum is None else kind.maximum
-        # Qt's box for whole numbers ends at 31 bits, where seeds go on.
-        self.box = QDoubleSpinBox(decimals=0, minimum=low, maximum=high, singleStep=kind.step or 1)
-        super().__init__(self.box)
-        if kind.step is None and high - low > 1000:
-            self.box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
-        self.box.setMinimumWidth(60)
-        self.box.valueChanged.connect(self.edited)
-
-    @property
-    def value(self) -> int:
-        """The number."""
-        return int(self.box.value())
-
-    def set_value(self, value: Any) -> None:
-        """Show a number within the limits."""
-        _show_number(self.box, value, "whole number")
-
-
-class ShareEditor(Editor):
-    """A number between two limits that both are allowed."""
-
-    def __init__(self, kind: Kind) -> None:
-        assert kind.minimum is not None
-        assert kind.maximum is not None
-        step = (kind.maximum - kind.minimum) / 20
-        self.box = _ShortSpinBox(decimals=DIGITS, minimum=kind.minimum, maximum=kind.maximum, singleStep=step)
-        super().__init__(self.box)
-        # That of the system may have a decimal comma.
-        self.box.setLocale(QLocale.c())
-        self.box.setMinimumWidth(60)
-        self.box.valueChanged.connect(self.edited)
+    def __init__(self, box: QDoubleSpinBox) -> None:
+        self.box = box
+        super().__init__(box)
+        box.setMinimumWidth(60)
+        box.valueChanged.connect(self.edited)
 
     @property
     def value(self) -> float:
@@ -110,8 +81,43 @@ class ShareEditor(Editor):
         return self.box.value()
 
     def set_value(self, value: Any) -> None:
-        """Show a number within the limits."""
-        _show_number(self.box, value, "number")
+        """Show a number within the limits, or text that YAML did not take for one, such as 3e5."""
+        number, box = math.nan, self.box
+        with suppress(TypeError, ValueError):
+            number = float(value)
+        if not box.minimum() <= number <= box.maximum() or (not box.decimals() and not number.is_integer()):
+            kind = "number" if box.decimals() else "whole number"
+            raise ValueError(f"{shown(value)} is no {kind} that is allowed here")
+        box.setValue(number)
+
+
+class WholeEditor(BoxEditor):
+    """A whole number within limits."""
+
+    def __init__(self, kind: Kind) -> None:
+        low = -LARGEST_WHOLE if kind.minimum is None else kind.minimum
+        high = LARGEST_WHOLE if kind.maximum is None else kind.maximum
+        # Qt's box for whole numbers ends at 31 bits, where seeds go on.
+        super().__init__(QDoubleSpinBox(decimals=0, minimum=low, maximum=high, singleStep=kind.step or 1))
+        if kind.step is None and high - low > 1000:
+            self.box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
+
+    @property
+    def value(self) -> int:
+        """The number."""
+        return int(self.box.value())
+
+
+class ShareEditor(BoxEditor):
+    """A number between two limits that both are allowed."""
+
+    def __init__(self, kind: Kind) -> None:
+        assert kind.minimum is not None
+        assert kind.maximum is not None
+        step = (kind.maximum - kind.minimum) / 20
+        super().__init__(_ShortSpinBox(decimals=DIGITS, minimum=kind.minimum, maximum=kind.maximum, singleStep=step))
+        # That of the system may have a decimal comma.
+        self.box.setLocale(QLocale.c())
 
 
 class _ShortSpinBox(QDoubleSpinBox):
@@ -121,16 +127,6 @@ class _ShortSpinBox(QDoubleSpinBox):
         # Steps leave rounding behind, as 0.1 + 0.05 does.
         short = f"{value:.6g}"
         return short if math.isclose(value, float(short), rel_tol=1e-12) else repr(value)
-
-
-def _show_number(box: QDoubleSpinBox, value: Any, kind: str) -> None:
-    """Show a number, or text that YAML did not take for one, such as 3e5."""
-    number = math.nan
-    with suppress(TypeError, ValueError):
-        number = float(value)
-    if not box.minimum() <= number <= box.maximum() or (not box.decimals() and not number.is_integer()):
-        raise ValueError(f"{shown(value)} is no {kind} that is allowed here")
-    box.setValue(number)
 
 
 class SwitchEditor(Editor):

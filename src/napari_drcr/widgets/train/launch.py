@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QLineEdit, QPushBut
 
 from napari_drcr.training import jobs
 from napari_drcr.training.config import make_config
-from napari_drcr.training.jobs.folder import new_run_folder
+from napari_drcr.training.jobs.folder import duration, new_run_folder
 from napari_drcr.training.probe import Estimate, probe
 from napari_drcr.widgets.train.config_form import ConfigForm
 from napari_drcr.widgets.viewer.background import Background
@@ -177,8 +177,7 @@ def _time(seconds: float) -> str:
         return f"{1000 * seconds:.0f} ms"
     if seconds < 90:
         return f"{seconds:.2g} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    return duration(seconds)
 
 
 def _start(content: dict[str, Any]) -> Path:

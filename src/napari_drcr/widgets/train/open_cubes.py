@@ -9,7 +9,7 @@ from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton
 
-from napari_drcr.widgets.train.batch_layers import BATCH_KEY
+from napari_drcr.widgets.train.batch_preview import BATCH_KEY
 from napari_drcr.widgets.train.rows import Fold
 from napari_drcr.widgets.train.scene_table import BOX
 from napari_drcr.widgets.viewer.layers import facts_of_layer, is_cube_layer, layer_to_cube, model_of_layer
@@ -41,7 +41,6 @@ class OpenCubes(Fold):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__("Cubes open in napari", ABOUT)
         self._viewer = viewer
-        self._offered: list[Image] = []
         self.list = CheckList()
         self.list.setMaximumHeight(90)
         self.list.setSpacing(2)
@@ -65,20 +64,14 @@ class OpenCubes(Fold):
 
     def refresh(self, _event: Any = None) -> None:
         """Offer the cubes that there are now; what was unchecked stays so."""
-        unchecked = set(self._offered) - set(self.layers)
-        self._offered = [
-            layer
-            for layer in self._viewer.layers
-            if is_cube_layer(layer) and model_of_layer(layer) is None and BATCH_KEY not in facts_of_layer(layer)
-        ]
-        self.list.show_entries([Entry(layer.name, layer, layer not in unchecked) for layer in self._offered])
+        measured = [layer for layer in self._viewer.layers if is_cube_layer(layer) and model_of_layer(layer) is None]
+        self.list.show_entries([Entry(layer.name, layer, True) for layer in measured if BATCH_KEY not in facts_of_layer(layer)])
         self.note(str(self.list.count() or "none"))
         self._update_button()
 
     def detach(self) -> None:
         """Hold no layer any more."""
-        self._offered.clear()
-        self.list.clear()
+        self.list.show_entries([])
 
     def _update_button(self) -> None:
         reason = "" if self.layers else NONE_CHECKED if self.list.count() else NO_CUBES

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from napari.layers import Image
+from napari.utils import Colormap
+from napari.utils.color import ColorValue
+from napari.utils.colormaps import ensure_colormap
 
 from napari_drcr.analysis.figures import NO_ERROR
 from napari_drcr.cubes.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
@@ -21,8 +25,7 @@ from napari_drcr.widgets.viewer.stacking import add_below_marks
 if TYPE_CHECKING:
     import xarray as xr
     from napari import Viewer
-    from napari.layers import Image, Layer
-    from napari.utils import Colormap
+    from napari.layers import Layer
 
 LayerData = tuple[Any, dict[str, Any], str]
 """Values, properties and kind of a layer: what napari takes from readers and samples."""
@@ -135,10 +138,6 @@ def with_gray_gaps(colormap: str | Colormap) -> Colormap:
 
     napari leaves NaN transparent, which may pass for a low value. The gray is darker where the colormap has light gray itself.
     """
-    from napari.utils import Colormap
-    from napari.utils.color import ColorValue
-    from napari.utils.colormaps import ensure_colormap
-
     known = ensure_colormap(colormap)
     light, dark = ColorValue(NO_ERROR), ColorValue(OTHER_GRAY)
     taken = np.linalg.norm(known.colors[:, :3] - light[:3], axis=1).min() < ALIKE
@@ -174,8 +173,6 @@ def _few_values(values: Any, stride: int) -> npt.NDArray[Any]:
 
 def is_cube_layer(layer: Layer) -> bool:
     """Whether a layer is a cube that `layer_to_cube` takes, and no map; quick, since docks ask it of every layer."""
-    from napari.layers import Image
-
     if not isinstance(layer, Image) or layer.rgb or layer.multiscale or layer.ndim != 3 or MAP_KEY in facts_of_layer(layer):
         return False
     try:
@@ -253,8 +250,6 @@ def layer_wavelengths(layer: Image) -> npt.NDArray[np.float64]:
 
 
 def _check_image(layer: Layer, wanted: str) -> None:
-    from napari.layers import Image
-
     if not isinstance(layer, Image):
         raise InputError(
             f"the layer {layer.name!r} is of the kind {type(layer).__name__}, not {wanted}; choose an image layer."
@@ -267,8 +262,6 @@ def _check_image(layer: Layer, wanted: str) -> None:
 
 def show_map(viewer: Viewer, values: npt.NDArray[Any], properties: Mapping[str, Any]) -> None:
     """Add a map, described by `map_to_layer_data`, with its colour bar, and hide other maps, whose bars do not explain it."""
-    from napari.layers import Image
-
     layer = Image(values, **properties)
     add_below_marks(viewer, layer)
     show_alone(viewer, layer)

@@ -15,7 +15,7 @@ VALUE = Qt.ItemDataRole.UserRole
 
 
 class Entry(NamedTuple):
-    """One row of a `CheckList`; the value tells it from others, and a colour puts a square before its text."""
+    """One row of a `CheckList`; the value, hashable, tells it from others, and a colour puts a square before its text."""
 
     text: str
     value: Any
@@ -28,6 +28,8 @@ class Entry(NamedTuple):
 class CheckList(QListWidget):
     """A list whose entries can be checked, as high as its entries, 2 to `rows`, or else as the room that there is.
 
+    What was checked or unchecked stays so as long as its value is listed, whatever later entries say, unless they are disabled.
+
     Attributes
     ----------
     toggled : Signal(object, bool)
@@ -39,7 +41,8 @@ class CheckList(QListWidget):
     def __init__(self, rows: int | None = None) -> None:
         super().__init__()
         self._rows = rows
-        self.itemChanged.connect(lambda item: self.toggled.emit(item.data(VALUE), _is_checked(item)))
+        self._marks: dict[Any, bool] = {}
+        self.itemChanged.connect(self._tell)
 
     @property
     def marked(self) -> list[Any]:
@@ -61,11 +64,12 @@ class CheckList(QListWidget):
         """Show these entries in place of the others."""
         self.blockSignals(True)
         self.clear()
+        self._marks = {entry.value: self._marks[entry.value] for entry in entries if entry.value in self._marks}
         for entry in entries:
             item = QListWidgetItem(entry.text)
             item.setData(VALUE, entry.value)
             item.setToolTip(entry.tooltip)
-            item.setCheckState(_state(entry.checked))
+            item.setCheckState(_state(self._marks.get(entry.value, entry.checked) if entry.enabled else entry.checked))
             if entry.colour is not None:
                 item.setData(Qt.ItemDataRole.DecorationRole, swatch(entry.colour))
             if not entry.enabled:
@@ -74,6 +78,10 @@ class CheckList(QListWidget):
         self.blockSignals(False)
         if self._rows is not None:
             self.setFixedHeight(min(max(self.count(), 2), self._rows) * max(self.sizeHintForRow(0), 18) + 6)
+
+    def _tell(self, item: QListWidgetItem) -> None:
+        self._marks[item.data(VALUE)] = _is_checked(item)
+        self.toggled.emit(item.data(VALUE), _is_checked(item))
 
     def _items(self) -> list[QListWidgetItem]:
         return [self.item(row) for row in range(self.count())]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from napari.layers import Image
 
 from napari_drcr.errors import InputError
 from napari_drcr.io.rgb import read_profile
@@ -16,7 +17,7 @@ from napari_drcr.widgets.viewer.navigation import data_at, image_size
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from napari.layers import Image, Layer
+    from napari.layers import Layer
 
     from napari_drcr.inference.white import Box
 
@@ -30,8 +31,6 @@ def why_no_rgb(layer: Layer) -> str:
 
     What follows its name in a sentence; empty of RGB images, of series and multiscale ones too, and of images (3, y, x).
     """
-    from napari.layers import Image
-
     if not isinstance(layer, Image):
         return f"is of the kind {type(layer).__name__}, not an RGB image; choose an image layer"
     if layer.rgb or _channels_first(layer):
@@ -56,8 +55,6 @@ def rgb_layers(layers: Iterable[Layer]) -> list[tuple[str, Image]]:
 
 def no_image(layers: Iterable[Layer], remedy: str) -> str:
     """Say that there is no RGB image, what the images are that are there, cubes and maps aside, and the remedy, a sentence."""
-    from napari.layers import Image
-
     others = [layer for layer in layers if isinstance(layer, Image) and not is_cube_layer(layer)]
     reasons = [f"{layer.name!r} {why_no_rgb(layer)}" for layer in others if MAP_KEY not in facts_of_layer(layer)]
     if not reasons:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari.layers import Image, Points, Shapes
+
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
@@ -23,8 +25,6 @@ def add_unselected(viewer: Viewer, layer: Layer, place: int | None = None) -> No
 
 def below_marks(viewer: Viewer) -> int:
     """Where in the list a new topmost image goes: the index of the lowest of the points and shapes on top, or the end."""
-    from napari.layers import Points, Shapes
-
     place = len(viewer.layers)
     while place and isinstance(viewer.layers[place - 1], Points | Shapes):
         place -= 1
@@ -33,8 +33,6 @@ def below_marks(viewer: Viewer) -> int:
 
 def bring_up(viewer: Viewer, layer: Layer) -> None:
     """Make points or shapes visible: show their layer, and move it to the top where an image covers it."""
-    from napari.layers import Image
-
     if not layer.visible:
         layer.visible = True
     place = viewer.layers.index(layer)
