@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +17,7 @@ from PIL import Image
 
 import napari_drcr as nd
 from napari_drcr.camera.sample import synthetic_scene
-from napari_drcr.system.sharing import ALONE, Share, join
+from napari_drcr.system.sharing import ALONE, Share, join, quiet_lightning
 
 COMMAND = (sys.executable, "-m", "napari_drcr")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "napari_drcr")
@@ -90,3 +94,64 @@ def test_what_cannot_be_shared_is_refused_in_a_sentence(monkeypatch: pytest.Monk
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     with pytest.raises(nd.InputError, match="torchrun has started 4 processes, but the number of devices is 2"):
         join(2, "cpu", files=3)
+
+
+class Listener(logging.Handler):
+    """Keeps the messages that reach it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    import lightning.pytorch  # its loggers take their level  # noqa: F401
+
+    logger = logging.getLogger("lightning.pytorch")
+    logger.addHandler(listener := Listener())
+    yield listener
+    logger.removeHandler(listener)
+
+
+def test_lightning_is_quiet_in_its_context_and_heard_elsewhere(listener: Listener) -> None:
+    log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    with ThreadPoolExecutor(1) as other, quiet_lightning():
+        log.info("a tip")
+        log.warning("a warning")
+        other.submit(log.info, "in another thread").result()
+    log.info("afterwards")
+    assert listener.messages == ["a warning", "in another thread", "afterwards"]
+
+
+def test_quiet_contexts_that_overlap_leave_loggers_and_filters_of_others_alone(listener: Listener) -> None:
+    log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    levels = [logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")]
+    first, second = quiet_lightning(), quiet_lightning()
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as two:
+        one.submit(first.__enter__).result()
+        two.submit(second.__enter__).result()
+        warnings.filterwarnings("ignore", "set by another thread")
+        between = list(warnings.filters)
+        one.submit(first.__exit__, None, None, None).result()
+        one.submit(log.info, "the first is loud again").result()
+        two.submit(log.info, "the second is not").result()
+        two.submit(second.__exit__, None, None, None).result()
+    assert listener.messages == ["the first is loud again"]
+    assert [logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")] == levels
+    assert list(warnings.filters) == between
+
+
+def test_quiet_covers_only_what_lightning_itself_warns_of() -> None:
+    from lightning.fabric.utilities.rank_zero import rank_zero_warn
+    from lightning.fabric.utilities.warnings import PossibleUserWarning
+
+    with quiet_lightning():
+        rank_zero_warn("the loader has few workers", category=PossibleUserWarning)
+        with pytest.warns(UserWarning, match="weights"):
+            rank_zero_warn("the checkpoint has other weights")
+        with pytest.warns(DeprecationWarning, match="old"):
+            warnings.warn("an old function", DeprecationWarning, stacklevel=1)

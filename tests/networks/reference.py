@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from napari_drcr.inference.passes import pad_to_multiple
 from napari_drcr.models.architecture import find_architecture
+from napari_drcr.models.cost import gmac
 from napari_drcr.system.steps import run_to_end
 
 FOLDER = Path(__file__).parents[1] / "reference" / "networks"
@@ -71,6 +71,7 @@ def difference(network: nn.Module, name: str, multiple: int = 1, shapes: Shapes 
 
     Of a large output, only the first bands are stored.
     """
+    """How far a network, filled by rule, is from a stored output, relative to its largest value; padded as the package pads."""
     stored = np.load(FOLDER / f"{name}.npz")
     network.load_state_dict(state_of(shapes or shapes_of(network), float(stored["gain"])))
     with torch.inference_mode():
@@ -96,12 +97,9 @@ def difference_in_pieces(id: str, preset: str = "small", height: int = 48, width
 
 
 def billion_multiplications(id: str, preset: str, height: int = 482, width: int = 512) -> float:
-    """Multiplications (and additions) of a preset for an image, in 1e9, as torch counts them; nothing is computed."""
+    """Multiplications (and additions) of a preset for an image, in 1e9."""
     architecture = find_architecture(id)
-    sides = [-(-side // architecture.multiple) * architecture.multiple for side in (height, width)]
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        architecture.build(architecture.presets[preset], 31)(torch.empty(1, 3, *sides))
-    return float(counter.get_total_flops()) / 2e9
+    return gmac(architecture, architecture.presets[preset], 31, height, width)
 
 
 def count(id: str, preset: str) -> int:

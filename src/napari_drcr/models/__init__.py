@@ -16,17 +16,15 @@ from napari_drcr.models.function_mixture.architecture import FMNet, ImprovedFMNe
 from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.ponet.architecture import PoNetPlus
 from napari_drcr.models.pyramid.architecture import CSANArchitecture, HRNetArchitecture
-from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb, MeanResidual, Rpan, Tic
-from napari_drcr.models.residual.attentive import Drca, Han, HanEca, Rcan, RcanChain, Rdan
-from napari_drcr.models.spectral_attention.architecture import MSTPlusPlusArchitecture
-from napari_drcr.models.u_net.architecture import BasisUNets, IMRNets, StarSpectral, Stiebel
-from napari_drcr.models.residual.attentive import Han, HanEca, Rcan, RcanChain, Rdan
+from napari_drcr.models.rda.architecture import ResidualDenseAttention
+from napari_drcr.models.residual.architecture import EDSR, HSCNNR, RPAN, FixupResNet, ImprovedHSCNNPlus, MeanResidual
+from napari_drcr.models.residual.attentive import DRCA, HAN, HANECA, RCAN, RDAN, RCANChain
 from napari_drcr.models.spectral_attention.architecture import (
     MSTLArchitecture,
     MSTPlusPlusArchitecture,
     RestormerArchitecture,
 )
-from napari_drcr.models.u_net.architecture import BasisUNets, Stiebel
+from napari_drcr.models.u_net.architecture import BasisUNets, IMRNets, StarSpectral, Stiebel
 
 register(DRCR())
 register(PixelMaps())
@@ -34,29 +32,30 @@ register(MSTPlusPlusArchitecture())
 register(MSTLArchitecture())
 register(RestormerArchitecture())
 register(AWAN())
-register(PoNetPlus())
-register(FMNet())
-register(ImprovedFMNet())
+register(HAN())
+register(HANECA())
+register(RCAN())
+register(RCANChain())
+register(RDAN())
+register(DRCA())
+register(HSCNNR())
+register(EDSR())
+register(FixupResNet())
+register(ImprovedHSCNNPlus())
+register(RPAN())
+register(MeanResidual())
 register(HSCNND())
 register(HSCNNPlus())
 register(HSCNNDPlus())
-register(HscnnR())
-register(Edsr())
-register(Lfb())
-register(Tic())
-register(Rpan())
-register(MeanResidual())
-register(Rcan())
-register(RcanChain())
-register(Han())
-register(HanEca())
-register(Rdan())
-register(Drca())
+register(FMNet())
+register(ImprovedFMNet())
+register(PoNetPlus())
 register(HRNetArchitecture())
 register(CSANArchitecture())
 register(Stiebel())
 register(BasisUNets())
 register(StarSpectral())
 register(IMRNets())
+register(ResidualDenseAttention())
 for _found in entry_points(group="napari_drcr.architectures"):
     register(_found.load()())

@@ -215,9 +215,9 @@ def load_model(name_or_path: str | Path | Model = DEFAULT_MODEL) -> Model:
     Parameters
     ----------
     name_or_path : str, Path or Model
-        One of `shipped_models()`, a ``.safetensors`` file of ours, or a checkpoint in the layout of the published DRCR Net
-        (``.pth``; with or without the wrapping dictionary, with or without ``module.`` before every name). Channels,
-        blocks, bands and reduction are found from the shapes. A model that is loaded already comes back as it is.
+        One of `shipped_models()`, a ``.safetensors`` file of ours, or a checkpoint in a layout that a registered network knows: one of
+        torch's (``.pth``; with or without the wrapping dictionary, with or without ``module.`` before every name) or of Keras 2
+        (``.h5``). Its sizes are found from the shapes. A model that is loaded already comes back as it is.
 
     Returns
     -------
@@ -247,7 +247,7 @@ def _load(path: Path, _modified: int, _size: int) -> Model:
     if start[8:9] == b"{" and (path.suffix == ".safetensors" or int.from_bytes(start[:8], "little") < path.stat().st_size):
         card, state = _read_safetensors(path)
         return _build(path, card, state, sha256)
-    return _load_foreign(path, sha256)
+    return _load_foreign(path, start, sha256)
 
 
 def _resolve(name_or_path: str | Path) -> Path:
@@ -288,8 +288,10 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, np.ndarray[Any, Any]]
         raise InputError(f"{path.name} has a card that cannot be read: {place}: {first['msg']}.") from error
 
 
-def _load_foreign(path: Path, sha256: str) -> Model:
-    state, beside = read_checkpoint(path)
+def _load_foreign(path: Path, start: bytes, sha256: str) -> Model:
+    from napari_drcr.models.keras import SIGNATURE, read_keras
+
+    state, beside = read_keras(path) if start.startswith(SIGNATURE) else read_checkpoint(path)
     layouts = [(architecture, layout) for architecture in architectures() for layout in architecture.foreign]
     for architecture, layout in layouts:
         if layout.recognises(state, beside):

@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -186,15 +187,34 @@ def _kind_of_several(device: str, count: int) -> str:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's remarks about hardware, tips and deprecations out of the user's terminal."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+    """Keep Lightning's messages about hardware, tips and deprecations out of the user's terminal.
+
+    Log messages are dropped in the current context only. Python's warnings have no context, so filters that match nothing but
+    Lightning's own categories, and one deprecated function that it calls, are added for the process. They stay: restoring the
+    list of filters would undo what other threads have changed meanwhile.
+
+    Notes
+    -----
+    Not for the body of a generator, see `napari_drcr.errors.notices_to`.
+    """
+    from lightning.fabric.utilities.rank_zero import LightningDeprecationWarning
+    from lightning.fabric.utilities.warnings import PossibleUserWarning
+
+    for category in (LightningDeprecationWarning, PossibleUserWarning):
+        warnings.filterwarnings("ignore", category=category)
+    warnings.filterwarnings("ignore", r".isinstance.treespec, LeafSpec.. is deprecated", FutureWarning)
+    # A filter is not inherited by loggers further down, unlike a level.
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("lightning.")]:
+        logging.getLogger(name).addFilter(_is_wanted)
+    token = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+_quiet: ContextVar[bool] = ContextVar("whether Lightning is quiet", default=False)
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or not _quiet.get()

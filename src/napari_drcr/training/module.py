@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import lightning as pl
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,7 +52,10 @@ class TrainingModule(pl.LightningModule):
         self.scores: list[float] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        """Loss of one batch of patches."""
+        """Loss of one batch of patches. What the network draws at random depends on seed, step and process alone."""
+        # Else a resumed run would not go on as if it had never been stopped.
+        drawn = np.random.SeedSequence([self.config.seed, self.global_step, self.global_rank]).generate_state(1)
+        torch.manual_seed(int(drawn[0]))
         rgb, cube = batch
         return relative_loss(cube, self.network(rgb.to(memory_format=torch.channels_last)), self.config.learning.floor)
 
