@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from napari_drcr.models.execution import Execution
 
-RCAN = "Zhang et al., Image Super-Resolution Using Very Deep Residual Channel Attention Networks, ECCV 2018"
-HAN = "Niu et al., Single Image Super-Resolution via a Holistic Attention Network, ECCV 2020"
+RCAN_PAPER = "Zhang et al., Image Super-Resolution Using Very Deep Residual Channel Attention Networks, ECCV 2018"
+HAN_PAPER = "Niu et al., Single Image Super-Resolution via a Holistic Attention Network, ECCV 2020"
 
 
 class RCANSettings(NetworkSettings):
@@ -44,7 +44,7 @@ class RCAN(ResidualArchitecture):
 
     id = "rcan"
     title = "RCAN"
-    paper = RCAN
+    paper = RCAN_PAPER
     year = 2018
     family = "channel attention"
     learning_rate = 1e-4
@@ -123,7 +123,7 @@ class HAN(ResidualArchitecture):
 
     id = "han"
     title = "HAN"
-    paper = f"{HAN}; team MIALGO in {REPORT_2022}"
+    paper = f"{HAN_PAPER}; team MIALGO in {REPORT_2022}"
     year = 2022
     rank = "2nd of NTIRE 2022"
     family = "channel attention"
