@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_drcr.models import feature_map
 from napari_drcr.models.execution import WholeImage
 from napari_drcr.models.extent import CosineGram, Local, Maximum, Mean, SoftmaxMean, Statistic, WholeMap
+from napari_drcr.models.feature_map import FeatureMap
 from napari_drcr.models.graph import Graph
 from napari_drcr.models.locality import NotLocal
 from napari_drcr.models.piecewise import PiecewisePasses
@@ -209,3 +214,33 @@ def test_a_statistic_of_ones_own() -> None:
     network, rgb = Network().eval(), image(24, 24)
     pieces = run_to_end(piecewise(network).run(rgb, side=8, size=(24, 24))).cube
     torch.testing.assert_close(pieces, network(rgb[None])[0].detach())
+
+
+class TwoMaps(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.mean = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1), Mean()
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        x = self.first(rgb)
+        y = self.second(x)
+        return x + y * self.mean(y)  # type: ignore[no-any-return]
+
+
+def test_maps_too_large_for_memory_together_go_to_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    network, rgb = TwoMaps().eval(), image(32, 32)
+    expected = run_to_end(piecewise(network).run(rgb, side=16, size=(32, 32))).cube
+    one_map = 4 * 8 * 32 * 32
+    monkeypatch.setattr(feature_map.platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+    monkeypatch.setattr(feature_map, "IN_MEMORY", one_map * 3 // 2)
+    made: list[FeatureMap] = []
+    make = FeatureMap.__init__
+
+    def make_and_record(self: FeatureMap, *given: Any, **named: Any) -> None:
+        make(self, *given, **named)
+        made.append(self)
+
+    monkeypatch.setattr(FeatureMap, "__init__", make_and_record)
+    found = run_to_end(piecewise(network).run(rgb, side=16, size=(32, 32))).cube
+    torch.testing.assert_close(found, expected)
+    assert [(each.size, each.on_disk) for each in made] == [(one_map, False), (one_map, True)]

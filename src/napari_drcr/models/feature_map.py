@@ -37,10 +37,12 @@ class FeatureMap:
     border : int
         Rows of zeros above and below, which is what convolutions see beyond an image.
     in_memory : int, optional
-        Bytes above which the map of a CPU goes to a file; by default `IN_MEMORY`, or a third of the free memory where that is less.
+        Bytes above which the map of a CPU goes to a file; by default `memory_for_maps`.
 
     Attributes
     ----------
+    size : int
+        Bytes.
     rows : Tensor, shape (1, channels, height + 2 border, width)
         Channels-last, undefined but for the border.
 
@@ -54,9 +56,9 @@ class FeatureMap:
         self, channels: int, height: int, width: int, like: Tensor, *, border: int = 0, in_memory: int | None = None
     ) -> None:
         shape = (1, height + 2 * border, width, channels)
-        size = like.element_size() * prod(shape)
+        self.size = size = like.element_size() * prod(shape)
         if in_memory is None:
-            in_memory = min(IN_MEMORY, int(SHARE * (free_memory() or 0)))
+            in_memory = memory_for_maps()
         self._file: mmap.mmap | None = None
         if like.device.type == "cpu" and size > in_memory:
             self._file = _nameless_file(size)
@@ -76,6 +78,11 @@ class FeatureMap:
         """Tell the system that what is in memory of a file may leave it; loses nothing."""
         if self._file is not None and hasattr(self._file, "madvise"):
             self._file.madvise(mmap.MADV_DONTNEED)
+
+
+def memory_for_maps() -> int:
+    """Bytes that the feature maps of an image may take of the computer's memory: `IN_MEMORY`, or a third of what is free if that is less."""
+    return min(IN_MEMORY, int(SHARE * (free_memory() or 0)))
 
 
 def _nameless_file(size: int) -> mmap.mmap:

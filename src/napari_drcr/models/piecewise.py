@@ -1,8 +1,9 @@
 """Networks that look at whole images through statistics, piece by piece, with the whole image's answer.
 
 One pass after another goes over the image in tiles. Each keeps the maps that later passes need and adds up the statistics that the next
-one needs (`napari_drcr.models.graph`), so that nothing is computed twice but the surroundings of tiles. In float32 the cube differs from
-the whole image's by rounding only. Once the statistics are known, any window can be computed by itself.
+one needs (`napari_drcr.models.graph`), so that nothing is computed twice but the surroundings of tiles. A map that is needed for the last
+time gives its place to a new one, some rows behind the tiles that still read it. In float32 the cube differs from the whole image's by
+rounding only. Once the statistics are known, any window can be computed by itself.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from napari_drcr.models.execution import Answer, Execution, Steps, best_side, ieee_arithmetic, put, to_network
 from napari_drcr.models.extent import Gathered
-from napari_drcr.models.feature_map import FeatureMap
+from napari_drcr.models.feature_map import FeatureMap, memory_for_maps
 from napari_drcr.models.graph import Graph, Node, Pass
 from napari_drcr.models.regions import Box, Region, tile_regions
 
@@ -103,6 +104,9 @@ class _Work:
         self._rgb = rgb[None]
         self._height, self._width = rgb.shape[-2:]
         self._stored: dict[Node, FeatureMap] = {}
+        self._outgoing: list[Node] = []  # stored maps that the pass needs for the last time
+        self._waiting: list[tuple[Node, Region, Tensor]] = []  # for their places
+        self._memory = memory_for_maps()
         self._numbers: dict[Node, Tensor] = {}
         self._whole: dict[Node, Tensor] = {}
         self.cube: Tensor | None = None
@@ -115,16 +119,20 @@ class _Work:
         """Take the image through passes; `size` is the cube's, where the last pass is among them."""
         done, total = 0, len(passes) * len(self._tiles)
         for number, each in enumerate(passes):
+            later = {used for other in passes[number + 1 :] for used in other.inputs()}
+            kept_on = {*later, *(used for node in each.whole for used in node.all_input_nodes)}
+            self._outgoing = [node for node in self._stored if node not in kept_on]
             gathered: dict[Node, Gathered] = {}
             for tile in self._tiles:
+                self._write(before=tile.grown(each.reach, self._height, self._width).aligned(self._graph.grid).top)
                 with ieee_arithmetic():
                     self._compute(each, tile, gathered, size)
                 done += 1
                 yield done, total
+            self._write(before=self._height)
             self._settle(each, gathered)
             for _ in self._complete(each):
                 yield done, total
-            later = {used for other in passes[number + 1 :] for used in other.inputs()}
             self._stored = {node: stored for node, stored in self._stored.items() if node in later}
 
     def _compute(self, each: Pass, tile: Region, gathered: dict[Node, Gathered], size: tuple[int, int] | None) -> None:
@@ -162,10 +170,29 @@ class _Work:
     def _keep(self, node: Node, values: Tensor, tile: Region) -> None:
         scale = self._graph.scales[node]
         if node not in self._stored:
-            self._stored[node] = FeatureMap(values.shape[1], self._height // scale, self._width // scale, self._like)
-        part = tile.over(scale)
-        self._stored[node].rows[..., part.y, part.x] = values
-        self._stored[node].release()
+            self._stored[node] = self._place(values.shape[1], scale)
+        self._waiting.append((node, tile, values.clone()))
+
+    def _place(self, channels: int, scale: int) -> FeatureMap:
+        """Of an outgoing map of the same shape, else a new one."""
+        shape = (1, channels, self._height // scale, self._width // scale)
+        for node in self._outgoing:
+            if self._stored[node].rows.shape == shape:
+                self._outgoing.remove(node)
+                return self._stored[node]
+        held = {id(each): each.size for each in self._stored.values() if not each.on_disk}
+        return FeatureMap(*shape[1:], self._like, in_memory=self._memory - sum(held.values()))
+
+    def _write(self, *, before: int) -> None:
+        """Put values in their places that lie above a row, which no further tile of the pass reads."""
+        waiting, self._waiting = self._waiting, []
+        for node, tile, values in waiting:
+            if tile.bottom > before:
+                self._waiting.append((node, tile, values))
+                continue
+            part, stored = tile.over(self._graph.scales[node]), self._stored[node]
+            stored.rows[..., part.y, part.x] = values
+            stored.release()
 
     def _deliver(self, values: Tensor, tile: Region, size: tuple[int, int]) -> None:
         if self.cube is None:
