@@ -49,6 +49,13 @@ def test_the_full_size_is_always_the_same_network() -> None:
         assert one.equal(other)
 
 
+def test_any_network_can_be_measured_untrained() -> None:
+    found = subject.find_network("hscnn_r:small")
+    assert (found.architecture.id, found.path) == ("hscnn_r", None)
+    with pytest.raises(InputError, match="HSCNN-R has no preset 'large'; there is published, small"):
+        subject.find_network("hscnn_r:large")
+
+
 @pytest.mark.parametrize("size", [(8, 9), (300, 700)])
 def test_the_image_is_the_sample_cut_or_continued(size: tuple[int, int]) -> None:
     image = subject.make_image(*size)

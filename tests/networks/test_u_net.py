@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import napari_drcr as nd
+from napari_drcr.errors import InputError
+from napari_drcr.models.architecture import find_architecture
+from napari_drcr.models.store import Card, Model
 from napari_drcr.models.u_net.architecture import (
     BasisUNets,
     BasisUNetSettings,
@@ -99,3 +103,11 @@ def test_the_decoder_takes_the_image_corrected_by_the_u_net() -> None:
         network.bias[0, 1] = 0.25
         expected = network.decoder(2 * network.u_net(rgb) + torch.tensor([0, 0.25, 0])[:, None, None] + rgb)
         torch.testing.assert_close(network(rgb), expected)
+
+
+def test_an_image_too_small_for_its_convolutions_is_refused() -> None:
+    architecture = find_architecture("stiebel")
+    model = Model(Card(name="mine", architecture="stiebel"), architecture.build(architecture.presets["small"], 31).eval())
+    with pytest.raises(InputError, match="Stiebel U-Net does not take images of 8 x 8 pixels"):
+        nd.reconstruct(np.full((8, 8, 3), 0.5), model)
+    assert nd.reconstruct(np.full((9, 9, 3), 0.5), model).shape == (31, 9, 9)

@@ -17,7 +17,7 @@ import numpy as np
 from napari_drcr.benchmark.child import Way
 from napari_drcr.benchmark.processes import Failed, Measured, start_up
 from napari_drcr.benchmark.report import Deviation, Report, Row
-from napari_drcr.benchmark.subject import FULL_SIZE, find_network, make_image
+from napari_drcr.benchmark.subject import find_network, make_image
 from napari_drcr.camera.sample import synthetic_pair
 from napari_drcr.errors import InputError, ignore_notice, notices_to
 from napari_drcr.inference.pixels import SMALLEST_SIDE
@@ -97,7 +97,7 @@ def run(
         started = bench.start_up(device, rounds if settings else 0)
         return Report(
             model=found.name,
-            trained=model != FULL_SIZE,
+            trained=found.path is not None,
             sizes=found.settings.summary(),
             size=size,
             device=device,

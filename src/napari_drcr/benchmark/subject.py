@@ -10,7 +10,7 @@ import numpy.typing as npt
 from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
 from napari_drcr.inference.pixels import SMALLEST_SIDE
-from napari_drcr.models.architecture import architectures
+from napari_drcr.models.architecture import NetworkSettings, architectures, find_architecture, find_preset
 from napari_drcr.models.store import Card, Model, load_model
 
 FULL_SIZE = "full-size"
@@ -24,7 +24,8 @@ def find_network(name: str) -> Model:
     Parameters
     ----------
     name : str
-        As `napari_drcr.models.store.load_model` takes it, or `FULL_SIZE`.
+        As `napari_drcr.models.store.load_model` takes it, `FULL_SIZE`, or a network and its preset as
+        `napari_drcr.models.architecture.find_preset` takes them.
 
     Returns
     -------
@@ -36,7 +37,12 @@ def find_network(name: str) -> Model:
     InputError
         If there is no such model, or it is a per-pixel map.
     """
-    model = full_size() if name == FULL_SIZE else load_model(name)
+    if name == FULL_SIZE:
+        model = full_size()
+    elif name.partition(":")[0] in {architecture.id for architecture in architectures() if architecture.trainable}:
+        model = untrained(find_preset(name), name)
+    else:
+        model = load_model(name)
     if model.architecture.per_pixel:
         raise InputError(
             f"{model.name} is a per-pixel map, a single product of matrices that is always computed in one way: there is nothing to "
@@ -46,7 +52,7 @@ def find_network(name: str) -> Model:
 
 
 def full_size(**sizes: int) -> Model:
-    """A network of the paper's size: its speed and memory are those of trained ones, its cubes mean nothing.
+    """DRCR Net of the paper's size; see `untrained`.
 
     Parameters
     ----------
@@ -58,15 +64,32 @@ def full_size(**sizes: int) -> Model:
     Model
         With random weights, always the same ones.
     """
+    return untrained(architectures()[0].presets["published"].model_copy(update=sizes), FULL_SIZE)
+
+
+def untrained(settings: NetworkSettings, name: str) -> Model:
+    """A network that has learned nothing: its speed and memory are those of trained ones, its cubes mean nothing.
+
+    Parameters
+    ----------
+    settings : NetworkSettings
+        Of the network.
+    name : str
+        Of the model.
+
+    Returns
+    -------
+    Model
+        With random weights, always the same ones.
+    """
     import torch
 
-    architecture = architectures()[0]
-    settings = architecture.presets["published"].model_copy(update=sizes)
+    architecture = find_architecture(settings.architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         network = architecture.build(settings, len(WAVELENGTHS)).eval().requires_grad_(False)
     content = settings.model_dump(exclude={"architecture"})
-    return Model(Card(name=FULL_SIZE, architecture=architecture.id, settings=content), network)
+    return Model(Card(name=name, architecture=architecture.id, settings=content), network)
 
 
 def parse_size(text: str) -> tuple[int, int]:

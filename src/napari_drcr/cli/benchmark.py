@@ -15,7 +15,9 @@ def benchmark(
     model: Annotated[
         str,
         typer.Option(
-            "--model", "-m", help="A shipped network, a file, or full-size: a network of the paper's size with random weights."
+            "--model",
+            "-m",
+            help="A shipped network, a file, NETWORK:PRESET with random weights, or full-size: DRCR Net of the paper's size.",
         ),
     ] = "photo",
     size: Annotated[str, typer.Option(help="Height and width of the image in pixels.", metavar="HxW")] = "482x512",
@@ -23,7 +25,7 @@ def benchmark(
     device: DeviceOption = "auto",
     output: Annotated[Path | None, typer.Option("--json", help="Write all measurements to this file.", metavar="FILE")] = None,
 ) -> None:
-    """Time a network on this machine, compare with the released code, and suggest settings."""
+    """Time a network on this machine, compare with the plain whole image, and suggest settings."""
     from napari_drcr.benchmark.report import HEADER
     from napari_drcr.benchmark.run import run
     from napari_drcr.benchmark.subject import parse_size

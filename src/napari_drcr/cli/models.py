@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_drcr.cli._common import print_table, printable
+from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError, notify
 
 if TYPE_CHECKING:
     from napari_drcr.models.architecture import Architecture
-    from napari_drcr.models.cost import Cost
 
 
 def models(
@@ -94,13 +94,13 @@ def _list_networks(output: Path | None) -> None:
         sections.append(len(rows))
         rows.append([family[0].upper() + family[1:], *[""] * 6])
         for architecture in found:
-            costs = _costs(architecture)
-            sizes = [_millions(costs[preset]) if preset in costs else "" for preset in ("published", "small")]
+            facts = _facts(architecture)
+            sizes = [_millions(facts["presets"].get(preset)) for preset in ("published", "small")]
             about = [str(architecture.year), architecture.rank, architecture.reference]
             rows.append(
                 [f"  {architecture.title}\n  {architecture.id}", *about, *sizes, str(len(architecture.assumptions) or "")]
             )
-            content.append(_facts(architecture, costs))
+            content.append(facts)
     header = ["network, id", "year", "rank", "paper", "published", "small", "assumed"]
     print_table(header, rows, sections=sections, words=("rank", "paper"))
     print(
@@ -115,33 +115,29 @@ def _list_networks(output: Path | None) -> None:
 
 def _print_network(id: str) -> None:
     from napari_drcr.models.architecture import find_architecture
-    from napari_drcr.models.cost import USUAL_SIZE
+    from napari_drcr.models.cost import USUAL_SIZE, cost_of
 
     architecture = find_architecture(id)
     if not architecture.trainable:
         raise InputError(f"{id} is a {architecture.title}, which does not learn by steps; choose another.")
-    facts = _facts(architecture, _costs(architecture))
+    facts = _facts(architecture)
     for key in ("title", "id", "family", "paper", "year", "rank"):
         print(f"{key}: {facts[key]}")
-    print(f"learning rate: {facts['learning_rate']:g}\nimage sides: multiples of {facts['multiple']}, others are padded")
+    sides = f"multiples of {architecture.multiple}, others are padded" if architecture.multiple > 1 else "any"
+    print(f"learning rate: {architecture.learning_rate:g}\nimage sides: {sides}")
     print("checkpoints of others: " + (", ".join(facts["checkpoints"]) or "none"))
     print(f"assumed: {' '.join(facts['assumptions']) or 'nothing'}")
-    rows = [
-        [preset, architecture.presets[preset].summary(), f"{cost['parameters']:,}", f"{cost['gmac']:,.1f}"]
-        for preset, cost in facts["presets"].items()
-    ]
+    rows = []
+    for name, settings in architecture.presets.items():
+        cost = cost_of(architecture, settings, len(WAVELENGTHS))
+        rows.append([name, settings.summary(), f"{cost.parameters:,}", f"{cost.gmac:,.1f}"])
     print_table(["preset", "settings", "parameters", "GMAC, {} x {}".format(*USUAL_SIZE)], rows, words=("settings",))
 
 
-def _costs(architecture: Architecture) -> dict[str, Cost]:
-    from napari_drcr.cubes.cube import WAVELENGTHS
-    from napari_drcr.models.cost import cost_of
-
-    return {name: cost_of(architecture, settings, len(WAVELENGTHS)) for name, settings in architecture.presets.items()}
-
-
-def _facts(architecture: Architecture, costs: dict[str, Cost]) -> dict[str, Any]:
+def _facts(architecture: Architecture) -> dict[str, Any]:
     """What there is to know of a network, for people and for JSON."""
+    from napari_drcr.models.cost import count_parameters
+
     return {
         "id": architecture.id,
         "title": architecture.title,
@@ -155,14 +151,13 @@ def _facts(architecture: Architecture, costs: dict[str, Cost]) -> dict[str, Any]
         "checkpoints": [layout.source for layout in architecture.foreign],
         "presets": {
             name: {
-                "settings": architecture.presets[name].model_dump(mode="json", exclude={"architecture"}),
-                "parameters": cost.parameters,
-                "gmac": round(cost.gmac, 3),
+                "settings": settings.model_dump(mode="json", exclude={"architecture"}),
+                "parameters": count_parameters(architecture, settings, len(WAVELENGTHS)),
             }
-            for name, cost in costs.items()
+            for name, settings in architecture.presets.items()
         },
     }
 
 
-def _millions(cost: Cost) -> str:
-    return f"{cost.parameters / 1e6:.2f}"
+def _millions(preset: dict[str, Any] | None) -> str:
+    return "" if preset is None else f"{preset['parameters'] / 1e6:.2f}"

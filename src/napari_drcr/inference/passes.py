@@ -12,6 +12,7 @@ import torch
 
 from napari_drcr.errors import InputError, notify
 from napari_drcr.models.execution import Execution, Steps
+from napari_drcr.models.memory import takes
 from napari_drcr.models.regions import Box
 from napari_drcr.models.store import Model
 from napari_drcr.system.devices import choose_device, choose_precision, devices, limit_threads
@@ -20,6 +21,8 @@ from napari_drcr.system.memory import NotEnoughMemory, is_lack_of_memory
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SMALLEST_SIDE = 32
 """Of pieces, in pixels; where even these do not fit, smaller ones will not."""
+SMALL = 64
+"""Smallest side of an image, in pixels, from which on every network takes it."""
 WINDOW = 256
 """Largest side in pixels of what is refined at a time."""
 SMALLEST_WINDOW = 16
@@ -94,10 +97,15 @@ class NetworkRunner:
         Raises
         ------
         InputError
-            If values come up that are not finite, or nothing helps against the lack of memory.
+            If the image is too small for the network, values come up that are not finite, or nothing helps against the lack of memory.
         """
         size = image.shape[1], image.shape[2]
         padded = pad_to_multiple(image, self._model.architecture.multiple)
+        if min(size) < SMALL and not takes(self._model.estimator, *padded.shape[1:]):
+            raise InputError(
+                f"{self._model.architecture.title} does not take images of {size[0]} x {size[1]} pixels: its layers need more of "
+                "them; take a larger image."
+            )
         self._tile = self._wanted_tile
         while True:
             self._tile = self._tile or self._execution.piece_side(*padded.shape[1:])

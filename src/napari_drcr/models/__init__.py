@@ -18,8 +18,8 @@ from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.ponet.architecture import PoNetPlus
 from napari_drcr.models.pyramid.architecture import CSANArchitecture, HRNetArchitecture
 from napari_drcr.models.rda.architecture import ResidualDenseAttention
-from napari_drcr.models.residual.architecture import Edsr, HscnnR, Lfb, MeanResidual, Rpan, Tic
-from napari_drcr.models.residual.attentive import Drca, Han, HanEca, Rcan, RcanChain, Rdan
+from napari_drcr.models.residual.architecture import EDSR, HSCNNR, RPAN, FixupResNet, ImprovedHSCNNPlus, MeanResidual
+from napari_drcr.models.residual.attentive import DRCA, HAN, HANECA, RCAN, RDAN, RCANChain
 from napari_drcr.models.spectral_attention.architecture import (
     MSTLArchitecture,
     MSTPlusPlusArchitecture,
@@ -33,17 +33,17 @@ register(MSTPlusPlusArchitecture())
 register(MSTLArchitecture())
 register(RestormerArchitecture())
 register(AWAN())
-register(Han())
-register(HanEca())
-register(Rcan())
-register(RcanChain())
-register(Rdan())
-register(Drca())
-register(HscnnR())
-register(Edsr())
-register(Lfb())
-register(Tic())
-register(Rpan())
+register(HAN())
+register(HANECA())
+register(RCAN())
+register(RCANChain())
+register(RDAN())
+register(DRCA())
+register(HSCNNR())
+register(EDSR())
+register(FixupResNet())
+register(ImprovedHSCNNPlus())
+register(RPAN())
 register(MeanResidual())
 register(HSCNND())
 register(HSCNNPlus())

@@ -31,7 +31,7 @@ class Cost:
 
 @cache
 def cost_of(architecture: Architecture, settings: NetworkSettings, bands: int) -> Cost:
-    """The cost of a network; computed once, in a fraction of a second, after torch was imported.
+    """The cost of a network; computed once, in a fraction of a second for most, after torch was imported.
 
     Parameters
     ----------
@@ -44,6 +44,21 @@ def cost_of(architecture: Architecture, settings: NetworkSettings, bands: int) -
     """
     network = _without_values(architecture, settings, bands)
     return Cost(architecture.count(network), _count(network, architecture.multiple, *USUAL_SIZE))
+
+
+def count_parameters(architecture: Architecture, settings: NetworkSettings, bands: int) -> int:
+    """How many numbers a network learns.
+
+    Parameters
+    ----------
+    architecture, settings, bands
+        As for `gmac`.
+
+    Returns
+    -------
+    int
+    """
+    return architecture.count(_without_values(architecture, settings, bands))
 
 
 def gmac(architecture: Architecture, settings: NetworkSettings, bands: int, height: int, width: int) -> float:

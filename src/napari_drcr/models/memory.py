@@ -61,3 +61,25 @@ def peak_memory(network: nn.Module, height: int, width: int) -> int:
         with _LiveBytes() as bytes_:
             shapes(image)
     return int(SPARE * (bytes_.most + image.untyped_storage().nbytes()))
+
+
+def takes(network: nn.Module, height: int, width: int) -> bool:
+    """Whether a network takes images of a size; nothing is computed.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        On any device.
+    height, width : int
+        Of the image, multiples of what the network needs.
+
+    Returns
+    -------
+    bool
+        False where convolutions without padding leave nothing of the image, or less than what is to be reflected.
+    """
+    try:
+        peak_memory(network, height, width)
+    except RuntimeError:
+        return False
+    return True

@@ -90,7 +90,7 @@ class ResidualArchitecture(Architecture):
         return read_settings({"architecture": self.id, **found, **known}, source=path.name)
 
 
-class HscnnRSettings(NetworkSettings):
+class HSCNNRSettings(NetworkSettings):
     """Sizes of HSCNN-R."""
 
     architecture: Literal["hscnn_r"] = "hscnn_r"
@@ -100,7 +100,7 @@ class HscnnRSettings(NetworkSettings):
     """How many follow one another; the paper has 16, and 14 in one network of its ensemble."""
 
 
-class HscnnR(ResidualArchitecture):
+class HSCNNR(ResidualArchitecture):
     """HSCNN-R: residual blocks with a ReLU after every sum; purely local."""
 
     id = "hscnn_r"
@@ -109,10 +109,10 @@ class HscnnR(ResidualArchitecture):
     year = 2018
     rank = "2nd of NTIRE 2018"
     learning_rate = 2e-4
-    settings = HscnnRSettings
+    settings = HSCNNRSettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
-        "published": HscnnRSettings(channels=64, blocks=16),
-        "small": HscnnRSettings(),
+        "published": HSCNNRSettings(channels=64, blocks=16),
+        "small": HSCNNRSettings(),
     }
     foreign = (
         ForeignLayout(
@@ -127,7 +127,7 @@ class HscnnR(ResidualArchitecture):
     )
 
 
-class EdsrSettings(NetworkSettings):
+class EDSRSettings(NetworkSettings):
     """Sizes of EDSR."""
 
     architecture: Literal["edsr"] = "edsr"
@@ -137,7 +137,7 @@ class EdsrSettings(NetworkSettings):
     """How many follow one another; the toolbox of the NTIRE 2022 winners has 32."""
 
 
-class Edsr(ResidualArchitecture):
+class EDSR(ResidualArchitecture):
     """EDSR without its enlargement, as in the toolbox of the NTIRE 2022 winners: no activation after sums; purely local."""
 
     id = "edsr"
@@ -145,10 +145,10 @@ class Edsr(ResidualArchitecture):
     paper = "Lim et al., Enhanced Deep Residual Networks for Single Image Super-Resolution, CVPR Workshops 2017"
     year = 2017
     learning_rate = 1e-4
-    settings = EdsrSettings
+    settings = EDSRSettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
-        "published": EdsrSettings(channels=64, blocks=32),
-        "small": EdsrSettings(),
+        "published": EDSRSettings(channels=64, blocks=32),
+        "small": EDSRSettings(),
     }
     foreign = (
         ForeignLayout(
@@ -168,7 +168,7 @@ class Edsr(ResidualArchitecture):
     )
 
 
-class LfbSettings(NetworkSettings):
+class FixupResNetSettings(NetworkSettings):
     """Sizes and options of LFB's network."""
 
     architecture: Literal["lfb"] = "lfb"
@@ -180,7 +180,7 @@ class LfbSettings(NetworkSettings):
     """Whether the network refines the linear estimate, as in the entry for clean images; that for real-world images does not."""
 
 
-class Lfb(ResidualArchitecture):
+class FixupResNet(ResidualArchitecture):
     """LFB's Fixup ResNet on top of a linear estimate: before the first step it equals the classical estimate; purely local."""
 
     id = "lfb"
@@ -195,10 +195,10 @@ class Lfb(ResidualArchitecture):
         "The image is not shifted by half a step of 8 bits, since it comes in linear light.",
     )
     learning_rate = 1e-4
-    settings = LfbSettings
+    settings = FixupResNetSettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
-        "published": LfbSettings(channels=64, blocks=8),
-        "small": LfbSettings(),
+        "published": FixupResNetSettings(channels=64, blocks=8),
+        "small": FixupResNetSettings(),
     }
     prepared = True
 
@@ -208,7 +208,7 @@ class Lfb(ResidualArchitecture):
             network.base.fit(scenes)
 
 
-class TicSettings(NetworkSettings):
+class ImprovedHSCNNPlusSettings(NetworkSettings):
     """Sizes of TIC-RC's network."""
 
     architecture: Literal["hscnn_plus_tic"] = "hscnn_plus_tic"
@@ -225,7 +225,7 @@ class TicSettings(NetworkSettings):
         return leave_a_gate(reduction, found)
 
 
-class Tic(ResidualArchitecture):
+class ImprovedHSCNNPlus(ResidualArchitecture):
     """TIC-RC's HSCNN-R with fewer blocks, attention to channels, and two further copies of the image as input."""
 
     id = "hscnn_plus_tic"
@@ -239,10 +239,10 @@ class Tic(ResidualArchitecture):
         "Attention narrows the channels by 16 and acts before the sum.",
     )
     learning_rate = 2e-4
-    settings = TicSettings
+    settings = ImprovedHSCNNPlusSettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
-        "published": TicSettings(channels=64, blocks=5, reduction=16),
-        "small": TicSettings(),
+        "published": ImprovedHSCNNPlusSettings(channels=64, blocks=5, reduction=16),
+        "small": ImprovedHSCNNPlusSettings(),
     }
 
 
@@ -277,7 +277,7 @@ class MeanResidual(ResidualArchitecture):
     }
 
 
-class RpanSettings(NetworkSettings):
+class RPANSettings(NetworkSettings):
     """Sizes and options of RPAN."""
 
     architecture: Literal["rpan"] = "rpan"
@@ -291,7 +291,7 @@ class RpanSettings(NetworkSettings):
     """Whether convolutions have biases, as in the entry for real-world images; in that for clean ones they have none."""
 
 
-class Rpan(ResidualArchitecture):
+class RPAN(ResidualArchitecture):
     """GD322's RPAN: a factor for every channel of every pixel; purely local."""
 
     id = "rpan"
@@ -304,8 +304,8 @@ class Rpan(ResidualArchitecture):
         "Every group ends in a convolution, and its input is added.",
     )
     learning_rate = 8e-5
-    settings = RpanSettings
+    settings = RPANSettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
-        "published": RpanSettings(channels=64, groups=4, blocks=8),
-        "small": RpanSettings(),
+        "published": RPANSettings(channels=64, groups=4, blocks=8),
+        "small": RPANSettings(),
     }

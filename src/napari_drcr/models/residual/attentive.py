@@ -20,7 +20,7 @@ RCAN = "Zhang et al., Image Super-Resolution Using Very Deep Residual Channel At
 HAN = "Niu et al., Single Image Super-Resolution via a Holistic Attention Network, ECCV 2020"
 
 
-class RcanSettings(NetworkSettings):
+class RCANSettings(NetworkSettings):
     """Sizes of RCAN."""
 
     architecture: Literal["rcan"] = "rcan"
@@ -39,7 +39,7 @@ class RcanSettings(NetworkSettings):
         return leave_a_gate(reduction, found)
 
 
-class Rcan(ResidualArchitecture):
+class RCAN(ResidualArchitecture):
     """RCAN without its enlargement."""
 
     id = "rcan"
@@ -48,14 +48,14 @@ class Rcan(ResidualArchitecture):
     year = 2018
     family = "channel attention"
     learning_rate = 1e-4
-    settings = RcanSettings
+    settings = RCANSettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
-        "published": RcanSettings(channels=64, groups=10, blocks=20, reduction=16),
-        "small": RcanSettings(),
+        "published": RCANSettings(channels=64, groups=10, blocks=20, reduction=16),
+        "small": RCANSettings(),
     }
 
 
-class RcanChainSettings(NetworkSettings):
+class RCANChainSettings(NetworkSettings):
     """Sizes of Yuelushan's chain of networks."""
 
     architecture: Literal["rcan_chain"] = "rcan_chain"
@@ -74,7 +74,7 @@ class RcanChainSettings(NetworkSettings):
         return leave_a_gate(reduction, found)
 
 
-class RcanChain(ResidualArchitecture):
+class RCANChain(ResidualArchitecture):
     """Yuelushan's three RCANs in a chain: two improve the image, the third estimates the cube."""
 
     id = "rcan_chain"
@@ -90,14 +90,14 @@ class RcanChain(ResidualArchitecture):
         "The first two networks estimate what is to be added to their input.",
     )
     learning_rate = 5e-4
-    settings = RcanChainSettings
+    settings = RCANChainSettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
-        "published": RcanChainSettings(channels=64, restoring_blocks=5, blocks=10, reduction=16),
-        "small": RcanChainSettings(),
+        "published": RCANChainSettings(channels=64, restoring_blocks=5, blocks=10, reduction=16),
+        "small": RCANChainSettings(),
     }
 
 
-class HanSettings(NetworkSettings):
+class HANSettings(NetworkSettings):
     """Sizes and options of HAN."""
 
     architecture: Literal["han"] = "han"
@@ -118,7 +118,7 @@ class HanSettings(NetworkSettings):
         return leave_a_gate(reduction, found)
 
 
-class Han(ResidualArchitecture):
+class HAN(ResidualArchitecture):
     """HAN without its enlargement, as entered by MIALGO: attention to channels, to the outputs of groups, and to the volume of features."""
 
     id = "han"
@@ -133,14 +133,14 @@ class Han(ResidualArchitecture):
         "It is one network without the normalisation before and after it; the entry has two, chosen by the maximum of the image.",
     )
     learning_rate = 1e-4
-    settings = HanSettings
+    settings = HANSettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
-        "published": HanSettings(channels=64, groups=7, blocks=13, reduction=16, mean_energies=False),
-        "small": HanSettings(),
+        "published": HANSettings(channels=64, groups=7, blocks=13, reduction=16, mean_energies=False),
+        "small": HANSettings(),
     }
 
 
-class HanEcaSettings(NetworkSettings):
+class HANECASettings(NetworkSettings):
     """Sizes and options of SSR's HAN."""
 
     architecture: Literal["han_eca"] = "han_eca"
@@ -154,7 +154,7 @@ class HanEcaSettings(NetworkSettings):
     """Whether attention to layers has the same scale for images of every size; in the paper it grows with the image."""
 
 
-class HanEca(ResidualArchitecture):
+class HANECA(ResidualArchitecture):
     """SSR's HAN: blocks with efficient channel attention and spatial attention, on top of the interpolated image."""
 
     id = "han_eca"
@@ -170,14 +170,14 @@ class HanEca(ResidualArchitecture):
         "It is one network; the entry averages four of them and a Restormer of half the size.",
     )
     learning_rate = 1e-4
-    settings = HanEcaSettings
+    settings = HANECASettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
-        "published": HanEcaSettings(channels=64, groups=6, blocks=12, mean_energies=False),
-        "small": HanEcaSettings(),
+        "published": HANECASettings(channels=64, groups=6, blocks=12, mean_energies=False),
+        "small": HANECASettings(),
     }
 
 
-class RdanSettings(NetworkSettings):
+class RDANSettings(NetworkSettings):
     """Sizes of RDAN."""
 
     architecture: Literal["rdan"] = "rdan"
@@ -189,7 +189,7 @@ class RdanSettings(NetworkSettings):
     """Side in pixels of the patches that are compared."""
 
 
-class Rdan(ResidualArchitecture):
+class RDAN(ResidualArchitecture):
     """IFL's RDAN: attention to all patches of the image beside attention to channels, then a pyramid of convolutions."""
 
     id = "rdan"
@@ -205,15 +205,15 @@ class Rdan(ResidualArchitecture):
         "It is one network that estimates the cube as it is; the entry averages four that estimate radiance.",
     )
     learning_rate = 1e-4
-    settings = RdanSettings
+    settings = RDANSettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
-        "published": RdanSettings(channels=64, blocks=8),
-        "small": RdanSettings(),
+        "published": RDANSettings(channels=64, blocks=8),
+        "small": RDANSettings(),
     }
     multiple = 8
 
 
-class DrcaSettings(NetworkSettings):
+class DRCASettings(NetworkSettings):
     """Sizes of DRCA."""
 
     architecture: Literal["drca"] = "drca"
@@ -228,7 +228,7 @@ class DrcaSettings(NetworkSettings):
         return leave_a_gate(reduction, found)
 
 
-class Drca(ResidualArchitecture):
+class DRCA(ResidualArchitecture):
     """Image Lab's DRCA: exact in patches of 64 x 64 pixels, which are independent."""
 
     id = "drca"
@@ -243,13 +243,13 @@ class Drca(ResidualArchitecture):
         "A training crop of at most 64 x 64 pixels is a patch by itself, with coordinates from -1 to 1 over the crop.",
     )
     learning_rate = 1e-3
-    settings = DrcaSettings
+    settings = DRCASettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
-        "published": DrcaSettings(channels=128),
-        "small": DrcaSettings(),
+        "published": DRCASettings(channels=128),
+        "small": DRCASettings(),
     }
 
-    def execution(self, network: nn.Module, settings: DrcaSettings, device: str, kind: torch.dtype) -> Execution:
+    def execution(self, network: nn.Module, settings: DRCASettings, device: str, kind: torch.dtype) -> Execution:
         """In tiles of whole patches: a tile then has the patches that the image has there."""
         from napari_drcr.models.execution import Tiles
         from napari_drcr.models.residual.drca import PATCH

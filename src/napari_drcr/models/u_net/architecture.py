@@ -26,7 +26,7 @@ class StiebelSettings(NetworkSettings):
     architecture: Literal["stiebel"] = "stiebel"
     channels: int = Field(default=16, ge=1)
     """Of the first level; the paper has 32."""
-    levels: int = Field(default=4, ge=1, le=32)
+    levels: int = Field(default=4, ge=1, le=7)
     """How often the map shrinks by two pixels; the paper has 5."""
 
 
@@ -38,7 +38,7 @@ class Stiebel(Architecture):
     paper = "Stiebel et al., Reconstructing Spectral Images from RGB-Images Using a Convolutional Neural Network, CVPR Workshops 2018"
     year = 2018
     family = "U-Net"
-    learning_rate = 1e-4
+    learning_rate = 1e-3
     settings = StiebelSettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
         "published": StiebelSettings(channels=32, levels=5),
@@ -88,7 +88,7 @@ class BasisUNets(Architecture):
         "Each size has two convolutions with ReLU; maps are halved by convolutions 2x2 without bias and doubled by transposed ones.",
         "The basis starts from the first right singular vectors of the training spectra.",
     )
-    learning_rate = 1e-4
+    learning_rate = 1e-3
     settings = BasisUNetSettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
         "published": BasisUNetSettings(channels=32, steps=4),

@@ -49,7 +49,6 @@ class CubeChoice(QWidget):
         self._asked = False
         self._cubes: list[Image] = []
         self._shown: list[tuple[Image, str]] | None = None
-        self._unmarked: set[Image] = set()
         self.truth = Chooser(
             choices=[("nothing", None)], label="Truth", tooltip="What the other cubes are compared with; drawn dashed."
         )
@@ -57,14 +56,16 @@ class CubeChoice(QWidget):
         self.status = Message()
         stack(self, add_rows(form_layout(), self.truth), self._list, self.status)
         self.truth.changed.connect(self._choose_truth)
-        self._list.toggled.connect(self.mark)
+        self._list.toggled.connect(self._show)
         self.refresh()
 
     @property
     def layers(self) -> list[Image]:
         """The cubes that are drawn: the truth first, if there is one, the others as in the list."""
         truth = self.truth.value
-        others = [layer for layer in self._cubes if layer is not truth and layer not in self._unmarked and self._fits(layer)]
+        others = [
+            layer for layer in self._cubes if layer is not truth and layer not in self._list.unmarked and self._fits(layer)
+        ]
         return [*([] if truth is None else [truth]), *others]
 
     @property
@@ -88,8 +89,7 @@ class CubeChoice(QWidget):
 
     def mark(self, layer: Image, drawn: bool) -> None:
         """Draw a cube, or draw it no longer."""
-        (self._unmarked.discard if drawn else self._unmarked.add)(layer)
-        self._show()
+        self._list.mark(layer, drawn)
 
     def refresh(self, _event: object = None) -> None:
         """Look again which cubes there are."""
@@ -98,7 +98,6 @@ class CubeChoice(QWidget):
         if shown == self._shown:
             return
         self._cubes, self._shown = cubes, shown
-        self._unmarked &= set(cubes)
         chosen = self.truth.value
         with self.truth.changed.blocked():
             offer_layers(self.truth, cubes, "nothing")
@@ -109,7 +108,7 @@ class CubeChoice(QWidget):
 
     def _size(self) -> Sequence[int] | None:
         """Rows and columns that all cubes must have."""
-        first = self.truth.value or next((layer for layer in self._cubes if layer not in self._unmarked), None)
+        first = self.truth.value or next((layer for layer in self._cubes if layer not in self._list.unmarked), None)
         return None if first is None else first.data.shape[1:]
 
     def _fits(self, layer: Image) -> bool:

@@ -50,6 +50,11 @@ class CheckList(QListWidget):
         return [item.data(VALUE) for item in self._items() if _is_checked(item)]
 
     @property
+    def unmarked(self) -> list[Any]:
+        """Values that somebody has unchecked."""
+        return [value for value, checked in self._marks.items() if not checked]
+
+    @property
     def texts(self) -> list[str]:
         """What the list shows."""
         return [item.text() for item in self._items()]
