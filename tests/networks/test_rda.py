@@ -11,13 +11,13 @@ import pytest
 import torch
 
 import napari_drcr as nd
+from journey import assert_same_network, train_straight_and_resumed
 from napari_drcr.inference import passes
 from napari_drcr.models.rda.keras_names import keras_names
 from napari_drcr.models.rda.network import PATCH, RDA, coordinates
 from napari_drcr.models.store import Card, Model, save_model
 from napari_drcr.system.steps import run_to_end
 from napari_drcr.training.config import make_config
-from napari_drcr.training.run import resume_run, start_run
 from napari_drcr.training.sections import TrainingConfig
 from reference import FOLDER, billion_multiplications, count, difference, shapes_of, state_of
 
@@ -186,25 +186,15 @@ def test_damaged_files_and_other_hdf5_are_refused(network: RDA, tmp_path: Path) 
 
 def test_it_learns_and_resumes_to_the_bit(config: TrainingConfig, tmp_path: Path, own_folders: None) -> None:
     content = config.model_dump(mode="json") | {"network": {"architecture": "rda"}}
-    config = make_config(content, learning__steps=8)
-    with pytest.warns(nd.Notice, match="converted once to half precision"):
-        straight = nd.load_model(start_run(config, tmp_path / "straight"))
-
-    class Enough(Exception):
-        pass
-
-    def stop_at_six(step: int, _steps: int, _text: str) -> None:
-        if step >= 6:
-            raise Enough
-
-    with pytest.raises(Enough):
-        start_run(config, tmp_path / "resumed", progress=stop_at_six)
-    resumed = nd.load_model(resume_run(tmp_path / "resumed"))
-    for name, value in straight.estimator.state_dict().items():
-        assert torch.equal(value, resumed.estimator.state_dict()[name])
+    straight, resumed = (
+        nd.load_model(path) for path in train_straight_and_resumed(make_config(content, learning__steps=8), tmp_path)
+    )
+    assert_same_network(straight, resumed)  # dropout and running statistics included
     assert not torch.allclose(straight.estimator.u_net.down1[1].last[0].running_var, torch.ones(8), atol=1e-4)
 
 
 def test_narrow_settings_are_refused() -> None:
     with pytest.raises(nd.InputError, match="reduction 8 leaves nothing of 4 features"):
         make_config({"network": {"architecture": "rda", "features": 4}})
+    with pytest.raises(nd.InputError, match="reduction 16 leaves nothing of 8 features"):
+        make_config({"network": {"architecture": "rda", "reduction": 16}})

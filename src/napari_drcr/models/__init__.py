@@ -13,6 +13,7 @@ from napari_drcr.models.awan.architecture import AWAN
 from napari_drcr.models.dense.architecture import HSCNND, HSCNNDPlus, HSCNNPlus
 from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.function_mixture.architecture import FMNet, ImprovedFMNet
+from napari_drcr.models.ivl.architecture import FastArchitecture, FastNSqueezeArchitecture, SqueezeArchitecture
 from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.ponet.architecture import PoNetPlus
 from napari_drcr.models.pyramid.architecture import CSANArchitecture, HRNetArchitecture
@@ -57,5 +58,8 @@ register(BasisUNets())
 register(StarSpectral())
 register(IMRNets())
 register(ResidualDenseAttention())
+register(FastArchitecture())
+register(SqueezeArchitecture())
+register(FastNSqueezeArchitecture())
 for _found in entry_points(group="napari_drcr.architectures"):
     register(_found.load()())

@@ -29,7 +29,7 @@ class RDASettings(NetworkSettings):
     """Features of each convolution of the dense branch."""
     reduction: int = Field(default=8, ge=1)
     """By which the gates of channels narrow them."""
-    features: int = Field(default=8, ge=1)
+    features: int = Field(default=8, ge=1, validate_default=True)
     """Of the U-Net's first level; each further level has twice as many."""
 
     @field_validator("features")
