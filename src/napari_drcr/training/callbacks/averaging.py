@@ -29,12 +29,18 @@ class MovingAverage(WeightAveraging):
         self.decay = decay
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Make the average."""
+        """Create the average."""
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
 
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Restore weights and average; without both it is no checkpoint of a run, which Lightning would only warn of."""
+        if missing := {"current_model_state", "averaging_state"} - checkpoint.keys():
+            raise LookupError(f"it lacks {' and '.join(sorted(missing))}")
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Take the weights of a step into the average."""
+        """Update the average with the weights of a step."""
         assert self._average_model is not None
         count, step = self._latest_update_step, trainer.global_step
         if step <= count:
