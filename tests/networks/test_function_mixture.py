@@ -14,8 +14,9 @@ from torch import Tensor
 import napari_drcr as nd
 from napari_drcr.models.architecture import find_architecture
 from napari_drcr.models.function_mixture.architecture import FMNetSettings
-from napari_drcr.models.function_mixture.network import Interpolation, Weights
+from napari_drcr.models.function_mixture.network import Weights
 from napari_drcr.models.graph import Graph
+from napari_drcr.models.layers import Interpolation
 from reference import FOLDER, billion_multiplications, count, state_of
 
 FMNET = find_architecture("fmnet")

@@ -13,8 +13,9 @@ import torch
 import napari_drcr as nd
 from journey import assert_same_network, train_straight_and_resumed
 from napari_drcr.inference import passes
+from napari_drcr.models.layers import PATCH, with_coordinates
 from napari_drcr.models.rda.keras_names import keras_names
-from napari_drcr.models.rda.network import PATCH, RDA, coordinates
+from napari_drcr.models.rda.network import RDA
 from napari_drcr.models.store import Card, Model, save_model
 from napari_drcr.system.steps import run_to_end
 from napari_drcr.training.config import make_config
@@ -61,7 +62,7 @@ def test_sizes_and_cost_are_those_of_the_published_network(network: RDA) -> None
 
 
 def test_rows_and_columns_go_from_minus_one_to_one() -> None:
-    rows, columns = coordinates(torch.zeros(2, 3, 64, 32))[1]
+    *_, rows, columns = with_coordinates(torch.zeros(2, 3, 64, 32))[1]
     np.testing.assert_allclose(rows[:, 5], np.arange(64) / 63 * 2 - 1, atol=1e-6)
     np.testing.assert_allclose(columns[7], np.arange(32) / 31 * 2 - 1, atol=1e-6)
 

@@ -14,9 +14,10 @@ import napari_drcr as nd
 from napari_drcr.errors import InputError
 from napari_drcr.models.architecture import find_architecture, read_settings
 from napari_drcr.models.graph import Graph
+from napari_drcr.models.layers import Interpolation
 from napari_drcr.models.residual.attention import LayerAttention, PatchAttention
 from napari_drcr.models.residual.frame import ResidualNetwork
-from napari_drcr.models.residual.inputs import Interpolation, NineChannels
+from napari_drcr.models.residual.inputs import NineChannels
 from napari_drcr.models.store import Card, Model, save_model
 from napari_drcr.system.steps import run_to_end
 from reference import FOLDER, billion_multiplications, count, parameter, shapes_of, state_of, write_checkpoint

@@ -8,10 +8,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_drcr.models.extent import Local, Mean
+from napari_drcr.models.extent import Mean
+from napari_drcr.models.layers import Interpolation
 
 SIDES = (3, 7, 11)
 """Of the convolutions in the functions of a published mixture, in pixels."""
@@ -80,27 +80,6 @@ class FunctionMixtureNet(nn.Module):
 
 def _convolution(channels_in: int, channels_out: int, side: int = 3, *, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, side, padding=side // 2, bias=bias)
-
-
-class Interpolation(Local):
-    """The image with as many channels as the cube, linear in the number of the channel: red is the first, blue the last.
-
-    Parameters
-    ----------
-    bands : int
-        Of the cube.
-    """
-
-    weight: Tensor
-
-    def __init__(self, bands: int) -> None:
-        super().__init__()
-        distances = torch.linspace(0, 2, bands)[:, None] - torch.arange(3)
-        self.register_buffer("weight", (1 - distances.abs()).clamp_min(0)[:, :, None, None], persistent=False)
-
-    def forward(self, rgb: Tensor) -> Tensor:
-        """(batch, 3, y, x) to (batch, bands, y, x)."""
-        return F.conv2d(rgb, self.weight)
 
 
 class Mixture(nn.Module):

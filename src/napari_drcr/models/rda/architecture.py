@@ -77,7 +77,7 @@ class ResidualDenseAttention(Architecture):
     def execution(self, network: nn.Module, settings: RDASettings, device: str, kind: torch.dtype) -> Execution:
         """In tiles of whole patches: a tile then has the patches that the image has there."""
         from napari_drcr.models.execution import Tiles
-        from napari_drcr.models.rda.network import PATCH
+        from napari_drcr.models.layers import PATCH
 
         return Tiles(network, device, kind, context=0, multiple=PATCH)
 

@@ -6,42 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PATCH = 64
-"""Side of a patch in pixels."""
+from napari_drcr.models.layers import BatchNorm, PatchNetwork, with_coordinates
+
 MOMENTUM = 0.01
 """Weight of a batch in the running statistics, the default of Keras."""
 EPSILON = 1e-4
 """Of batch normalisation."""
-
-
-class BatchNorm(nn.Module):
-    """Batch normalisation without torch's count of batches: with a fixed momentum nothing needs it, and it is no real number.
-
-    Parameters
-    ----------
-    channels : int
-        Of its maps.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """By the statistics of the batch in training, else by the running ones."""
-        return F.batch_norm(
-            x,
-            self.get_buffer("running_mean"),
-            self.get_buffer("running_var"),
-            self.weight,
-            self.bias,
-            self.training,
-            MOMENTUM,
-            EPSILON,
-        )
 
 
 class ChannelGate(nn.Module):
@@ -93,19 +63,21 @@ class AttentionBlock(nn.Module):
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            BatchNorm(channels),
+            BatchNorm(channels, MOMENTUM, EPSILON),
             nn.ReLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
-            BatchNorm(channels),
+            BatchNorm(channels, MOMENTUM, EPSILON),
             nn.ReLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
-            BatchNorm(channels),
+            BatchNorm(channels, MOMENTUM, EPSILON),
             nn.ReLU(),
         )
-        self.shortcut = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), BatchNorm(channels), nn.ReLU())
+        self.shortcut = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1), BatchNorm(channels, MOMENTUM, EPSILON), nn.ReLU()
+        )
         self.channel_gate = ChannelGate(channels, reduction)
         self.pixel_gate = PixelGate()
-        self.last = nn.Sequential(BatchNorm(channels), nn.ReLU())
+        self.last = nn.Sequential(BatchNorm(channels, MOMENTUM, EPSILON), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
         """Of the size of its input."""
@@ -200,7 +172,7 @@ class UNetBranch(nn.Module):
         return last
 
 
-class RDA(nn.Module):
+class RDA(PatchNetwork):
     """Residual dense attention over independent patches of 64 x 64 pixels, whose rows and columns are inputs of their own.
 
     Nathan et al. of Image Lab, "Light Weight Residual Dense Attention Net for Spectral Reconstruction from RGB Images", 2020.
@@ -217,11 +189,6 @@ class RDA(nn.Module):
         Of the channel gates.
     dropout : float
         In training.
-
-    Notes
-    -----
-    Input (batch, 3, y, x) of any size, output (batch, bands, y, x), not clipped. An image is cut into patches from its top left corner; those
-    at the bottom and on the right are filled up with zeros. In training an image of at most 64 x 64 pixels (multiples of 4) is a patch by itself.
     """
 
     def __init__(
@@ -234,47 +201,8 @@ class RDA(nn.Module):
         self.u_net = UNetBranch(bands, features, reduction, dropout)
         self.tail = nn.Conv2d(bands, bands, 5, padding=2)
 
-    def forward(self, rgb: Tensor) -> Tensor:
-        """Estimate cubes from images, patch by patch."""
-        height, width = rgb.shape[-2:]
-        if self.training and max(height, width) <= PATCH:
-            return self.estimate(rgb)
-        batch, channels, rows, columns = *rgb.shape[:2], -(-height // PATCH), -(-width // PATCH)
-        filled = F.pad(rgb, (0, columns * PATCH - width, 0, rows * PATCH - height))
-        patches = filled.reshape(batch, channels, rows, PATCH, columns, PATCH).permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
-        cubes = self.estimate(patches).reshape(batch, rows, columns, -1, PATCH, PATCH).permute(0, 3, 1, 4, 2, 5)
-        return cubes.reshape(batch, -1, rows * PATCH, columns * PATCH)[:, :, :height, :width]
-
     def estimate(self, patches: Tensor) -> Tensor:
-        """The cubes of patches.
-
-        Parameters
-        ----------
-        patches : Tensor, shape (batch, 3, y, x)
-            Sides are multiples of 4.
-
-        Returns
-        -------
-        Tensor, shape (batch, bands, y, x)
-        """
-        x = torch.cat([patches, coordinates(patches)], dim=1)
+        """See `PatchNetwork.estimate`; sides are multiples of 4."""
+        x = with_coordinates(patches)
         cube: Tensor = self.tail(self.dense(x) + self.u_net(x))
         return cube
-
-
-def coordinates(patches: Tensor) -> Tensor:
-    """Row and column of every pixel.
-
-    Parameters
-    ----------
-    patches : Tensor, shape (batch, channels, y, x)
-
-    Returns
-    -------
-    Tensor, shape (batch, 2, y, x)
-        From -1 to 1 over the patch.
-    """
-    batch, _, height, width = patches.shape
-    rows, columns = (torch.linspace(-1, 1, side, dtype=patches.dtype, device=patches.device) for side in (height, width))
-    grid = torch.stack([rows[:, None].expand(height, width), columns[None].expand(height, width)])
-    return grid.expand(batch, -1, -1, -1)

@@ -252,6 +252,6 @@ class DRCA(ResidualArchitecture):
     def execution(self, network: nn.Module, settings: DRCASettings, device: str, kind: torch.dtype) -> Execution:
         """In tiles of whole patches: a tile then has the patches that the image has there."""
         from napari_drcr.models.execution import Tiles
-        from napari_drcr.models.residual.drca import PATCH
+        from napari_drcr.models.layers import PATCH
 
         return Tiles(network, device, kind, context=0, multiple=PATCH)

@@ -7,45 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_drcr.models.extent import Maximum, Mean
+from napari_drcr.models.layers import BatchNorm, PatchNetwork, with_coordinates
 from napari_drcr.models.residual.attention import ChannelAttention, SpatialAttention
 from napari_drcr.models.residual.frame import convolution
 
-PATCH = 64
-"""Side of a patch in pixels."""
 SLOPE = 0.2
 """Of every leaky ReLU."""
-
-
-class BatchNorm(nn.Module):
-    """Batch normalisation without torch's count of batches, which nothing needs and which is no real number.
-
-    Parameters
-    ----------
-    channels : int
-        Of its maps.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """By the statistics of the batch in training, else by the running ones."""
-        running = self.get_buffer("running_mean"), self.get_buffer("running_var")
-        return F.batch_norm(x, *running, self.weight, self.bias, self.training)
-
-
-class Coordinates(nn.Module):
-    """The image with the row and the column of every pixel, from -1 to 1."""
-
-    def forward(self, rgb: Tensor) -> Tensor:
-        """(batch, 3, y, x) to (batch, 5, y, x)."""
-        rows, columns = (torch.linspace(-1, 1, side, dtype=rgb.dtype, device=rgb.device) for side in rgb.shape[-2:])
-        grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
-        return torch.cat([rgb, grid.expand(len(rgb), -1, -1, -1)], dim=1)
 
 
 class DenseBranch(nn.Module):
@@ -147,7 +114,7 @@ class ParallelAttention(nn.Module):
         return x + x * channels + self.pixels(x)  # type: ignore[no-any-return]
 
 
-class DRCA(nn.Module):
+class DRCA(PatchNetwork):
     """Both branches over patches of 64 x 64 pixels, the sum of which passes attention.
 
     Parameters
@@ -158,34 +125,16 @@ class DRCA(nn.Module):
         Of every feature map.
     reduction : int
         By which attention narrows them.
-
-    Notes
-    -----
-    Input (batch, 3, y, x) of any size. An image is cut into patches from its top left corner; those at the bottom and on the right are filled
-    up with zeros. In training, an image of at most 64 x 64 pixels is a patch by itself.
     """
 
     def __init__(self, bands: int, channels: int, reduction: int) -> None:
         super().__init__()
-        self.coordinates = Coordinates()
         self.dense = DenseBranch(5, channels)
         self.attentive = AttentionBranch(5, channels, reduction)
         self.attention = ParallelAttention(channels, reduction)
         self.tail = convolution(channels, bands)
 
-    def forward(self, rgb: Tensor) -> Tensor:
-        """(batch, 3, y, x) to (batch, bands, y, x)."""
-        height, width = rgb.shape[-2:]
-        if self.training and max(height, width) <= PATCH:
-            return self.estimate(rgb)
-        filled = F.pad(rgb, (0, -width % PATCH, 0, -height % PATCH))
-        rows = [
-            torch.cat([self.estimate(patch) for patch in torch.split(row, PATCH, dim=3)], dim=3)
-            for row in torch.split(filled, PATCH, dim=2)
-        ]
-        return torch.cat(rows, dim=2)[:, :, :height, :width]
-
-    def estimate(self, patch: Tensor) -> Tensor:
-        """The cube of a patch: (batch, 3, y, x) to (batch, bands, y, x)."""
-        x = self.coordinates(patch)
+    def estimate(self, patches: Tensor) -> Tensor:
+        """See `PatchNetwork.estimate`."""
+        x = with_coordinates(patches)
         return self.tail(self.attention(self.dense(x) + self.attentive(x)))  # type: ignore[no-any-return]

@@ -68,28 +68,6 @@ class LinearEstimate(Local):
             self.matrix.copy_(matrix[:, :, None, None])
 
 
-class Interpolation(Local):
-    """The image with as many channels as the cube, interpolated linearly over the number of the channel; R is the first, B the last.
-
-    Parameters
-    ----------
-    bands : int
-        Of the cube.
-    """
-
-    matrix: Tensor
-
-    def __init__(self, bands: int) -> None:
-        super().__init__()
-        places = torch.linspace(0, 2, bands)
-        matrix = (1 - (places[:, None] - torch.arange(3)).abs()).clamp_min(0)
-        self.register_buffer("matrix", matrix[:, :, None, None], persistent=False)
-
-    def forward(self, rgb: Tensor) -> Tensor:
-        """(batch, 3, y, x) to (batch, bands, y, x)."""
-        return F.conv2d(rgb, self.matrix)
-
-
 class NineChannels(nn.Module):
     """The image, the image balanced to a grey mean, and the image with a gamma of 1 / 2.2."""
 

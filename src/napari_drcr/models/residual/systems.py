@@ -10,6 +10,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from napari_drcr.models.extent import Mean
+from napari_drcr.models.layers import Interpolation
 from napari_drcr.models.residual.attention import (
     ChannelAttention,
     EfficientChannelAttention,
@@ -20,7 +21,7 @@ from napari_drcr.models.residual.attention import (
 from napari_drcr.models.residual.blocks import Block, DualAttentionBlock, FixupBlock, Shift
 from napari_drcr.models.residual.drca import DRCA
 from napari_drcr.models.residual.frame import Chain, Concatenation, Padding, ResidualNetwork, convolution, start_he_normal
-from napari_drcr.models.residual.inputs import Brightness, Interpolation, LinearEstimate, NineChannels
+from napari_drcr.models.residual.inputs import Brightness, LinearEstimate, NineChannels
 
 
 def hscnn_r(
