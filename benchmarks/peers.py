@@ -22,6 +22,7 @@ import csv
 import os
 import shutil
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -221,18 +222,19 @@ def reconstruct(model: Path, plan: Plan) -> tuple[float, float]:
     from napari_drcr.inference.preparation import prepare_rgb
     from napari_drcr.models.store import load_model
 
-    image = model.with_name("image.npy")
-    np.save(image, prepare_rgb(make_image(*plan.size), load_model(model)).values)
     seconds, memory = [], []
-    way = Way("own", "cpu", "fp32", "own fp32")
-    with Measured(way, str(model), image, model.with_name("measured.txt")) as measured:
-        measured.start()
-        process = psutil.Process(measured.pid)
-        for _ in range(PASSES):
-            before = process.cpu_times()
-            memory.append(measured.ask("once", threads=1)["memory"])
-            after = process.cpu_times()
-            seconds.append(after.user + after.system - before.user - before.system)
+    with tempfile.TemporaryDirectory(prefix="napari-drcr-") as name:
+        image = Path(name) / "image.npy"
+        np.save(image, prepare_rgb(make_image(*plan.size), load_model(model)).values)
+        way = Way("own", "cpu", "fp32", "own fp32")
+        with Measured(way, str(model), image, Path(name) / "said.txt") as measured:
+            measured.start()
+            process = psutil.Process(measured.pid)
+            for _ in range(PASSES):
+                before = process.cpu_times()
+                memory.append(measured.ask("once", threads=1)["memory"])
+                after = process.cpu_times()
+                seconds.append(after.user + after.system - before.user - before.system)
     return min(seconds), max(memory) / 1e6
 
 

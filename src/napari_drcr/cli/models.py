@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_drcr.cli._common import print_table, printable
-from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError, notify
 
 if TYPE_CHECKING:
@@ -114,6 +113,7 @@ def _list_networks(output: Path | None) -> None:
 
 
 def _print_network(id: str) -> None:
+    from napari_drcr.cubes.cube import WAVELENGTHS
     from napari_drcr.models.architecture import find_architecture
     from napari_drcr.models.cost import USUAL_SIZE, cost_of
 
@@ -136,6 +136,7 @@ def _print_network(id: str) -> None:
 
 def _facts(architecture: Architecture) -> dict[str, Any]:
     """What there is to know of a network, for people and for JSON."""
+    from napari_drcr.cubes.cube import WAVELENGTHS
     from napari_drcr.models.cost import count_parameters
 
     return {
