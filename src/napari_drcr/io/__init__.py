@@ -26,6 +26,7 @@ __all__ = [
     "list_images",
     "looks_like_cube",
     "read_cube",
+    "read_libraries",
     "read_library",
     "read_rgb",
     "scene_name",
@@ -211,6 +212,35 @@ def read_library(path: str | os.PathLike[str]) -> Library:
     path = Path(path)
     with naming(path):
         return read_library_file(path)
+
+
+def read_libraries(path: str | os.PathLike[str]) -> tuple[Library, ...]:
+    """Read all collections of reference spectra that a file holds.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that `read_library` takes, which is one collection, named for the file; or a NumPy archive (``.npz``) with an array
+        ``wavelengths_nm`` (bands,) and for each collection an array ``reflectances_NAME`` (spectra, bands). Other arrays of the
+        archive are not read.
+
+    Returns
+    -------
+    tuple of napari_drcr.io.library.Library
+        Sorted by name.
+
+    Raises
+    ------
+    InputError
+        As `read_library`.
+    """
+    from napari_drcr.io.library import read_archive
+
+    path = Path(path)
+    if path.suffix.lower() != ".npz":
+        return (read_library(path),)
+    with naming(path):
+        return read_archive(path)
 
 
 def looks_like_cube(path: str | os.PathLike[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Reference spectra: tables as CSV, ENVI spectral libraries, and the patches of the ColorChecker."""
+"""Reference spectra: tables as CSV, ENVI spectral libraries, NumPy archives, and the patches of the ColorChecker."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ DELETED = -1e30
 _NAMES = ("name", "names", "material", "materials", "spectrum", "sample", "label", "class")
 _WAVELENGTH = re.compile(r"^(wavelengths?|wave|wl|lambda|\u03bb|nm|um|\u00b5m|\u03bcm)(?![a-z])", re.IGNORECASE)
 _NUMBER = re.compile(r"^([0-9]+(?:\.[0-9]+)?)\s*([a-z\u00b5\u03bc]*)$", re.IGNORECASE)
+
+_ARCHIVE_WAVELENGTHS, _ARCHIVE_PREFIX = "wavelengths_nm", "reflectances_"
 
 Table = tuple[npt.NDArray[np.float64], list[str], npt.NDArray[np.float64], str]
 """Wavelengths as the file has them, names, values (material, wavelength), and the unit."""
@@ -145,6 +147,41 @@ def read_library_file(path: Path) -> Library:
     assert sorted_nm is not None  # nm is not either
     by_band = np.where(np.isfinite(by_band) & (by_band > DELETED), by_band, np.nan)
     return Library(path.stem, sorted_nm, tuple(names), by_band.T)
+
+
+def read_archive(path: Path) -> tuple[Library, ...]:
+    """Read several collections of spectra from a NumPy archive; see `napari_drcr.io.read_libraries`.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        An ``.npz`` file.
+
+    Returns
+    -------
+    tuple of Library
+        Sorted by name.
+
+    Raises
+    ------
+    InputError
+        Saying what is wrong, without the file's name.
+    """
+    with path.open("rb") as file, one_sentence(), np.load(file, allow_pickle=False) as archive:
+        names = sorted(name for name in archive.files if name.startswith(_ARCHIVE_PREFIX) and name != _ARCHIVE_PREFIX)
+        if _ARCHIVE_WAVELENGTHS not in archive.files or not names:
+            raise InputError(
+                f"it needs an array {_ARCHIVE_WAVELENGTHS}, and for each collection an array {_ARCHIVE_PREFIX}NAME."
+            )
+        nm = np.asarray(archive[_ARCHIVE_WAVELENGTHS], dtype=np.float64)
+        tables = [np.asarray(archive[name], dtype=np.float64) for name in names]
+    libraries = []
+    for name, values in zip(names, tables, strict=True):
+        if values.ndim != 2 or not len(values):
+            raise InputError(f"its array {name} has the shape {values.shape}, but it needs (spectra, bands).")
+        materials = tuple(f"{number}" for number in range(1, len(values) + 1))
+        libraries.append(Library(name.removeprefix(_ARCHIVE_PREFIX), nm, materials, values))
+    return tuple(libraries)
 
 
 def _header_beside(path: Path) -> Path | None:
