@@ -77,6 +77,10 @@ def random_content(seed: int) -> dict[str, Any]:
             "patch": 16 * draw.randrange(1, 20),
             "workers": draw.choice([None, 0, 3]),
         },
+        "reflectances": {
+            "files": draw.sample(["a.csv", "/data/my, spectra.npz"], draw.randrange(3)),
+            "left_out": draw.choice([[], ["munsell"]]),
+        },
         "camera": {
             "name": draw.choice(["photo", "ntire2020-clean"]),
             "exposure": draw.choice([None, [draw.uniform(0.1, 1), draw.uniform(1, 5)]]),
@@ -370,6 +374,15 @@ def test_a_folder_is_chosen_in_a_dialog(form: ConfigForm, tmp_path: Path, monkey
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
     field(form, "data.folder").button.click()
     assert form.config.data.folder == tmp_path
+
+
+def test_libraries_are_added_in_a_dialog(form: ConfigForm, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor = field(form, "reflectances.files")
+    for chosen in (["/data/soils, dry.sli", "/data/a.csv"], [], ["/data/a.csv", "/data/b.npz"]):
+        monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_, chosen=chosen: (chosen, ""))
+        editor.button.click()
+    assert editor.line.text() == "/data/soils, dry.sli; /data/a.csv; /data/b.npz"
+    assert form.config.reflectances.files == (Path("/data/soils, dry.sli"), Path("/data/a.csv"), Path("/data/b.npz"))
 
 
 def test_a_camera_is_chosen_by_name_or_from_a_file(form: ConfigForm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,7 +183,7 @@ def test_the_preview_is_the_first_batch_of_training(config: TrainingConfig) -> N
         image, cube = (part.numpy() for part in patches[index])
         np.testing.assert_array_equal(rgb[index], np.moveaxis(image, 0, -1))
         np.testing.assert_array_equal(cubes[index], cube)
-        assert name == patches.scene_of(index).name
+        assert name == patches.name_of(index)
     assert set(names) <= {"leaf", "soil"}
     assert not np.array_equal(preview_batch(config, seed=7)[0], rgb)
 

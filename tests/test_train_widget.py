@@ -169,6 +169,20 @@ def test_a_folder_is_chosen_surveyed_and_what_is_wrong_is_named(
     assert dock.launch.start_button.isEnabled()
 
 
+def test_measured_reflectances_are_counted_and_what_is_wrong_with_them_is_told(
+    dock: Train, folder: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    (tmp_path / "leaves.csv").write_text("wavelength (nm),green,dry\n400,0.05,0.1\n700,0.2,0.6\n", encoding="utf-8")
+    dock.form.set_content(TINY | {"reflectances": {"files": [str(tmp_path / "leaves.csv")], "share": 0.5}})
+    dock.data.choose(folder, ["wood"])
+    wait_for_survey(dock, qtbot)
+    words = "Cubes side by side: 4 to train with, 1 held back. Mixed in: 2 measured reflectances in 1 collection (leaves 2)."
+    assert (dock.data.summary.text(), dock.data.hindrance) == (words, "")
+    dock.form.rows["reflectances.left_out"].editor.set_value(["leafs"])
+    wait_for_survey(dock, qtbot)
+    assert dock.data.hindrance.startswith("reflectances.left_out names leafs, but the collections are leaves")
+
+
 def test_a_folder_that_is_not_there_is_told(dock: Train, tmp_path: Path, qtbot: QtBot) -> None:
     choose(dock, tmp_path / "nowhere", qtbot)
     assert "does not exist" in dock.data.problems.error

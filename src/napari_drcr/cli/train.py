@@ -12,7 +12,7 @@ from napari_drcr.cli._common import print_table, progress_bar
 from napari_drcr.errors import Cancelled, InputError, ignore_notice, notices_to
 
 if TYPE_CHECKING:
-    from napari_drcr.training.sections import DataConfig
+    from napari_drcr.training.sections import TrainingConfig
     from napari_drcr.training.survey import SceneEntry
 
 
@@ -68,7 +68,7 @@ def train(
         }
         settings = read_config(config, **overrides) if config is not None else make_config({}, **overrides)
         if check:
-            _check(settings.data)
+            _check(settings)
             return
         folder = output if output is not None else new_run_folder(settings.name)
     if not is_first():
@@ -91,17 +91,19 @@ def train(
     print(f"Best model: {model}")
 
 
-def _check(data: DataConfig) -> None:
+def _check(settings: TrainingConfig) -> None:
     """List the scenes; an InputError if they cannot be used for training."""
     from napari_drcr.training.survey import survey
 
     with progress_bar("check") as show:
-        found = survey(data, values=True, progress=show)
+        found = survey(settings.data, settings.reflectances, values=True, progress=show)
     header = ["scene", "for", "bands", "nm", "pixels", "holds", "remarks"]
     print_table(header, [_row(scene) for scene in found.scenes], words=("for", "holds", "remarks"))
     taken = [scene for scene in found.scenes if not scene.left_out]
     held_out = sum(scene.held_back for scene in taken)
     print(f"{found.folder} ({found.layout}): {len(taken) - held_out} training, {held_out} validation scenes.")
+    if found.reflectances is not None:
+        print(f"{settings.reflectances.share:.0%} of the patches are composed of {found.reflectances}.")
     for sentence in found.problems:
         print(f"Error: {sentence}", file=sys.stderr)
     if not found.usable:

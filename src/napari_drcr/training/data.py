@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from napari_drcr.camera import Camera, find_camera
 from napari_drcr.cubes.colorimetry import illuminant
-from napari_drcr.cubes.cube import WAVELENGTHS
+from napari_drcr.cubes.cube import WAVELENGTHS, Quantity
 from napari_drcr.errors import InputError
 from napari_drcr.system.devices import usable_cores
+from napari_drcr.training.patchworks import make_patchwork
+from napari_drcr.training.reflectances import Reflectances
 from napari_drcr.training.scenes import Float16Array, Scene
 from napari_drcr.training.sections import EXPOSURE, CameraConfig, TrainingConfig
 
@@ -27,6 +29,24 @@ MOST_WORKERS = 4
 
 Float32Array = npt.NDArray[np.float32]
 Samples = DataLoader[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class Patchwork:
+    """A patch of measured reflectances, which is lit and photographed as a scene in itself.
+
+    Attributes
+    ----------
+    cube : ndarray, shape (31, y, x), float32
+    """
+
+    cube: Float32Array
+    name: ClassVar[str] = "patchwork"
+    quantity: ClassVar[Quantity] = "reflectance"
+
+    def values(self) -> Float32Array:
+        """The cube."""
+        return self.cube
 
 
 @dataclass(frozen=True)
@@ -48,14 +68,14 @@ class Setting:
     light: Float32Array
 
 
-def set_up(camera: Camera, scene: Scene, light: str | None) -> Setting:
+def set_up(camera: Camera, scene: Scene | Patchwork, light: str | None) -> Setting:
     """Light a scene and set the camera for it.
 
     Parameters
     ----------
     camera : Camera
         With its standard settings; see `napari_drcr.camera.Camera.metered`.
-    scene : Scene
+    scene : Scene or Patchwork
         Read as a whole only where something depends on all of it.
     light : str or None
         See `DataConfig.lights`; None leaves the cube as it is.
@@ -119,6 +139,8 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         What to cut from.
     config : TrainingConfig
         Seed, patches, lights and camera.
+    reflectances : Reflectances, optional
+        What patchworks are composed of, in the share of samples that the configuration gives; without them, there are none.
 
     Notes
     -----
@@ -127,9 +149,10 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
     after the JPEG. A camera that sets itself is set for whole scenes; automatic exposure leaves the cube as it is.
     """
 
-    def __init__(self, scenes: Sequence[Scene], config: TrainingConfig) -> None:
+    def __init__(self, scenes: Sequence[Scene], config: TrainingConfig, reflectances: Reflectances | None = None) -> None:
         self.scenes = scenes
         self.config = config
+        self.reflectances = reflectances
         self._camera = find_camera(config.camera.name)
         self._exposure = (config.camera.exposure or EXPOSURE) if self._camera.keeps_scale else (1.0, 1.0)
         self._opened: dict[int, tuple[Float16Array, Float16Array | None]] = {}
@@ -137,27 +160,40 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Sample `index`, see the class."""
-        random, number = self._begin(index)
+        random, number, composed = self._begin(index)
+        if composed is not None:
+            side = self.config.data.patch
+            scene = Patchwork(make_patchwork(composed, side, lambda: self._cut(number, random)[0], random))
+            rgb, cube = self._photograph(lambda light: set_up(self._camera, scene, light), scene.cube, random)
+        else:
+            cube, image = self._cut(number, random)
+            if image is not None:
+                rgb = image
+            else:
+                rgb, cube = self._photograph(lambda light: self._set_up(number, light), cube, random)
+        quarter_turns, mirror = int(random.integers(4)), bool(random.integers(2))
+        return _turned(rgb, quarter_turns, mirror), _turned(cube, quarter_turns, mirror)
+
+    def name_of(self, index: int) -> str:
+        """The name of the scene that sample `index` is cut from, or "patchwork"."""
+        _, number, composed = self._begin(index)
+        return self.scenes[number].name if composed is None else Patchwork.name
+
+    def _begin(self, index: int) -> tuple[np.random.Generator, int, Reflectances | None]:
+        """Where the draws of a sample come from, after the first: which scene it is cut from, or what it is composed of."""
+        random = np.random.default_rng((self.config.seed, index))
+        number = int(random.integers(len(self.scenes)))
+        if self.reflectances is None or random.random() >= self.config.reflectances.share:
+            return random, number, None
+        return random, number, self.reflectances
+
+    def _cut(self, number: int, random: np.random.Generator) -> tuple[Float32Array, Float32Array | None]:
+        """A patch of a scene, and of its image where it has one."""
         data = self.config.data
         values, image = self._open(number)
         top, left = (data.stride * int(random.integers((side - data.patch) // data.stride + 1)) for side in values.shape[1:])
         window = np.s_[:, top : top + data.patch, left : left + data.patch]
-        cube = _as_single(values[window])
-        if image is not None:
-            rgb = _as_single(image[window])
-        else:
-            rgb, cube = self._photograph(number, cube, random)
-        quarter_turns, mirror = int(random.integers(4)), bool(random.integers(2))
-        return _turned(rgb, quarter_turns, mirror), _turned(cube, quarter_turns, mirror)
-
-    def scene_of(self, index: int) -> Scene:
-        """The scene that sample `index` is cut from."""
-        return self.scenes[self._begin(index)[1]]
-
-    def _begin(self, index: int) -> tuple[np.random.Generator, int]:
-        """Where the draws of a sample come from, after the first: which scene it is cut from."""
-        random = np.random.default_rng((self.config.seed, index))
-        return random, int(random.integers(len(self.scenes)))
+        return _as_single(values[window]), None if image is None else _as_single(image[window])
 
     def _open(self, number: int) -> tuple[Float16Array, Float16Array | None]:
         if number not in self._opened:
@@ -165,11 +201,13 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
             self._opened[number] = scene.values(), None if scene.cached_rgb is None else scene.rgb()
         return self._opened[number]
 
-    def _photograph(self, number: int, cube: Float32Array, random: np.random.Generator) -> tuple[Float32Array, Float32Array]:
+    def _photograph(
+        self, set_for: Callable[[str | None], Setting], cube: Float32Array, random: np.random.Generator
+    ) -> tuple[Float32Array, Float32Array]:
         """RGB and cube under a drawn exposure, light, noise and compression; the cube is changed in place."""
         exposure = float(np.exp(random.uniform(*np.log(self._exposure))))
         lights = self.config.data.lights
-        setting = self._set_up(number, lights[int(random.integers(len(lights)))] if lights else None)
+        setting = set_for(lights[int(random.integers(len(lights)))] if lights else None)
         camera = setting.camera.with_settings(exposure=setting.camera.exposure * exposure)
         camera = draw_camera(camera, self.config.camera, random)
         cube *= setting.light
@@ -336,6 +374,7 @@ def make_loaders(
     reached: Callable[[], tuple[int, int]],
     *,
     device: str,
+    reflectances: Reflectances | None = None,
 ) -> tuple[Samples, Samples]:
     """What feeds a run.
 
@@ -349,6 +388,8 @@ def make_loaders(
         See `StepSampler`.
     device : str
         Where it trains, a key of `napari_drcr.system.devices.devices`.
+    reflectances : Reflectances, optional
+        See `Patches`.
 
     Returns
     -------
@@ -358,7 +399,7 @@ def make_loaders(
     # Lightning counts epochs; ours end where a validation is due.
     steps_per_epoch = min(config.learning.validate_every, config.learning.steps)
     patches = DataLoader(
-        Patches(training, config),
+        Patches(training, config, reflectances),
         batch_size=config.learning.batch // config.processes,
         sampler=StepSampler(steps_per_epoch, config.learning.batch, config.processes, reached),
         **loading(workers_for(config, device), device),

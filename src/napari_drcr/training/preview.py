@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_drcr.training.data import Patches
+from napari_drcr.training.reflectances import read_reflectances
 from napari_drcr.training.scenes import ScenesOnDemand
 from napari_drcr.training.sections import TrainingConfig
 
@@ -29,18 +30,18 @@ def preview_batch(config: TrainingConfig, seed: int | None = None) -> tuple[Floa
     cubes : ndarray, shape (batch, 31, y, x), float32
         What it should give.
     names : list of str
-        The scene of each sample.
+        The scene of each sample, or "patchwork".
 
     Raises
     ------
     InputError
-        As `napari_drcr.training.scenes.cache_scenes`. Only the scenes of this batch are converted and looked at.
+        As `napari_drcr.training.scenes.cache_scenes` and `napari_drcr.training.reflectances.read_reflectances`. Only the scenes of this batch are converted and looked at.
     """
     batch = config.learning.batch
     if seed is not None:
         config = config.model_copy(update={"seed": seed})
-    patches = Patches(ScenesOnDemand(config.data, at_most=batch), config)
+    patches = Patches(ScenesOnDemand(config.data, at_most=batch), config, read_reflectances(config.reflectances))
     samples = [patches[index] for index in range(batch)]
     rgb = np.stack([np.moveaxis(image.numpy(), 0, -1) for image, _ in samples])
     cubes = np.stack([cube.numpy() for _, cube in samples])
-    return rgb, cubes, [patches.scene_of(index).name for index in range(batch)]
+    return rgb, cubes, [patches.name_of(index) for index in range(batch)]

@@ -132,6 +132,7 @@ def _measure(config: TrainingConfig) -> Estimate:
     from napari_drcr.training.data import make_loaders
     from napari_drcr.training.module import TrainingModule
     from napari_drcr.training.processes import placement, training_precision
+    from napari_drcr.training.reflectances import read_reflectances
     from napari_drcr.training.scenes import ScenesOnDemand
 
     # One process of several, with its part of the batch.
@@ -167,7 +168,8 @@ def _measure(config: TrainingConfig) -> Estimate:
         use_distributed_sampler=False,
         callbacks=[MovingAverage(learning.ema_decay), Clock()],
     )
-    loader, _ = make_loaders(one, scenes, [], lambda: (trainer.global_step, 0), device=device)
+    reflectances = read_reflectances(one.reflectances)
+    loader, _ = make_loaders(one, scenes, [], lambda: (trainer.global_step, 0), device=device, reflectances=reflectances)
     with ieee_arithmetic():
         trainer.fit(TrainingModule(one), loader)
     most = torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None

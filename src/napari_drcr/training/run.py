@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 import lightning as pl
 import torch
@@ -23,10 +25,11 @@ from napari_drcr.training.callbacks.reporter import Reporter
 from napari_drcr.training.config import read_config
 from napari_drcr.training.data import Photographs, make_loaders
 from napari_drcr.training.jobs import prepare
-from napari_drcr.training.jobs.folder import CHECKPOINT, CONFIG, LOG, MODEL, START, refuse_folder_in_use
+from napari_drcr.training.jobs.folder import CHECKPOINT, CONFIG, LOG, MODEL, REFLECTANCES, START, refuse_folder_in_use
 from napari_drcr.training.jobs.session import hold_device, session, stop_if_asked
 from napari_drcr.training.module import TrainingModule
 from napari_drcr.training.processes import placement, training_precision
+from napari_drcr.training.reflectances import Reflectances, read_reflectances, refuse_others, refuse_radiance
 from napari_drcr.training.scenes import Scene, cache_scenes
 from napari_drcr.training.sections import TrainingConfig
 
@@ -62,12 +65,12 @@ def start_run(config: TrainingConfig, folder: Path, *, progress: Progress | None
     if is_first():
         refuse_folder_in_use(folder)
     training_precision(config.learning.precision, choose_device(config.device), config.architecture.precisions)
-    scenes = cache_scenes(config.data)
+    material = _read_material(config)
     if not is_first():  # The first one may not have made the folder yet.
-        return _train(config, folder, scenes, progress, checkpoint=None)
+        return _train(config, folder, material, progress, checkpoint=None)
     prepare(config, folder)
     with session(folder):
-        return _train(read_run_config(folder), folder, scenes, progress, checkpoint=None)
+        return _train(read_run_config(folder), folder, material, progress, checkpoint=None)
 
 
 def resume_run(folder: Path, *, progress: Progress | None = None) -> Path:
@@ -88,7 +91,8 @@ def resume_run(folder: Path, *, progress: Progress | None = None) -> Path:
     Raises
     ------
     InputError
-        If this is no run folder, another process trains it, its data are gone, or its checkpoint is none.
+        If this is no run folder, another process trains it, its data are gone, its measured reflectances have changed, or its
+        checkpoint is none.
     Cancelled
         If it is stopped; see `napari_drcr.training.jobs.stop`.
     """
@@ -102,8 +106,10 @@ def resume_run(folder: Path, *, progress: Progress | None = None) -> Path:
             if not (isinstance(content, dict) and content.keys() >= PARTS):
                 raise InputError(f"{checkpoint} is no checkpoint of a run; start the run anew.")
             reached = content["global_step"]
-        scenes = cache_scenes(config.data, check=lambda: stop_if_asked(folder, reached))
-        return _train(config, folder, scenes, progress, checkpoint if checkpoint.is_file() else None)
+        material = _read_material(config, check=lambda: stop_if_asked(folder, reached))
+        if material.reflectances is not None:
+            refuse_others(folder / REFLECTANCES, material.reflectances)
+        return _train(config, folder, material, progress, checkpoint if checkpoint.is_file() else None)
 
 
 def read_run_config(folder: Path) -> TrainingConfig:
@@ -128,20 +134,38 @@ def read_run_config(folder: Path) -> TrainingConfig:
     return read_config(folder / CONFIG, learning__start_from=str(start) if start.is_file() else None)
 
 
+class _Material(NamedTuple):
+    """What a run learns from, and the scenes that it is validated on."""
+
+    training: list[Scene]
+    validation: list[Scene]
+    reflectances: Reflectances | None
+
+
+def _read_material(config: TrainingConfig, check: Callable[[], object] | None = None) -> _Material:
+    reflectances = read_reflectances(config.reflectances)
+    training, validation = cache_scenes(config.data, check=check)
+    if reflectances is not None:
+        refuse_radiance(training)
+    return _Material(training, validation, reflectances)
+
+
 def _train(
     config: TrainingConfig,
     folder: Path,
-    scenes: tuple[list[Scene], list[Scene]],
+    material: _Material,
     progress: Progress | None,
     checkpoint: Path | None,
 ) -> Path:
-    training, validation = scenes
+    training, validation, reflectances = material
     device = choose_device(config.device)
     precision = training_precision(config.learning.precision, device, config.architecture.precisions)
     log = _open_log(folder) if is_first() else logging.getLogger("napari_drcr.run")
     start = "resume" if checkpoint else "start"
     log.info("%s on %s in %s: %d training, %d validation scenes", start, device, precision, len(training), len(validation))
-    recorder = Recorder(config, folder, draft_card(config, training, validation), log, progress)
+    if reflectances is not None:
+        log.info("%s", reflectances)
+    recorder = Recorder(config, folder, draft_card(config, training, validation, reflectances), log, progress)
     with quiet_lightning(), ieee_arithmetic(), hold_device(device) if is_first() else nullcontext():
         pl.seed_everything(config.seed, verbose=False)
         trainer = pl.Trainer(
@@ -169,7 +193,14 @@ def _train(
                 _prepare(module, training, folder, log)
             trainer.fit(
                 module,
-                *make_loaders(config, training, validation, lambda: (trainer.global_step, trainer.global_rank), device=device),
+                *make_loaders(
+                    config,
+                    training,
+                    validation,
+                    lambda: (trainer.global_step, trainer.global_rank),
+                    device=device,
+                    reflectances=reflectances,
+                ),
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
@@ -203,7 +234,9 @@ def _prepare(module: TrainingModule, scenes: list[Scene], folder: Path, log: log
         config.architecture.prepare(module.network, images)
 
 
-def draft_card(config: TrainingConfig, training: list[Scene], validation: list[Scene]) -> Card:
+def draft_card(
+    config: TrainingConfig, training: list[Scene], validation: list[Scene], reflectances: Reflectances | None = None
+) -> Card:
     """What is known of a model before it has learned.
 
     Parameters
@@ -212,6 +245,8 @@ def draft_card(config: TrainingConfig, training: list[Scene], validation: list[S
         How it will be trained.
     training, validation : list of Scene
         What it will learn from, and what is held back.
+    reflectances : Reflectances, optional
+        Measured ones, which it learns from too.
 
     Returns
     -------
@@ -228,6 +263,7 @@ def draft_card(config: TrainingConfig, training: list[Scene], validation: list[S
         encoding = "linear" if camera.encoding == "srgb" else "as given"
         source = f"camera {camera.name}" + (f" on scenes lit with {', '.join(data.lights)}" if data.lights else "")
     start = f", from the weights of {load_model(learning.start_from).name}" if learning.start_from else ""
+    mixed = "" if reflectances is None else f"{config.reflectances.share:.0%} of the patches are composed of {reflectances}."
     return Card(
         name=config.name,
         quantity=quantities.pop() if len(quantities) == 1 else "unknown",
@@ -236,7 +272,7 @@ def draft_card(config: TrainingConfig, training: list[Scene], validation: list[S
         camera=camera.name if data.rgb == "simulated" else "",
         architecture=config.network.architecture,
         settings=config.network.model_dump(exclude={"architecture"}),
-        data=" ".join(filter(None, (config.card.data, f"{_names(training)}."))),
+        data=" ".join(filter(None, (config.card.data, f"{_names(training)}.", mixed))),
         limits=config.card.limits,
         licence=config.card.licence,
         split=f"by scene; held back: {_names(validation)}",

@@ -99,6 +99,18 @@ class DataConfig(_Section):
         return "linear" if self.encoding == "srgb" else "as given"
 
 
+class ReflectancesConfig(_Section):
+    """Measured reflectances to learn from besides scenes of reflectance, composed to patchworks."""
+
+    files: tuple[Path, ...] = ()
+    """Spectral libraries: ENVI (.sli), CSV, or .npz with several collections."""
+    share: float = Field(default=0.0, ge=0, le=0.9)
+    """Share of samples that are patchworks, 0-0.9; 0 reads no files."""
+    left_out: tuple[str, ...] = ()
+    """Collections that are not learned from, such as one to test on: those of an .npz by their names there, any other by the
+    name of its file without suffix."""
+
+
 class CameraConfig(_Section):
     """The camera that makes the RGB, and what of it varies from sample to sample."""
 
@@ -197,6 +209,8 @@ class TrainingConfig(_Section):
     """Which network, its sizes and options."""
     data: DataConfig = DataConfig()
     """Scenes and patches."""
+    reflectances: ReflectancesConfig = ReflectancesConfig()
+    """Measured reflectances besides the scenes."""
     camera: CameraConfig = CameraConfig()
     """How RGB is made."""
     learning: LearningConfig = LearningConfig()
@@ -228,6 +242,19 @@ class TrainingConfig(_Section):
             raise ValueError(
                 f"data.patch is {self.data.patch}, but {architecture.title} takes multiples of {architecture.multiple} pixels"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_mix_reflectances(self) -> TrainingConfig:
+        if not self.reflectances.share:
+            return self
+        share = f"reflectances.share is {self.reflectances.share:g}, but"
+        if not self.reflectances.files:
+            raise ValueError(f"{share} reflectances.files names no spectral library")
+        if self.data.rgb == "files":
+            raise ValueError(f"{share} reflectances need a camera, and data.rgb is 'files'; choose 'simulated'")
+        if self.data.quantity == "radiance":
+            raise ValueError(f"{share} data.quantity is 'radiance'; reflectances go with scenes of reflectance only")
         return self
 
     @model_validator(mode="after")

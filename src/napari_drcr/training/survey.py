@@ -16,8 +16,9 @@ from napari_drcr.errors import InputError, notices_to
 from napari_drcr.io import read_cube, scene_name
 from napari_drcr.system.steps import run_to_end
 from napari_drcr.training.dataset import DataFolder, SceneFiles, look_into
+from napari_drcr.training.reflectances import RADIANT, Reflectances, read_reflectances
 from napari_drcr.training.scenes import LIT, half_precision_rgb
-from napari_drcr.training.sections import DataConfig
+from napari_drcr.training.sections import DataConfig, ReflectancesConfig
 
 LARGEST_HALF = float(np.finfo(np.float16).max)
 
@@ -93,13 +94,17 @@ class Survey:
     scenes : tuple of SceneEntry
         Sorted by name, those that are left out last.
     problems : tuple of str
-        Sentences on the folder as a whole, each of which stops training: doubled names, nothing held back.
+        Sentences on the material as a whole, each of which stops training: doubled names, nothing held back, measured
+        reflectances that cannot be used.
+    reflectances : Reflectances or None
+        The measured ones that are mixed in.
     """
 
     folder: Path
     layout: str
     scenes: tuple[SceneEntry, ...]
     problems: tuple[str, ...]
+    reflectances: Reflectances | None = None
 
     @property
     def usable(self) -> bool:
@@ -107,12 +112,18 @@ class Survey:
         return not self.problems and all(scene.usable for scene in self.scenes if not scene.left_out)
 
 
-def survey(config: DataConfig, *, values: bool = False, progress: Callable[[int, int], None] | None = None) -> Survey:
+def survey(
+    config: DataConfig,
+    reflectances: ReflectancesConfig | None = None,
+    *,
+    values: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Survey:
     """See what a data folder holds; `iter_survey` to the end.
 
     Parameters
     ----------
-    config, values
+    config, reflectances, values
         As for `iter_survey`.
     progress : callable, optional
         Called with (scenes seen, scenes in all); may raise `Cancelled`.
@@ -126,16 +137,21 @@ def survey(config: DataConfig, *, values: bool = False, progress: Callable[[int,
     InputError
         If no folder is given, or it cannot be opened.
     """
-    return run_to_end(iter_survey(config, values=values), None if progress is None else lambda step: progress(step[0], step[1]))
+    steps = iter_survey(config, reflectances, values=values)
+    return run_to_end(steps, None if progress is None else lambda step: progress(step[0], step[1]))
 
 
-def iter_survey(config: DataConfig, *, values: bool = False) -> Generator[tuple[int, int, SceneEntry], None, Survey]:
+def iter_survey(
+    config: DataConfig, reflectances: ReflectancesConfig | None = None, *, values: bool = False
+) -> Generator[tuple[int, int, SceneEntry], None, Survey]:
     """See what a data folder holds, scene by scene.
 
     Parameters
     ----------
     config : DataConfig
         The folder, what is held back, where the RGB comes from, and the patch: what is wrong depends on them.
+    reflectances : ReflectancesConfig, optional
+        Measured reflectances that are mixed in; they are always read.
     values : bool
         Whether to read the values of all cubes and images too. Else only what stands before them is read, which is quick but for
         formats that are always read whole (MATLAB version 5, netCDF 3, compressed TIFF, CAVE).
@@ -155,20 +171,27 @@ def iter_survey(config: DataConfig, *, values: bool = False) -> Generator[tuple[
         If no folder is given, or it cannot be opened.
     """
     folder = look_into(config)
+    reflectances = reflectances or ReflectancesConfig()
+    problems = folder.problems
+    measured = None
+    try:
+        measured = read_reflectances(reflectances)
+    except InputError as error:
+        problems = (str(error), *problems)
     total = len(folder.scenes) + len(folder.left_out)
     entries: list[SceneEntry] = []
-    for entry in _entries(folder, config, values):
+    for entry in _entries(folder, config, bool(reflectances.share), values):
         entries.append(entry)
         yield len(entries), total, entry
-    return Survey(folder.path, folder.layout, tuple(entries), folder.problems)
+    return Survey(folder.path, folder.layout, tuple(entries), problems, measured)
 
 
-def _entries(folder: DataFolder, config: DataConfig, values: bool) -> Iterator[SceneEntry]:
+def _entries(folder: DataFolder, config: DataConfig, mixed: bool, values: bool) -> Iterator[SceneEntry]:
     for files in folder.scenes:
         problems: list[Problem] = []
         if files.name in folder.doubled:
             problems.append(Problem(folder.doubled[files.name], stops=True))
-        yield _entry(files, config, values, problems)
+        yield _entry(files, config, mixed and not files.held_back, values, problems)
     for path in folder.left_out:
         problems = []
         with _noting(path, problems, stops=False):
@@ -176,7 +199,8 @@ def _entries(folder: DataFolder, config: DataConfig, values: bool) -> Iterator[S
         yield SceneEntry(scene_name(path), False, path, None, problems=tuple(problems), left_out=True)
 
 
-def _entry(files: SceneFiles, config: DataConfig, values: bool, problems: list[Problem]) -> SceneEntry:
+def _entry(files: SceneFiles, config: DataConfig, mixed: bool, values: bool, problems: list[Problem]) -> SceneEntry:
+    """The line of a scene; `mixed` says whether measured reflectances are mixed with it."""
     names = (files.name, files.held_back, files.cube, files.rgb)
     cube = None
     with _noting(files.cube, problems):
@@ -193,6 +217,8 @@ def _entry(files: SceneFiles, config: DataConfig, values: bool, problems: list[P
         problems.append(Problem("does not say what it holds, and is taken as reflectance (data.quantity)", stops=False))
     if taken_as == "radiance" and config.lights:
         problems.append(Problem(LIT, stops=True))
+    if taken_as == "radiance" and mixed:
+        problems.append(Problem(RADIANT, stops=True))
     if not files.held_back and min(size) < config.patch:
         problems.append(Problem(f"is smaller than a patch of {config.patch} pixels (data.patch)", stops=True))
     if config.rgb == "files":

@@ -30,7 +30,9 @@ STOP = "STOP"
 """Made by whoever wants the run to stop."""
 LOCK = "run.lock"
 """Locked by the process that trains, as long as it lives."""
-FILES = (CONFIG, START, STATUS, METRICS, LOSSES, PREVIEW, MODEL, LOG, OUTPUT, CHECKPOINT, STOP, LOCK)
+REFLECTANCES = "reflectances.json"
+"""Digests of the measured reflectances that a run learns from."""
+FILES = (CONFIG, START, REFLECTANCES, STATUS, METRICS, LOSSES, PREVIEW, MODEL, LOG, OUTPUT, CHECKPOINT, STOP, LOCK)
 UNFINISHED = (".unfinished-*", f"{CHECKPOINTS}/.unfinished-*")
 """What `napari_drcr.system.files.atomic_path` leaves behind when its process is killed."""
 

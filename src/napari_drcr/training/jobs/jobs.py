@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from napari_drcr.errors import InputError, notify
+from napari_drcr.errors import InputError, ignore_notice, notices_to, notify
 from napari_drcr.training.jobs.folder import (
     CHECKPOINTS,
     CONFIG,
@@ -26,6 +26,7 @@ from napari_drcr.training.jobs.folder import (
     LOG,
     MODEL,
     OUTPUT,
+    REFLECTANCES,
     START,
     STOP,
     UNFINISHED,
@@ -103,20 +104,23 @@ def prepare(config: TrainingConfig, folder: Path) -> None:
     Parameters
     ----------
     config : TrainingConfig
-        The run. Paths are made absolute, and the weights that it starts from are copied.
+        The run. Paths are made absolute, the weights that it starts from are copied, and digests of measured reflectances kept.
     folder : Path
         Must not exist, or be empty.
 
     Raises
     ------
     InputError
-        If the folder is in use or cannot be written.
+        If the folder is in use or cannot be written, or measured reflectances cannot be read.
     """
     from napari_drcr.analysis.metrics import metric_name
     from napari_drcr.models.store import load_model, save_model
     from napari_drcr.training.config import make_config, write_config
+    from napari_drcr.training.reflectances import read_reflectances, write_digests
 
     refuse_folder_in_use(folder)
+    with notices_to(ignore_notice):  # The run itself tells them.
+        reflectances = read_reflectances(config.reflectances)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -124,12 +128,17 @@ def prepare(config: TrainingConfig, folder: Path) -> None:
     learning = config.learning
     if learning.start_from is not None:
         save_model(folder / START, load_model(learning.start_from), half=False)
+    if reflectances is not None:
+        write_digests(folder / REFLECTANCES, reflectances)
     update_status(folder, steps=learning.steps, metric=metric_name("mrae", learning.validation_floor), device=config.device)
     # Last, because it makes the folder a run.
     data = config.data.folder and config.data.folder.expanduser().absolute()
     camera = Path(config.camera.name).expanduser()
     named = str(camera.absolute()) if camera.is_file() else config.camera.name
-    write_config(folder / CONFIG, make_config(config.model_dump(), data__folder=data, camera__name=named))
+    libraries = tuple(file.expanduser().absolute() for file in config.reflectances.files)
+    write_config(
+        folder / CONFIG, make_config(config.model_dump(), data__folder=data, camera__name=named, reflectances__files=libraries)
+    )
 
 
 def start(folder: Path) -> None:

@@ -13,7 +13,7 @@ from napari_drcr.cubes.colorimetry import illuminant_names
 from napari_drcr.errors import shown
 from napari_drcr.models.architecture import find_architecture
 from napari_drcr.models.store import read_card, shipped_models
-from napari_drcr.widgets.train.editors import NamesEditor
+from napari_drcr.widgets.train.editors import FilesEditor, NamesEditor
 from napari_drcr.widgets.train.fields import NETWORK
 from napari_drcr.widgets.train.network_choice import NetworkEditor
 from napari_drcr.widgets.viewer.background import Background
@@ -114,11 +114,16 @@ def _starts() -> Editor:
     return FileChoice([None, *networks], "Choose file", "Models (*.safetensors *.pth);;All files (*)")
 
 
+def _libraries() -> Editor:
+    return FilesEditor("Add spectral libraries", "Spectral libraries (*.sli *.hdr *.csv *.txt *.npz);;All files (*)")
+
+
 CHOOSERS: dict[str, Callable[[], Editor]] = {
     NETWORK: NetworkEditor,
     "camera.name": _cameras,
     "learning.start_from": _starts,
     "device": DeviceEditor,
     "data.lights": LightsEditor,
+    "reflectances.files": _libraries,
 }
 """By the field that each is for."""

@@ -187,9 +187,7 @@ class DataPanel(QWidget):
         if self._form.rows[FOLDER].editor.value:
             self.progress.setRange(0, 0)
             self._late.start()
-            self._looking.run(
-                _look, self._form.content.get("data", {}), self.values.isChecked(), done=self._take, progress=self._show_scene
-            )
+            self._looking.run(_look, self._material(), self.values.isChecked(), done=self._take, progress=self._show_scene)
         else:
             self._looking.cancel()
         self._show_folder()
@@ -223,20 +221,26 @@ class DataPanel(QWidget):
         return self._form.rows[VALIDATION].editor.value
 
     def _follow_form(self) -> None:
-        data = self._form.content.get("data", {})
-        if data == self._asked:
+        material = self._material()
+        if material == self._asked:
             return
-        if data.get("folder") != self._asked.get("folder"):
+        data = material["data"]
+        if data.get("folder") != self._asked.get("data", {}).get("folder"):
             self.table.clear_scenes()
             self._found = None
             self.batch.begin_again()
             self.status.say("")
-        self._asked = data
+        self._asked = material
         self.folder.setText(data.get("folder") or "")
         self.folder.setToolTip(self.folder.text())
         self.rgb.setCurrentIndex(self.rgb.findData(self._form.rows[RGB].editor.value))
         self._timer.start()
         self.changed.emit()
+
+    def _material(self) -> dict[str, Any]:
+        """Sections of the form that say what is learned from."""
+        content = self._form.content
+        return {name: content.get(name, {}) for name in ("data", "reflectances")}
 
     def _show_scene(self, done: int, total: int, entry: SceneEntry) -> None:
         self.progress.setRange(0, total)
@@ -311,10 +315,10 @@ class DataPanel(QWidget):
         self.open_cubes.content.setEnabled(not self.working)
 
 
-def _look(data: dict[str, Any], values: bool) -> Generator[tuple[int, int, SceneEntry], None, Survey]:
+def _look(material: dict[str, Any], values: bool) -> Generator[tuple[int, int, SceneEntry], None, Survey]:
     """Run in a thread: checking the names of lights takes its time."""
-    config = make_config({"data": data}, source="the form").data
-    return (yield from iter_survey(config, values=values))
+    config = make_config(material, source="the form")
+    return (yield from iter_survey(config.data, config.reflectances, values=values))
 
 
 def _export(cubes: dict[str, xr.DataArray]) -> tuple[Path, list[str]]:

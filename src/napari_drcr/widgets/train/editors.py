@@ -204,6 +204,7 @@ class NamesEditor(TextEditor):
     """Any number of names between commas."""
 
     NOTHING = "none"
+    MARK = ","
 
     def __init__(self) -> None:
         super().__init__(Kind(tuple, optional=True))
@@ -211,15 +212,32 @@ class NamesEditor(TextEditor):
     @property
     def value(self) -> list[str]:
         """The names."""
-        return [name for name in (part.strip() for part in self.line.text().split(",")) if name]
+        return [name for name in (part.strip() for part in self.line.text().split(self.MARK)) if name]
 
     def set_value(self, value: Any) -> None:
-        """Show names without commas."""
+        """Show names that do not hold the mark between two."""
         if not isinstance(value, (list, tuple)) or any(
-            not isinstance(name, str) or "," in name or name != name.strip() or not name for name in value
+            not isinstance(name, str) or self.MARK in name or name != name.strip() or not name for name in value
         ):
             raise ValueError(f"{shown(value)} is no list of names")
-        super().set_value(", ".join(value))
+        super().set_value(f"{self.MARK} ".join(value))
+
+
+class FilesEditor(NamesEditor):
+    """Any number of files between semicolons, typed or added in a dialog of a title for files of some kinds."""
+
+    MARK = ";"
+
+    def __init__(self, title: str, kinds: str) -> None:
+        super().__init__()
+        self._title, self._kinds = title, kinds
+        self.button = QPushButton("Add files\N{HORIZONTAL ELLIPSIS}")
+        self.button.clicked.connect(self._choose)
+        self._layout.addWidget(self.button)
+
+    def _choose(self) -> None:
+        paths, _ = QFileDialog.getOpenFileNames(self, self._title, "", self._kinds)
+        self.set_value(list(dict.fromkeys([*self.value, *paths])))
 
 
 class FolderEditor(TextEditor):

@@ -25,7 +25,7 @@ def hindrance_of(found: Survey) -> str:
 
 
 def summary_of(found: Survey) -> str:
-    """What a folder holds: its layout and counts of its scenes."""
+    """What a folder holds: its layout and counts of its scenes; and the measured reflectances that are mixed in."""
     scenes = [scene for scene in found.scenes if not scene.left_out]
     held_back = sum(scene.held_back for scene in scenes)
     wrong = sum(not scene.usable for scene in scenes)
@@ -33,4 +33,5 @@ def summary_of(found: Survey) -> str:
     counts = [f"{len(scenes) - held_back} to train with", f"{held_back} held back"]
     counts += [f"{wrong} not usable"] if wrong else []
     counts += [f"{left_out} left out"] if left_out else []
-    return f"{found.layout[0].upper()}{found.layout[1:]}: {', '.join(counts)}."
+    mixed = "" if found.reflectances is None else f" Mixed in: {found.reflectances}."
+    return f"{found.layout[0].upper()}{found.layout[1:]}: {', '.join(counts)}.{mixed}"
