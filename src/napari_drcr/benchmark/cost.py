@@ -1,4 +1,4 @@
-"""What a network has to compute, and how fast this machine can: the floor under every way to run it."""
+"""The operations of a network and the rate of this machine, which give a lower bound of its time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from napari_drcr.models.store import Model
 
-# Sides in pixels of what is convolved: on CPUs it stays in the caches, on GPUs it is large enough to keep all of it busy.
+# Sides in pixels of what is convolved: on CPUs it stays in the caches, on GPUs it is large enough to occupy them fully.
 SIDES = {"cpu": (32, 64, 128)}
 SIDES_ELSEWHERE = (256, 512)
 CALLS_ELSEWHERE = 20
-"""Calls between two looks at the clock; a GPU is given work faster than it can do it."""
+"""Calls between two readings of the clock; work is queued on a GPU faster than it is done."""
 SECONDS = 0.2
 """For each side."""
 
@@ -47,7 +47,7 @@ def multiply_adds(model: Model, height: int, width: int) -> int:
 
 @torch.inference_mode()
 def convolution_rate(network: nn.Module) -> float:
-    """How fast the convolution that a network has most of runs by itself, at best.
+    """Peak rate of the most frequent convolution of a network, run on its own.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def convolution_rate(network: nn.Module) -> float:
 
 
 def synchronize(device: str) -> None:
-    """Wait until a device has done what it was given.
+    """Wait until a device has finished its work.
 
     Parameters
     ----------
