@@ -14,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-import numpy as np
 from matplotlib.figure import Figure
 
 import napari_drcr as nd
@@ -77,7 +76,8 @@ def main() -> None:
     # One scale for all, up to the highest 95th percentile of the errors.
     scale = max(float(errors.quantile(0.95)) for errors in maps.values())
     figure = Figure(figsize=(12, 6.5), dpi=150, layout="constrained")
-    images, curves = np.ravel(figure.subfigures(2, 1))
+    grid = figure.add_gridspec(2, 1)
+    images, curves = (figure.add_subfigure(grid[row, 0]) for row in range(2))
     photo, *row = images.subplots(1, 1 + len(maps))
     photo.imshow(rgb)
     photo.set_title("held-out scene")
