@@ -76,7 +76,7 @@ def main() -> None:
     # One scale for all, up to the highest 95th percentile of the errors.
     scale = max(float(errors.quantile(0.95)) for errors in maps.values())
     figure = Figure(figsize=(12, 6.5), dpi=150, layout="constrained")
-    images, curves = figure.subfigures(2, 1)
+    images, curves = figure.subfigures(2, 1, squeeze=False)[:, 0]
     photo, *row = images.subplots(1, 1 + len(maps))
     photo.imshow(rgb)
     photo.set_title("held-out scene")
