@@ -141,10 +141,10 @@ class Child:
                 return
             if not line:
                 if not begun:
-                    raise NotStarted(self._last_words())
+                    raise NotStarted(self._recorded_end())
                 if name:
                     code = self._process.wait()
-                    yield {"ended": name, "error": f"the process ended with code {code}: {self._last_words()}"}
+                    yield {"ended": name, "error": f"the process ended with code {code}: {self._recorded_end()}"}
                 return
             event = json.loads(line)
             if "began" in event:
@@ -153,7 +153,7 @@ class Child:
                 name = ""
             yield event
 
-    def _last_words(self) -> str:
+    def _recorded_end(self) -> str:
         lines = self._said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
 

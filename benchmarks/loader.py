@@ -88,7 +88,7 @@ def rate(batches: Iterator[Any], seconds: float) -> float:
 
 
 def endless(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Repeat the loader for ever."""
+    """Repeat the loader endlessly."""
     for again in cycle([loader]):
         yield from again
 

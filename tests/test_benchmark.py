@@ -123,7 +123,7 @@ def test_a_process_that_fails_or_is_ended_says_so(image: Path, tmp_path: Path) -
             process.start()
         # As the system does where memory runs out.
         psutil.Process(process.pid).kill()
-        with pytest.raises(Failed, match="ended"):
+        with pytest.raises(Failed, match="killed by the system"):
             process.ask("once")
 
 

@@ -96,7 +96,7 @@ def test_what_is_assumed_of_a_cube_is_told(viewer: napari.Viewer, qtbot: QtBot) 
     add(viewer, make_cube(TRUTH.values, TRUTH["wavelength"]))
     render_srgb_layer()
     wait_for_layer(viewer, qtbot, 2)
-    assert notifications() == [("info", "This cube does not say what it holds: it is shown as reflectance under D65.")]
+    assert notifications() == [("info", "This cube does not state its quantity: it is shown as reflectance under D65.")]
 
 
 def test_work_under_way_is_shown_by_napari(viewer: napari.Viewer, qtbot: QtBot) -> None:

@@ -195,7 +195,7 @@ def test_typing_a_bad_value_marks_its_field_and_fixing_it_unmarks(form: ConfigFo
         ({"camera": {"exposure": [2, None]}}, "camera.exposure", "valid number"),
         ({"camera": {"jpeg_quality": [90, 80]}}, "camera.jpeg_quality", "the smaller first"),
         ({"camera": {"name": "gone.csv"}}, "camera.name", "There is no file 'gone.csv'"),
-        ({"camera": {"name": "ntire2022", "exposure": [1, 2]}}, "camera.exposure", "exposes by itself"),
+        ({"camera": {"name": "ntire2022", "exposure": [1, 2]}}, "camera.exposure", "sets its exposure automatically"),
         ({"network": {"channels": 8, "reduction": 9}}, "network.reduction", "leaves nothing of 8 channels"),
         ({"learning": {"learning_rate": "fast"}}, "learning.learning_rate", "valid number"),
         ({"learning": {"beta2": 1}}, "learning.beta2", "less than 1"),

@@ -87,7 +87,7 @@ def test_progress_runs_once_over_all_passes_and_can_be_stopped(rgb: np.ndarray) 
 
 @pytest.mark.parametrize("model", ["linear", "polynomial"])
 def test_per_pixel_maps_say_that_they_cannot_disagree(rgb: np.ndarray, model: str) -> None:
-    with pytest.warns(nd.Notice, match=rf"{model} estimates each pixel by itself: .* no flip disagreement"):
+    with pytest.warns(nd.Notice, match=rf"{model} estimates each pixel independently: .* no flip disagreement"):
         cube = nd.reconstruct(rgb, model, ensemble=True)
     assert cube.attrs["ensemble"] is False
     assert "flip_disagreement" not in cube.coords

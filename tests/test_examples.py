@@ -135,7 +135,29 @@ def test_metamers_pass_where_a_wrong_cube_does_not(run: Run, pair: tuple[Path, P
     assert is_figure(Path("examples-output/plausibility.png"))
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.usefixtures("own_folders")
+def test_networks_side_by_side(run: Run) -> None:
+    with pytest.warns(nd.Notice, match="4 scenes are now converted once"):
+        said = run("compare_networks", "--networks", "stiebel", "hscnn_r:small", "--steps", 2)
+    found = re.findall(r"^(\S+): ([\d,]+) parameters, MRAE@0\.01 (\d+\.\d{3}) after \d+ s$", said, re.MULTILINE)
+    assert [(name, parameters) for name, parameters, _ in found] == [("stiebel", "152,527"), ("hscnn_r:small", "243,391")]
+    assert said.endswith(f"{ESTIMATE}\n")
+    assert is_figure(Path("examples-output/compare_networks.png"))
+    rgb, truth = synthetic_pair()
+    cube = nd.reconstruct(rgb, "examples-output/hscnn_r-small.safetensors")
+    assert f"{nd.mrae(truth, cube, 0.01):.3f}" == found[1][2]
+
+
+def test_a_network_that_is_not_there_is_said_in_a_sentence(run: Run) -> None:
+    with pytest.raises(SystemExit, match=r"^Error: there is no network 'lost'"):
+        run("compare_networks", "--networks", "lost")
+    Path("taken").touch()
+    with pytest.raises(SystemExit, match=r"^Error: .*taken"):
+        run("compare_networks", "-o", "taken")
+    assert not Path("examples-output").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "compare_networks"])
 def test_what_cannot_be_read_is_said_in_a_sentence(run: Run, name: str, pair: tuple[Path, Path]) -> None:
     truth = pair[1:] if name in ("compare_spectra", "error_maps") else ()
     with pytest.raises(SystemExit, match=r"^Error: lost\.png: there is no such file"):
@@ -162,5 +184,6 @@ def test_the_readme_has_a_line_for_each() -> None:
         "error_maps",
         "reference_spectra",
         "check_plausibility",
+        "compare_networks",
     ]
-    assert len(SCRIPTS) == 5
+    assert len(SCRIPTS) == 6

@@ -281,7 +281,7 @@ def test_a_tiff_that_claims_more_than_it_holds(
         read_rgb(path)
     with tifffile.TiffFile(path, mode="r+") as file:
         file.pages.first.tags["ImageLength"].overwrite(2_000_000_000)
-    with pytest.raises(InputError, match=r"^image.tif: this image says that it has 2000000000 x 8, more than 1000 million"):
+    with pytest.raises(InputError, match=r"^image.tif: the header of this image states 2000000000 x 8, more than 1000 million"):
         read_rgb(path)
     assert capfd.readouterr().err == ""
 
@@ -316,7 +316,7 @@ def test_large_pictures_are_read_up_to_our_own_limit(tmp_path: Path) -> None:
     with _open_with_pillow(path) as image:
         assert image.size == (20_000, 10_000)
     path.write_bytes(header.replace(struct.pack("<i", 20_000), struct.pack("<i", 200_000)))
-    with pytest.raises(InputError, match=r"^image.bmp: this image says that it has 10000 x 200000, more than 1000 million"):
+    with pytest.raises(InputError, match=r"^image.bmp: the header of this image states 10000 x 200000, more than 1000 million"):
         read_rgb(path)
     assert before == Image.MAX_IMAGE_PIXELS
 

@@ -116,11 +116,11 @@ def test_a_run_outlives_who_started_it_is_stopped_and_goes_on(config: TrainingCo
     process = read_status(folder).process
     os.kill(process, 9)
     wait_for(lambda: read_run(folder).state == "crashed")
-    assert "without a last word" in read_run(folder).cause
+    assert "without reporting why" in read_run(folder).cause
     wait_for(lambda: not Path(f"/proc/{process}").exists())  # nobody stays in the table of processes
     rows = read_losses(folder)[:, 0].tolist()
     assert rows == list(range(1, len(rows) + 1))
-    assert "without a last word" in type_command("runs").replace("\n", " ")
+    assert "without reporting why" in type_command("runs").replace("\n", " ")
 
 
 def test_killed_at_any_moment_and_resumed_the_curve_is_that_of_a_run_left_in_peace(

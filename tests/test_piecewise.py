@@ -81,6 +81,34 @@ class Pyramid(nn.Module):
         return self.last(torch.cat((full, smooth, large), dim=1))  # type: ignore[no-any-return]
 
 
+class Stairs(nn.Module):
+    """Down, a step aside on every level, and up again: pixels at the border of a coarse one see further than those inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, padding=1)
+        self.down, self.coarse, self.up = (
+            nn.Conv2d(4, 4, 4, stride=4),
+            nn.Conv2d(4, 4, 3, padding=1),
+            nn.ConvTranspose2d(4, 4, 4, stride=4),
+        )
+        self.last = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        return self.last(self.up(self.coarse(self.down(self.first(rgb)))))  # type: ignore[no-any-return]
+
+
+def test_the_reach_is_how_far_a_pixel_looks_at_most() -> None:
+    graph, farthest = Graph(Stairs().eval()), 0
+    for column in range(32, 40):
+        rgb = image(64, 64)[None].requires_grad_()
+        Stairs()(rgb)[0, :, 32, column].sum().backward()
+        assert rgb.grad is not None
+        seen = rgb.grad.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+        farthest = max(farthest, column - int(seen.min()), int(seen.max()) - column)
+    assert farthest == graph.reach == 1 + 3 + 4 + 1
+
+
 class Attention(WholeMap):
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         q, k = (each.flatten(2).mT for each in (queries, keys))
@@ -99,7 +127,7 @@ class AllPairs(nn.Module):
         return x * self.mean(x)
 
 
-NETWORKS = {"gates": (Gates, 4), "pyramid": (Pyramid, 3), "all pairs": (AllPairs, 3)}
+NETWORKS = {"gates": (Gates, 4), "pyramid": (Pyramid, 3), "stairs": (Stairs, 1), "all pairs": (AllPairs, 3)}
 
 
 @pytest.fixture(params=NETWORKS)
@@ -135,7 +163,7 @@ def test_windows_need_the_statistics_only(network: nn.Module) -> None:
 def test_a_pass_for_every_statistic_that_needs_another(name: str) -> None:
     make, passes = NETWORKS[name]
     execution = piecewise(make().eval())
-    assert execution.title == f"tiles in {passes} passes"
+    assert execution.title == (f"tiles in {passes} passes" if passes > 1 else "tiles")
     steps = list(execution.run(image(16, 16), side=8, size=(16, 16)))
     assert steps[0] == (1, 4 * passes)
     assert steps[-1] == (4 * passes, 4 * passes)

@@ -214,7 +214,7 @@ def floating(value: float) -> np.ndarray:
         (np.full((16, 16, 3), 9, np.uint8), {"white_level": "abc"}, "white_level must be a number, not 'abc'"),
         (np.full((16, 16, 3), 9, np.uint8), {"tile": 9.5}, r"tile must be a whole number .* not 9\.5"),
         (np.full((16, 16, 3), 9, np.uint8), {"device": "tpu"}, "no device 'tpu'"),
-        (np.full((16, 16, 3), 9, np.uint8), {"precision": "bf16"}, "knows fp32 only, not 'bf16'"),
+        (np.full((16, 16, 3), 9, np.uint8), {"precision": "bf16"}, "supports fp32 only, not 'bf16'"),
         ([[1, 2], [3]], {}, "rows differ in length"),
         (np.ma.masked_equal(np.full((16, 16, 3), 9, np.uint8), 9), {}, "masked pixels"),
         (np.full((16, 16, 3), 9, np.uint8), {"encoding": "log"}, "'log'"),

@@ -134,7 +134,7 @@ def test_a_run_is_followed_stopped_resumed_and_killed(
     qtbot.waitUntil(lambda: panel.selected.state == "running" and steps_drawn(panel) > kept, timeout=PATIENCE)
     os.kill(read_status(folder).process, 9)
     wait_for_state(panel, "crashed", qtbot)
-    assert "it ended without a last word: it was killed" in panel.told.text()
+    assert "it ended without reporting why: it was killed" in panel.told.text()
     assert cells(panel, 0)[0] == "leaves\ncrashed, cpu"
 
     click(panel.log_button, qtbot)

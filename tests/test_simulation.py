@@ -39,7 +39,7 @@ def test_a_cube_that_does_not_say_what_it_holds_is_announced_once(tmp_path: Path
             warnings.simplefilter("always")
             nd.simulate(unknown, tmp_path / "photo.jpg", light=light, truth=tmp_path / "photo.mat")
         assert [warning.category for warning in said] == [nd.Notice]
-        assert "does not say what it holds" in str(said[0].message)
+        assert "does not state its quantity" in str(said[0].message)
     assert nd.read_cube(tmp_path / "photo.mat").attrs["quantity"] == "radiance"
 
 

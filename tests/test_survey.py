@@ -82,13 +82,13 @@ def test_what_stops_training_is_told_apart_from_what_is_only_noted(folder: Path)
         ("has 48 x 64 pixels, its image fine.png 40 x 64", True),
     ]
     assert said(scenes["tiny"])[0] == ("is smaller than a patch of 16 pixels (data.patch)", True)
-    assert said(scenes["unlabelled"]) == [("does not say what it holds, and is taken as reflectance (data.quantity)", False)]
+    assert said(scenes["unlabelled"]) == [("does not state its quantity, and is taken as reflectance (data.quantity)", False)]
     assert scenes["unlabelled"].usable
     assert scenes["soil"].bands is None
     assert "soil.nc cannot be read: the file is damaged" in said(scenes["soil"])[0][0]
     assert (scenes["page"].left_out, scenes["page"].usable) == (True, False)
     assert said(scenes["page"]) == [
-        ("page.mat cannot be read: this is a web page under another name, as download sites hand out; download the file itself again", False)
+        ("page.mat cannot be read: this is a web page under another name, as some download sites send; download the file itself again", False)
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What is said to a user when something cannot be done, or was done on an assumption."""
+"""Errors and notices for the user: input that cannot be used, and assumptions that were made."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 200, 200
 
 
 def shown(value: Any) -> str:
-    """Write a value into a sentence, shortened where it is long.
+    """Format a value for a message, shortened if it is long.
 
     Parameters
     ----------
     value : object
-        What was given, or what a file holds.
+        As given by the user or read from a file.
 
     Returns
     -------
@@ -30,14 +30,14 @@ def shown(value: Any) -> str:
 
 
 class InputError(ValueError):
-    """Input that cannot be used, said in one sentence: what was wrong, which value, what to do.
+    """Input that cannot be used, with a message of one sentence: what was wrong, which value, what to do.
 
     The command line prints the sentence and exits with code 2; the widgets show it as a notification.
     """
 
 
 class ChangedFile(InputError):
-    """A file is no longer what it was when it was opened, so that values still in it cannot be told from others."""
+    """A file was modified after it was opened, so its values can no longer be trusted."""
 
 
 class Cancelled(Exception):
@@ -45,7 +45,7 @@ class Cancelled(Exception):
 
 
 class Notice(UserWarning):
-    """Something was assumed or left out on the user's behalf, and they should know.
+    """Something that was assumed or left out for the user.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ _handler: ContextVar[Callable[[Notice], object] | None] = ContextVar("handler of
 
 
 def notify(message: str, source: str = "") -> None:
-    """Tell the caller what was assumed.
+    """Report an assumption to the caller.
 
     The `Notice` goes to the function that `notices_to` names in this context; without one, `warnings.warn` issues it.
 
@@ -88,7 +88,7 @@ def notify(message: str, source: str = "") -> None:
 
 @contextmanager
 def notices_to(handler: Callable[[Notice], object]) -> Iterator[None]:
-    """Hand the notices of this context to a function.
+    """Pass the notices of this context to a function.
 
     Other threads are not affected: a new thread begins without a handler, unless it is started in a copy of this context
     (`contextvars.copy_context`). Not for the body of a generator, which runs in the context of whoever takes its next step.
@@ -114,4 +114,4 @@ def notices_to(handler: Callable[[Notice], object]) -> Iterator[None]:
 
 
 def ignore_notice(_notice: Notice) -> None:
-    """A handler for `notices_to` where notices would only repeat what is said elsewhere."""
+    """A handler for `notices_to` where notices would only be repeated."""

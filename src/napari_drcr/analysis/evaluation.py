@@ -311,7 +311,7 @@ def score(name: str, truth: xr.DataArray, estimate: xr.DataArray, floor: float |
 def _flip_correlation(truth: xr.DataArray, estimate: xr.DataArray, floor: float | None) -> float:
     from scipy.stats import spearmanr
 
-    # MRAE has already told what it leaves out without a floor.
+    # MRAE has already given a notice of what it leaves out without a floor.
     errors = error_map(truth, estimate, "mrae", floor, quiet=True).values
     counted = np.isfinite(errors)
     disagreement = estimate[FLIP_DISAGREEMENT].values[counted]

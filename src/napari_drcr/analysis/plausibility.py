@@ -1,4 +1,4 @@
-"""Plausibility without ground truth: an estimated cube, seen through its camera again, beside the image it came from."""
+"""Plausibility without ground truth: an estimated cube, rendered with its camera, compared with the image it came from."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Float32Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Plausibility:
-    """How far a cube, seen through a camera, is from the image; `MEANING` says what that does not prove.
+    """Deviation of a cube, rendered with a camera, from the image; `MEANING` states what that does not prove.
 
     Parameters
     ----------
@@ -175,14 +175,14 @@ def _choose_camera(cube: xr.DataArray, camera: str | Path | Camera | None) -> tu
     else:
         if camera is None and named not in CAMERAS:
             raise InputError(
-                f"the cube was made for the camera {named!r}, which is none of {', '.join(CAMERAS)}; "
+                f"the cube was made for the camera {named!r}, which is not one of {', '.join(CAMERAS)}; "
                 "give it, or the CSV file of its responses, as camera."
             )
         chosen = camera if isinstance(camera, Camera) else find_camera(camera or named)
         assumption = f"camera {chosen.name}"
     if cube.attrs.get("quantity", "unknown") == "unknown":
         notify(
-            "This cube does not say what it holds: it is taken as reflectance"
+            "This cube does not state its quantity: it is taken as reflectance"
             f"{f' and lit with {chosen.illuminant}' if chosen.illuminant else ''}."
         )
     return chosen, assumption

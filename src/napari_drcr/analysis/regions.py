@@ -39,13 +39,13 @@ def region_spectrum(cube: xr.DataArray, region: npt.ArrayLike, statistic: Statis
     Returns
     -------
     RegionSpectrum
-        Three curves, float64. ``attrs["pixels"]`` says over how many pixels.
+        Three curves, float64. ``attrs["pixels"]`` is the number of pixels.
 
     Raises
     ------
     InputError
         If the region holds no pixel of the image, or there is no such statistic. Values that are not finite are left out band by
-        band, and the caller told.
+        band, with a notice.
     """
     check_cube(cube)
     if statistic not in get_args(Statistic):

@@ -68,7 +68,7 @@ def spectrum_at(cube: xr.DataArray, y: float, x: float) -> xr.DataArray:
     """
     check_cube(cube)
     rows, columns = cube.shape[1:]
-    # Written so that NaN, which fails every comparison, is refused too.
+    # Written so that NaN, which fails every comparison, is rejected too.
     if not (-0.5 <= y < rows - 0.5 and -0.5 <= x < columns - 0.5):
         raise InputError(f"the place (y {y:g}, x {x:g}) lies outside the image of {rows} x {columns} pixels.")
     row, column = math.floor(y + 0.5), math.floor(x + 0.5)
@@ -201,7 +201,7 @@ def spectral_angle_map(cube: xr.DataArray, spectrum: xr.DataArray) -> xr.DataArr
     Returns
     -------
     xarray.DataArray, shape (y, x), float64
-        In degrees, 0-180; NaN where the cube is zero in all bands or not finite. ``attrs["left_out"]`` says in how many pixels.
+        In degrees, 0-180; NaN where the cube is zero in all bands or not finite. ``attrs["left_out"]`` is the number of such pixels.
 
     Raises
     ------
@@ -267,7 +267,7 @@ def nearest(library: Library, spectrum: xr.DataArray, count: int = 5) -> list[tu
     ------
     InputError
         If they share fewer than two bands, the spectrum is zero, or no material can be compared. Materials whose values do not
-        reach over the whole common range, or are zero, are left out, and the caller told.
+        reach over the whole common range, or are zero, are left out, with a notice.
     """
     nm = library.wavelengths
     wanted = _as_cube(spectrum)["wavelength"].values

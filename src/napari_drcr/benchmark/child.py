@@ -1,7 +1,7 @@
-"""One way to run the network, in a process of its own, on command.
+"""One way to run the network, in a separate process, on command.
 
-Orders come as lines of JSON on stdin, answers go out likewise on stdout. Whoever started it keeps it waiting between two passes, so
-that all ways meet the same conditions in turn.
+Commands arrive as lines of JSON on stdin, answers are written likewise to stdout. The parent process lets it wait between two passes, so
+that all ways are measured in turn, under the same conditions.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Way:
 
 
 class Child:
-    """What a process does when it is told; every public method is an order, and gives an answer.
+    """Executes the commands of the parent process; every public method is a command, and returns its answer.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Child:
                 self._network = self._network.to(memory_format=torch.channels_last)
 
     def start(self) -> dict[str, Any]:
-        """Where it runs: `free` memory of the device in bytes, None where it does not tell, and `threads`."""
+        """Where it runs: `free` memory of the device in bytes, None where it does not report it, and `threads`."""
         return {"free": free_memory(self._way.device), "threads": self._threads}
 
     def rate(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class Child:
         return {"rate": convolution_rate(put(self._model.estimator, self._way.device, KINDS[self._way.precision]))}
 
     def once(self, tile: int | None = None, threads: int | None = None, file: str | None = None) -> dict[str, Any]:
-        """A pass: its `seconds`; the `memory` that it took at most, in bytes, None where the device does not tell; the `tile`.
+        """A pass: its `seconds`; the `memory` that it took at most, in bytes, None where the device does not report it; the `tile`.
 
         With `file` the cube is written there.
         """
@@ -126,7 +126,7 @@ class Child:
             raise InputError(NO_MEMORY)
         if file is not None:
             if self._way.how == "plain" and device.startswith("cuda"):
-                # What others are compared with has no part in the shorter mantissas (TF32) that torch takes there by itself.
+                # The reference is computed without TF32, which torch would use by default.
                 with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
                     cube = self._whole()
             np.save(file, cube)
@@ -182,10 +182,10 @@ def _answer(child: Child | None, order: dict[str, Any]) -> tuple[Child | None, d
 
 
 def main() -> None:
-    """Do as told until stdin ends."""
-    # Ctrl-C ends it at once and in silence; who started it has something to say.
+    """Execute commands until stdin ends."""
+    # Ctrl-C ends it immediately and silently; the parent process reports it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # Where memory runs out the system is to end this process and not the one that started it.
+    # If memory runs out, the system should kill this process, not its parent.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
     warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""How fast this machine computes what a network has to: the floor under every way to run it."""
+"""The rate of this machine for the operations of a network, which gives a lower bound of its time."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-# Sides in pixels of what is convolved: on CPUs it stays in the caches, on GPUs it is large enough to keep all of it busy.
+# Sides in pixels of what is convolved: on CPUs it stays in the caches, on GPUs it is large enough to occupy them fully.
 SIDES = {"cpu": (32, 64, 128)}
 SIDES_ELSEWHERE = (256, 512)
 CALLS_ELSEWHERE = 20
-"""Calls between two looks at the clock; a GPU is given work faster than it can do it."""
+"""Calls between two readings of the clock; work is queued on a GPU faster than it is done."""
 SECONDS = 0.2
 """For each side."""
 
 
 @torch.inference_mode()
 def convolution_rate(network: nn.Module) -> float:
-    """How fast the convolution that a network has most of runs by itself, at best.
+    """Peak rate of the most frequent convolution of a network, run on its own.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def convolution_rate(network: nn.Module) -> float:
 
 
 def synchronize(device: str) -> None:
-    """Wait until a device has done what it was given.
+    """Wait until a device has finished its work.
 
     Parameters
     ----------

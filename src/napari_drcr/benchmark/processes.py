@@ -1,4 +1,4 @@
-"""The processes that are measured, seen from the one that measures."""
+"""The parent's side of the measured processes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from typing import Any
 from napari_drcr.benchmark.child import NO_MEMORY, Way
 
 KILLED = (-9, 137)
-"""What a process ends with that the system ended because memory ran out."""
+"""Exit codes of a process that the system killed because memory ran out."""
 
 
 class Failed(Exception):
-    """A process could not do what it was told; says why in a sentence that begins small."""
+    """A process failed; the reason as the end of a sentence."""
 
 
 class Measured:
-    """A process that runs the network in one way, whenever it is told; a context manager that ends it.
+    """A process that runs the network in one way, on request; a context manager that ends it.
 
     Parameters
     ----------
@@ -32,14 +32,14 @@ class Measured:
         See `napari_drcr.benchmark.subject.find_network`.
     image : Path
         See `napari_drcr.benchmark.child.Child`.
-    said : Path
-        A file for what it says beside its answers.
+    log : Path
+        A file for its stderr.
     """
 
-    def __init__(self, way: Way, model: str, image: Path, said: Path) -> None:
+    def __init__(self, way: Way, model: str, image: Path, log: Path) -> None:
         self.way = way
-        self._said = said
-        with said.open("wb") as errors:
+        self._log = log
+        with log.open("wb") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "napari_drcr.benchmark.child"],
                 stdin=subprocess.PIPE,
@@ -48,7 +48,7 @@ class Measured:
                 text=True,
                 encoding="utf-8",
             )
-        self._tell("start", model=model, image=str(image), way=asdict(way))
+        self._send("start", model=model, image=str(image), way=asdict(way))
 
     def __enter__(self) -> Measured:
         return self
@@ -72,19 +72,19 @@ class Measured:
         Raises
         ------
         Failed
-            If it cannot be loaded, or the process has come to an end.
+            If it cannot be loaded, or the process has ended.
         """
-        return self._hear()
+        return self._receive()
 
     def ask(self, order: str, **values: Any) -> dict[str, Any]:
-        """Have something done, and wait for it.
+        """Send a command, and wait for its answer.
 
         Parameters
         ----------
         order : str
             A method of `napari_drcr.benchmark.child.Child`.
         **values
-            What it takes.
+            Arguments of the command.
 
         Returns
         -------
@@ -94,39 +94,39 @@ class Measured:
         Raises
         ------
         Failed
-            If it cannot, or has come to an end.
+            If the command failed, or the process has ended.
         """
-        self._tell(order, **values)
-        return self._hear()
+        self._send(order, **values)
+        return self._receive()
 
-    def _tell(self, order: str, **values: Any) -> None:
+    def _send(self, order: str, **values: Any) -> None:
         assert self._process.stdin is not None
-        # Whether it is still there shows in what it answers.
+        # A process that has ended is noticed when its answer is read.
         with suppress(OSError):
             self._process.stdin.write(json.dumps({"order": order, **values}) + "\n")
             self._process.stdin.flush()
 
-    def _hear(self) -> dict[str, Any]:
+    def _receive(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise Failed(_why(self._process.wait(), self._said))
+            raise Failed(_reason(self._process.wait(), self._log))
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise Failed(answer["error"])
         return answer
 
     def end(self) -> None:
-        """End the process, whatever it is doing."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                with suppress(OSError):  # an order that it did not take any more
+                with suppress(OSError):  # a command that it no longer read
                     pipe.close()
 
 
-def start_up(model: str, image: Path, device: str, said: Path) -> dict[str, float]:
+def start_up(model: str, image: Path, device: str, log: Path) -> dict[str, float]:
     """A fresh interpreter that estimates one image and ends.
 
     Parameters
@@ -136,9 +136,9 @@ def start_up(model: str, image: Path, device: str, said: Path) -> dict[str, floa
     image : Path
         ``.npy`` file of an sRGB image, uint8.
     device : str
-        Where to.
-    said : Path
-        A file for what it says.
+        Where to compute.
+    log : Path
+        A file for its stderr.
 
     Returns
     -------
@@ -148,10 +148,10 @@ def start_up(model: str, image: Path, device: str, said: Path) -> dict[str, floa
     Raises
     ------
     Failed
-        If it cannot.
+        If the process failed.
     """
     begun = time.perf_counter()
-    with said.open("wb") as errors:
+    with log.open("wb") as errors:
         command = [sys.executable, "-m", "napari_drcr.benchmark.start_up", model, str(image), device]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
         try:
@@ -160,12 +160,12 @@ def start_up(model: str, image: Path, device: str, said: Path) -> dict[str, floa
             process.kill()
             process.wait()
     if process.returncode:
-        raise Failed(_why(process.returncode, said))
+        raise Failed(_reason(process.returncode, log))
     return {**json.loads(text), "all": time.perf_counter() - begun}
 
 
-def _why(code: int, said: Path) -> str:
+def _reason(code: int, log: Path) -> str:
     if code in KILLED:
-        return f"was ended by the system; most likely it {NO_MEMORY}"
-    text = said.read_text(encoding="utf-8", errors="replace").strip()
-    return f"ended with code {code}: {text.splitlines()[-1] if text else 'it said nothing'}"
+        return f"was killed by the system; most likely it {NO_MEMORY}"
+    text = log.read_text(encoding="utf-8", errors="replace").strip()
+    return f"ended with code {code}: {text.splitlines()[-1] if text else 'it printed nothing'}"

@@ -1,4 +1,4 @@
-"""What was measured, as a table, as sentences with suggestions, and as JSON."""
+"""Results of a benchmark, as a table, as sentences with suggestions, and as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MATTERS = 1.1
 HEADER = ["way", "s", "/plain", "/fair", "/floor", "memory", "largest", "mean"]
 
 WIDTH = 18
-"""Letters that fit into a line of the table's first column."""
+"""Characters per line of the table's first column."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Deviation:
 
 @dataclass(frozen=True)
 class Row:
-    """What was found out about one way to run the network.
+    """Results of one way to run the network.
 
     Attributes
     ----------
@@ -69,9 +69,9 @@ class Row:
     seconds : tuple of float
         Of each timed pass; empty where there is none.
     memory : int or None
-        Bytes that the first pass took at most over what there was before it; None where the device does not tell.
+        Bytes that the first pass took at most over what there was before it; None where the device does not report it.
     floor : float or None
-        Seconds that the network's multiply-adds take at the rate of its convolution by itself, in this precision.
+        Seconds that the network's multiply-adds take at the rate of its convolution on its own, in this precision.
     deviation : Deviation or None
         From the report's `reference`; None for that itself.
     left_out : str
@@ -93,7 +93,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a benchmark found out.
+    """All results of a benchmark.
 
     Attributes
     ----------
@@ -113,16 +113,16 @@ class Report:
     versions : dict of str to str
     rounds : int
     warmed_up : bool
-        Whether each way had a pass that does not count first.
+        Whether each way had a warm-up pass.
     multiply_adds : int
         Of a pass.
     rates : dict of str to float
-        Multiply-adds per second of the network's convolution by itself, for "DEVICE PRECISION".
+        Multiply-adds per second of the network's convolution on its own, for "DEVICE PRECISION".
     rows : tuple of Row
     reference : str or None
         Title of the way whose cube the others are compared with.
     tile : int or None
-        Side of the pieces that is taken by itself.
+        Automatic side of the pieces.
     tiles : dict of int to float
         Side of the pieces to the median of seconds in the `chosen` precision, measured in rounds of their own; may be empty.
     thread_times : dict of int to float
@@ -205,17 +205,15 @@ class Report:
         if not self.trained:
             said.append("The weights are random: speed and memory are those of a trained network, deviations say little.")
         if self.device.startswith("cuda"):
-            said.append(
-                "In fp32 plain and fair use TF32 as torch does by itself; the others do not, nor does the cube compared with."
-            )
+            said.append("In fp32 plain and fair use TF32, torch's default; the others do not, nor does the reference cube.")
         return said
 
     def findings(self) -> list[str]:
-        """What follows from the figures: the floor, settings to take, waits to expect, in sentences."""
+        """Conclusions, in sentences: the floor, recommended settings, expected waiting times."""
         rates = ", ".join(f"{rate / 1e9:.0f} GMAC/s ({where})" for where, rate in self.rates.items())
         said = [
             f"The floor: the network needs {_three_digits(self.multiply_adds / 1e9)} GMAC (multiply-adds) for this image, and its own "
-            f"convolution reaches {rates} by itself."
+            f"convolution on its own reaches {rates}."
         ]
         said += self._on_own_way() + self._on_precision() + self._on_tiles() + self._on_threads()
         if "at once" in self.refining:
@@ -260,7 +258,7 @@ class Report:
             return []
         best = min(times, key=lambda precision: times[precision])
         gain = times[automatic] / times[best]
-        # Without rounding it is worth taking where it is no slower.
+        # fp32 is preferred where it is no slower, as it rounds less.
         if best != automatic and (best == "fp32" or gain > MATTERS):
             return [f"{best} was {gain:.2f} times as fast as {automatic} here: take --precision {best}."]
         others = [
@@ -274,7 +272,7 @@ class Report:
         best = min(self.tiles, key=lambda side: self.tiles[side])
         gain = self.tiles[self.tile] / self.tiles[best]
         if gain > MATTERS:
-            return [f"--tile {best} was {gain:.2f} times as fast as {self.tile}, which is taken by itself: give it."]
+            return [f"--tile {best} was {gain:.2f} times as fast as {self.tile}, the automatic one: use it."]
         others = _listed([str(side) for side in self.tiles if side != self.tile])
         return [f"The pieces of side {self.tile} that are taken by themselves are fine: {others} gained no more than 10 %."]
 

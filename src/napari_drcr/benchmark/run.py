@@ -25,11 +25,11 @@ from napari_drcr.inference.preparation import prepare_rgb
 from napari_drcr.system.devices import choose_device, devices, precisions, processor_name
 
 WARM_UP_BELOW = 5.0
-"""Seconds of a pass below which each way has one that does not count; above, what is set up in it hardly matters."""
+"""Seconds of a pass below which each way has a warm-up pass; above, the set-up hardly matters."""
 ENOUGH = 20.0
-"""Seconds that one pass for finding a setting may take, or it is left out."""
+"""Longest pass, in seconds, with which settings are tried."""
 SIDES = (0.5, 0.7, 1.5)
-"""Sides of pieces to try, in terms of the one that is taken by itself."""
+"""Sides of pieces to try, relative to the automatic one."""
 
 Progress = Callable[[int, int, str], object]
 
@@ -56,9 +56,9 @@ def run(
     rounds : int
         Timed passes of each way.
     settings : bool
-        Also try pieces and numbers of threads, refine a pixel, start afresh, and measure the CPU beside a GPU.
+        Also try pieces and numbers of threads, refine a pixel, time a fresh start, and measure the CPU as well as a GPU.
     progress : callable, optional
-        Called with (steps done, steps in all, what comes next). What it raises ends all processes.
+        Called with (steps done, steps in all, next step). What it raises ends all processes.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def _ways(device: str, own: str, *, beside: bool) -> list[Way]:
 
 
 class _Entry:
-    """A way, its process, and what is known about it so far."""
+    """A way, its process, and its results so far."""
 
     def __init__(self, way: Way) -> None:
         self.way = way
@@ -148,26 +148,26 @@ class _Entry:
         self.deviation: Deviation | None = None
         self.left_out = ""
 
-    def leave_out(self, why: str) -> None:
-        self.left_out = why
+    def leave_out(self, reason: str) -> None:
+        self.left_out = reason
         self.seconds.clear()
         if self.process is not None:
             self.process.end()
         self.process = None
 
     def ask(self, order: str, **values: Any) -> dict[str, Any]:
-        """What the process answers; where it cannot, nothing, and the way is left out."""
+        """The answer of the process; if it fails, an empty one, and the way is left out."""
         if self.process is None:
             return {}
         try:
             return self.process.ask(order, **values)
-        except Failed as why:
-            self.leave_out(str(why))
+        except Failed as reason:
+            self.leave_out(str(reason))
             return {}
 
 
 class _Bench:
-    """The processes, and the order in which they are told to work."""
+    """The processes, and the order of their measurements."""
 
     def __init__(self, model: str, folder: Path, multiply_adds: int, progress: Progress | None) -> None:
         self._model, self._folder, self._progress = model, folder, progress
@@ -193,16 +193,16 @@ class _Bench:
             self._step(f"starting {entry.way.title}")
             assert entry.process is not None
             try:
-                there = entry.process.start()
-            except Failed as why:
-                entry.leave_out(str(why))
+                state = entry.process.start()
+            except Failed as reason:
+                entry.leave_out(str(reason))
                 continue
-            self.threads = there["threads"]
-            if entry.way.how != "own" and there["free"] is not None and whole > there["free"]:
-                entry.leave_out(f"left out, it needs about {whole / 1e9:.1f} GB and {there['free'] / 1e9:.1f} GB are free")
+            self.threads = state["threads"]
+            if entry.way.how != "own" and state["free"] is not None and whole > state["free"]:
+                entry.leave_out(f"left out, it needs about {whole / 1e9:.1f} GB and {state['free'] / 1e9:.1f} GB are free")
         self.measure_rates()
         for entry in self._entries:
-            # Beside a GPU, the CPU is a comparison and nothing to wait for.
+            # With a GPU, the CPU is only a comparison and not worth a long wait.
             seconds = self._floor(entry.way) or 0
             if entry.way.device == "cpu" and self._entries[0].way.device != "cpu" and seconds > ENOUGH:
                 entry.leave_out(f"left out, it takes at least {seconds:.0f} s")
@@ -249,7 +249,7 @@ class _Bench:
         return min(own, key=lambda entry: median(entry.seconds), default=None)
 
     def sides(self, chosen: _Entry | None, size: tuple[int, int]) -> list[int]:
-        """Sides of pieces to try, the one that is taken by itself first; those that make no difference are left out."""
+        """Sides of pieces to try, the automatic one first; those that make no difference are left out."""
         if chosen is None or chosen.tile is None or median(chosen.seconds) > ENOUGH:
             return []
         pixels = size[0] * size[1]
@@ -276,7 +276,7 @@ class _Bench:
                 if chosen.process is not None:
                     try:
                         seconds.append(chosen.process.ask("once", **{name: setting})["seconds"])
-                    except Failed:  # A piece that is too large, say; what was measured before stands.
+                    except Failed:  # such as a piece that is too large; earlier results remain valid
                         continue
         return {setting: median(seconds) for setting, seconds in times.items() if seconds}
 
@@ -310,11 +310,11 @@ class _Bench:
         return reference.way.title
 
     def start_up(self, device: str, rounds: int) -> dict[str, float]:
-        """Medians of what a fresh start takes."""
+        """Median times of a fresh start."""
         found: list[dict[str, float]] = []
         self._plan(rounds)
         for number in range(rounds):
-            self._step("starting afresh")
+            self._step("fresh start")
             try:
                 found.append(start_up(self._model, self._folder / "sample.npy", device, self._folder / f"start-{number}.txt"))
             except Failed:
@@ -322,11 +322,11 @@ class _Bench:
         return {name: median(one[name] for one in found) for name in found[0]} if found else {}
 
     def tile(self, chosen: _Entry | None) -> int | None:
-        """Side of the pieces that is taken by itself."""
+        """Automatic side of the pieces."""
         return chosen.tile if chosen else None
 
     def rows(self) -> tuple[Row, ...]:
-        """What is known."""
+        """The results."""
         return tuple(
             Row(
                 way=entry.way,

@@ -1,4 +1,4 @@
-"""What is measured: a network, and an image for it."""
+"""The measured network, and an image for it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def find_network(name: str) -> Model:
     if model.architecture.per_pixel:
         raise InputError(
             f"{model.name} is a per-pixel map, a single product of matrices that is always computed in one way: there is nothing to "
-            "compare; take a network."
+            "compare; choose a network."
         )
     return model
 
@@ -107,7 +107,7 @@ def parse_size(text: str) -> tuple[int, int]:
     Raises
     ------
     InputError
-        If it is something else, or too small for the network.
+        If the text is no size, or too small for the network.
     """
     found = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text.strip())
     if found is None:

@@ -176,7 +176,7 @@ class Camera:
         return linear_response(self.sensor, nm, self.illuminant, lit and self.illuminant is not None).astype(np.float32)
 
     def metered(self, mean: npt.ArrayLike) -> Camera:
-        """The camera as it is set for one scene: what it finds out by itself is replaced by figures.
+        """The camera with fixed settings for one scene, in place of automatic ones.
 
         Parameters
         ----------
@@ -211,7 +211,7 @@ class Camera:
         Parameters
         ----------
         cube : xarray.DataArray, shape (bands, y, x)
-            Reflectance or radiance; an unknown quantity is taken as reflectance and the caller is told.
+            Reflectance or radiance; an unknown quantity is taken as reflectance, with a notice.
         seed : int
             Of the noise: the same seed gives the same image.
 
@@ -234,7 +234,7 @@ class Camera:
         quantity = cube.attrs.get("quantity", "unknown")
         if quantity == "unknown" and self.illuminant is not None:
             notify(
-                f"This cube does not say what it holds: camera {self.name!r} takes it as reflectance and lights it with {self.illuminant}."
+                f"This cube does not state its quantity: camera {self.name!r} takes it as reflectance and lights it with {self.illuminant}."
             )
         linear = np.einsum(
             "byx,bc->yxc",
@@ -290,7 +290,7 @@ class Camera:
         return levels.astype(np.uint8)
 
     def decode(self, pixels: npt.NDArray[np.uint8]) -> Float32Array:
-        """The linear signal that an image tells of.
+        """The linear signal encoded in an image.
 
         Parameters
         ----------

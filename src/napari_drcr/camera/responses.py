@@ -98,7 +98,7 @@ def linear_response(sensor: Sensor, wavelengths: tuple[float, ...], illuminant: 
     Raises
     ------
     InputError
-        If a channel sees nothing of these bands. The caller is told where it misses more than a little.
+        If a channel does not respond to any of these bands. A notice is given if they miss more than a little of it.
     """
     response, missing = _linear_response(sensor, wavelengths, illuminant, lit)
     if missing:
@@ -110,7 +110,7 @@ def linear_response(sensor: Sensor, wavelengths: tuple[float, ...], illuminant: 
 def _linear_response(
     sensor: Sensor, wavelengths: tuple[float, ...], illuminant: str | None, lit: bool
 ) -> tuple[FloatArray, str]:
-    """The response, and what is to be told of it, if anything."""
+    """The response, and a message for a notice, if any."""
     missing = ""
     nm = np.asarray(wavelengths)
     width = np.gradient(nm) if nm.size > 1 else np.ones(1)

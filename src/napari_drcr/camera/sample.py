@@ -145,7 +145,7 @@ def synthetic_pair(height: int = 240, width: int = 320, *, seed: int = 0) -> tup
 
 
 def marked_pixels(height: int = 240, width: int = 320) -> dict[str, tuple[int, int]]:
-    """Pixels worth a spectrum, where they lie in a scene of that size.
+    """Representative pixels of a scene of that size.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def marked_pixels(height: int = 240, width: int = 320) -> dict[str, tuple[int, i
     Returns
     -------
     dict of str to (int, int)
-        What is there, to its row and column (y, x).
+        Names and positions (y, x).
     """
     spots = {}
     for name in ("yellow", "cyan"):
@@ -277,7 +277,7 @@ def _lit_past_board(points: Array) -> Array:
     travelled = (BOARD_CORNER - points) @ BOARD_NORMAL / (LIGHT @ BOARD_NORMAL)
     across, up = _on_board(points + travelled[:, None] * LIGHT)
     beyond = np.maximum((np.abs(across - 0.5) - 0.52) * BOARD_WIDTH, (np.abs(up - 0.5) - 0.53) * BOARD_HEIGHT)
-    # What lies on the board itself does so up to rounding.
+    # Points on the board are on its surface only up to rounding.
     return np.where(travelled > 1e-3, _smooth_step(beyond / (PENUMBRA * np.maximum(travelled, 1e-3))), 1)
 
 

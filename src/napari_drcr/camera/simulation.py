@@ -24,7 +24,7 @@ def as_photographed(cube: xr.DataArray, camera: Camera, light: str | None = None
     cube : xarray.DataArray, shape (bands, y, x)
         What is photographed.
     camera : Camera
-        Its exposure counts where it keeps scale; with automatic exposure an image says nothing about how bright the scene was.
+        Its exposure counts where it keeps scale; with automatic exposure an image contains no information on the brightness of the scene.
     light : str, optional
         Relight the cube first, see `napari_drcr.cubes.cube.relight`.
 

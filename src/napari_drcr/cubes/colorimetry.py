@@ -38,7 +38,7 @@ def srgb_response(wavelengths: Sequence[float] | FloatArray, *, illuminant: str 
     Raises
     ------
     InputError
-        If no band lies in the visible range. The caller is told where part of it is missing.
+        If no band lies in the visible range. A notice is given if part of it is missing.
 
     Notes
     -----
@@ -98,7 +98,7 @@ def daylight(wavelengths: FloatArray) -> FloatArray:
 
 
 def illuminant_names() -> list[str]:
-    """The lights that `illuminant` knows.
+    """The lights available in `illuminant`.
 
     Returns
     -------

@@ -188,7 +188,7 @@ def resample(
     )
     resampled: xr.DataArray = xr.dot(weights, cube, dim="wavelength").rename(target="wavelength").transpose(*DIMS)
     coordinate = xr.Variable("wavelength", target, {"units": "nm"})
-    # The widths of the old bands say nothing about the new ones.
+    # The widths of the old bands do not apply to the new ones.
     attrs = {key: value for key, value in cube.attrs.items() if key != "fwhm"}
     return resampled.assign_coords(wavelength=coordinate).assign_attrs(attrs).rename(cube.name)
 
@@ -305,7 +305,7 @@ def relight(cube: xr.DataArray, light: str) -> xr.DataArray:
     Parameters
     ----------
     cube : xarray.DataArray, shape (bands, y, x)
-        Reflectance; an unknown quantity is taken as reflectance, and the caller told. Radiance has its light already.
+        Reflectance; an unknown quantity is taken as reflectance, with a notice. Radiance has its light already.
     light : str
         One of `napari_drcr.cubes.colorimetry.illuminant_names`, such as "D50", "A", "FL2" or "LED-B3".
 
@@ -335,7 +335,7 @@ def relight(cube: xr.DataArray, light: str) -> xr.DataArray:
         )
     power = illuminant(light, cube["wavelength"].values)
     if quantity == "unknown":
-        notify(f"This cube does not say what it holds: it is taken as reflectance and lit with {light}.")
+        notify(f"This cube does not state its quantity: it is taken as reflectance and lit with {light}.")
     lit = cube * xr.DataArray(power.astype(cube.dtype), dims="wavelength")
     scale = float(lit.max())
     if not (np.isfinite(scale) and scale > 0):

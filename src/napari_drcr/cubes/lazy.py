@@ -1,4 +1,4 @@
-"""Cubes too large for memory: values that stay where they are until some of them are asked for."""
+"""Cubes too large for memory: values that are read on demand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FAR_APART = 8
 
 
 class OpenedFile:
-    """A file that values are left in, and what tells that it has been changed since.
+    """An open file of values, which detects that it has been changed.
 
     It stays what it was where it is deleted, or another takes its name: what counts is its content, which lasts as long as this.
 
@@ -137,7 +137,7 @@ class RawValues:
     """An array of three axes that lies in a file as it is, the last axis closest together.
 
     It is read as if mapped into memory only to pick a few values that lie far apart, such as one band of a file that has them pixel
-    by pixel: where a mapped file becomes shorter during that, the system ends whoever reads it.
+    by pixel: if a mapped file is truncated meanwhile, the system kills the reading process.
 
     Raises
     ------
@@ -183,7 +183,7 @@ class RawValues:
 
 @dataclass(frozen=True, eq=False)
 class StoredValues:
-    """An array (band, y, x) of float32 that reads and converts only what is asked for, by numbers, ascending slices and lists.
+    """An array (band, y, x) of float32 that reads and converts only the requested part, indexed by numbers, ascending slices and lists.
 
     napari shows one band of it without the rest. A dask array would not do there: napari has it work out whole chunks. As long as
     anything refers to it, so does it to its source, and a file stays open.
@@ -269,8 +269,8 @@ class StoredValues:
         Returns
         -------
         dask.array.Array, shape (bands, y, x), float32
-            A chunk holds all bands of a few rows, so that one spectrum reads one chunk, unless the source is stored in such blocks
-            that this would be too much at once.
+            A chunk holds all bands of a few rows, so that one spectrum reads one chunk, unless the source's blocks would make
+            such chunks too large.
         """
         import dask.array as da
 

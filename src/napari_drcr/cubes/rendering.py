@@ -1,4 +1,4 @@
-"""A cube as a picture: as the eye sees it, or with three of its bands for red, green and blue."""
+"""Rendering of cubes: true colour for the CIE observer, or false colour from three bands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_drcr.cubes.lazy import pieces
 from napari_drcr.errors import InputError, notify
 
 SAME_BAND = 0.05
-"""Distance in nm up to which a band is called by the wavelength that was asked for."""
+"""Distance in nm up to which a band counts as being at the requested wavelength."""
 
 
 def render_srgb(cube: xr.DataArray) -> npt.NDArray[np.float32]:
@@ -23,8 +23,8 @@ def render_srgb(cube: xr.DataArray) -> npt.NDArray[np.float32]:
     Parameters
     ----------
     cube : xarray.DataArray, shape (bands, y, x)
-        Reflectance is lit by D65; radiance is taken as it is; an unknown quantity is treated as reflectance, and the caller told.
-        Of a lazy cube one chunk at a time is in memory.
+        Reflectance is lit by D65; radiance is taken as it is; an unknown quantity is treated as reflectance, with a notice.
+        A lazy cube is read one chunk at a time.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def render_srgb(cube: xr.DataArray) -> npt.NDArray[np.float32]:
     """
     check_cube(cube)
     if cube.attrs.get("quantity", "unknown") == "unknown":
-        notify("This cube does not say what it holds: it is shown as reflectance under D65.")
+        notify("This cube does not state its quantity: it is shown as reflectance under D65.")
     light = None if cube.attrs.get("quantity") == "radiance" else "D65"
     response = srgb_response(cube["wavelength"].values, illuminant=light).astype(np.float32)
     linear = np.zeros((*cube.shape[1:], 3), dtype=np.float32)
@@ -55,7 +55,7 @@ def nearest_band(cube: xr.DataArray, nanometres: float) -> float:
     Returns
     -------
     float
-        Centre of the nearest band in nm. Where that is another wavelength, the caller is told.
+        Centre of the nearest band in nm. A notice is given if that is another wavelength.
 
     Raises
     ------
@@ -80,11 +80,11 @@ def render_false_colour(
     Parameters
     ----------
     cube : xarray.DataArray, shape (bands, y, x)
-        Of a lazy cube the three bands alone are read.
+        Only the three bands of a lazy cube are read.
     red, green, blue : float
-        Wavelengths in nm; the nearest band is taken, and the caller told where it is another, see `nearest_band`.
+        Wavelengths in nm; the nearest band is taken, with a notice if it differs, see `nearest_band`.
     percentile : float
-        Each channel by itself is stretched so that this share of its values in percent, 0 or more and less than 50, is black, and as
+        Each channel is stretched separately so that this share of its values in percent, 0 or more and less than 50, is black, and as
         many have the full brightness.
 
     Returns

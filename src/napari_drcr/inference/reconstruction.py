@@ -59,14 +59,14 @@ def reconstruct(
     encoding : {"srgb", "linear"}
         How the image's values are encoded. "srgb" is a photograph: brought to sRGB where its colour profile is another, and
         decoded for models that take linear light. "linear" takes the values, which should be linear, untouched by either.
-        Checkpoints in the published layout learned from linear values and decode nothing: with "srgb" a notice says so.
+        Checkpoints in the published layout were trained on linear values and decode nothing: "srgb" gives a notice.
     profile : bytes, optional
         ICC profile of an array. A file's own is found in the file.
     white_level : float, optional
         The value that means white, before decoding: by default 255, 65535, or 1. 16-bit files often hold 10, 12 or 14 bits:
         1023, 4095, 16383.
     divisor : float, optional
-        What the decoded image is divided by; by default 1, or the image's own maximum where the model's card says so.
+        What the decoded image is divided by; by default 1, or the image's own maximum if the model's card specifies it.
         Not for models that stretch each image to its own range.
     white : sequence of four int, optional
         Top, left, bottom and right, the last two excluded, of something white in the image, in pixels of the image as it is
@@ -75,7 +75,7 @@ def reconstruct(
         `photo`, `linear` and `polynomial`.
     ensemble : bool
         Take the mean of the estimates from the 8 flips and quarter turns of the image, in 8 times the time. Says how far they
-        disagree. Per-pixel maps cannot disagree: they run once, and a notice says so.
+        disagree. Per-pixel maps cannot disagree: they run once, with a notice.
     tile : int, optional
         What is computed at a time has as many pixels as a square of this side, at least a row; by default what suits the device.
         Changes memory and speed, not the result.
@@ -235,7 +235,7 @@ class Estimator:
         runner, disagreement = self._runner, None
         if self._ensemble and self._model.architecture.per_pixel:
             notify(
-                f"{self._model.name} estimates each pixel by itself: flips and turns of the image cannot disagree, "
+                f"{self._model.name} estimates each pixel independently: flips and turns of the image cannot disagree, "
                 "so it ran once, and there is no flip disagreement."
             )
         if self._ensemble and not self._model.architecture.per_pixel:
@@ -260,7 +260,7 @@ class Runner(Protocol):
 
     @property
     def hardware(self) -> dict[str, Any]:
-        """Device and precision, as they stand in a cube's attributes."""
+        """Device and precision, as in a cube's attributes."""
 
     @property
     def latest(self) -> Pass | None:
@@ -292,7 +292,7 @@ class PixelRunner:
         if device != "auto":
             choose_device(device)
         if precision not in ("auto", "fp32"):
-            raise InputError(f"{model.name} is a per-pixel map, which knows fp32 only, not {precision!r}.")
+            raise InputError(f"{model.name} is a per-pixel map, which supports fp32 only, not {precision!r}.")
         self._model = model
 
     @property
@@ -316,7 +316,7 @@ def _labelled(
     disagreement: npt.NDArray[np.float32] | None,
     run: dict[str, Any],
 ) -> xr.DataArray:
-    """The cube, with all that is to be said about it."""
+    """The cube with its attributes."""
     coordinates: dict[str, tuple[tuple[str, str], npt.NDArray[Any]]] = {CLIPPED: (("y", "x"), image.clipped)}
     facts: dict[str, Any] = {}
     if disagreement is not None:

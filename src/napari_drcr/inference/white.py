@@ -16,7 +16,7 @@ Gains = tuple[float, float, float]
 """Factors on red, green and blue, in linear light."""
 
 DARKEST = 0.02
-"""Mean of a channel, in linear light, below which 8 bits and noise no longer say how bright white is."""
+"""Mean of a channel, in linear light, below which 8 bits and noise no longer show how bright white is."""
 CHANNELS = ("red", "green", "blue")
 
 
@@ -75,11 +75,11 @@ def gains_of_patch(linear: npt.NDArray[Any], clipped: npt.NDArray[np.bool_]) -> 
     Raises
     ------
     InputError
-        If pixels are clipped, or a channel is too dark to tell.
+        If pixels are clipped, or a channel is too dark.
     """
     if clipped.any():
         raise InputError(
-            f"{clipped.mean():.0%} of the white patch's pixels are clipped, so how bright it was cannot be known; "
+            f"{clipped.mean():.0%} of the white patch's pixels are clipped, so its brightness is unknown; "
             "choose another, or a photo of less exposure."
         )
     means = linear.mean(axis=(0, 1), dtype=np.float64)

@@ -195,7 +195,7 @@ def read_library(path: str | os.PathLike[str]) -> Library:
         its header. Either it has a column ``wavelength``, such as ``wavelength (nm)`` or ``Wavelength [um]``, and another column
         a material; or the header names the wavelengths, such as ``400`` or ``400 nm``, and a column ``name`` the material of each
         row. Empty cells are gaps; lines that begin with ``#`` are left out. Wavelengths without a unit are taken as nm, or
-        micrometres if they are below 100, and the caller is told; bands out of order are put in order, with a `Notice`.
+        micrometres if they are below 100; both this and bands out of order, which are sorted, are reported with a `Notice`.
 
     Returns
     -------
@@ -296,7 +296,7 @@ def find_images(folder: str | os.PathLike[str]) -> dict[str, Path]:
     Parameters
     ----------
     folder : path-like
-        A folder. A file is taken for an image by its suffix; one that holds a cube is none.
+        A folder. Images are recognised by their suffix; a file that holds a cube is not one.
 
     Returns
     -------
@@ -434,7 +434,7 @@ def _cube_format(path: Path) -> str | None:
         check_holds_cube(path)
         return "TIFF"
     if path.suffix.lower() == ".mat":
-        raise InputError("this is no MATLAB file of version 7.3 or 5, whatever its name says; save it again with save -v7.3.")
+        raise InputError("this is no MATLAB file of version 7.3 or 5, despite its name; save it again with save -v7.3.")
     from napari_drcr.io.envi import find_header
 
     return None if find_header(path) is None else "ENVI"

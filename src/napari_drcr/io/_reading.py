@@ -225,7 +225,7 @@ def labels_of(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_labels(attrs: Mapping[Hashable, Any]) -> None:
-    """Refuse attributes that a file could not give back, whatever its format.
+    """Reject attributes that no file format could restore.
 
     Parameters
     ----------

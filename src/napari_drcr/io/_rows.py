@@ -71,7 +71,7 @@ def _png_bytes(width: int, height: int, depth: int, colours: int, _compression: 
 def lengthen_jpeg(content: bytes) -> bytes:
     """Put meaningless data behind each scan of a JPEG.
 
-    A decoder passes over it if it has all blocks already, and makes blocks of it if it has not. There is no telling otherwise.
+    A decoder skips it if it has all blocks already, and decodes blocks from it if not. There is no other way to find out.
 
     Parameters
     ----------

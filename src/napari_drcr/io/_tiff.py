@@ -44,7 +44,7 @@ def check_pages(file: TiffFile) -> None:
             return
         if place == 0:
             return
-    raise InputError(f"this TIFF says that it has more than {MOST_PAGES} pages; save the bands alone, or it is damaged.")
+    raise InputError(f"this TIFF lists more than {MOST_PAGES} pages; save the bands alone, or it is damaged.")
 
 
 def check_stored(file: TiffFile, promised: int, pages: Iterable[TiffPage | TiffFrame | None]) -> None:
@@ -74,7 +74,7 @@ def check_stored(file: TiffFile, promised: int, pages: Iterable[TiffPage | TiffF
         raise _damaged(f"{size} promised, {stored} bytes held")
     for number, page in enumerate(pages, start=1):
         if page is None:
-            raise InputError(f"page {number} of this TIFF is missing; write it anew with all of them.")
+            raise InputError(f"page {number} of this TIFF is missing; write the file again with all pages.")
         _check_page(number, page)
 
 
@@ -85,14 +85,14 @@ def _check_page(number: int, page: TiffPage | TiffFrame) -> None:
     there = min(len(page.dataoffsets), len(page.databytecounts), parts)
     places, lengths = np.asarray(page.dataoffsets[:there]), np.asarray(page.databytecounts[:there])
     if keyframe.is_contiguous and there:
-        # tifffile reads such a page in one go, if the first page is so: no matter where the others say that their strips are.
+        # tifffile reads such a page in one piece if the first page is contiguous, wherever the others place their strips.
         if page is not keyframe and np.any(places[1:] != places[:-1] + lengths[:-1]):
             raise _damaged(f"the strips of page {number} do not lie one after another, as those of the first do")
         places, lengths, parts = places[:1], np.asarray([keyframe.nbytes]), 1
     if missing := parts - np.count_nonzero((places > 0) & (lengths > 0)):
         raise InputError(
             f"{missing} of the {parts} strips or tiles of page {number} of this TIFF are missing; "
-            "it is sparse or damaged: write it anew with all of them (in GDAL SPARSE_OK=FALSE)."
+            "it is sparse or damaged: write it again with all of them (in GDAL SPARSE_OK=FALSE)."
         )
     if (end := int(np.max(places + lengths))) > stored:
         raise _damaged(f"page {number} goes on to byte {end}, {stored} bytes held")

@@ -66,7 +66,7 @@ def read_cave(folder: Path) -> xr.DataArray:
     -------
     xarray.DataArray, shape (31, y, x), float32
         Reflectance in [0, 1]; the pages hold 65535 times as much. Of pages with colour channels (the scene "watercolors") the
-        first is taken, and 8-bit pages are divided by 255; the caller is told of both.
+        first is taken, and 8-bit pages are divided by 255; both with a notice.
 
     Raises
     ------

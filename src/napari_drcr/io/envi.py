@@ -40,7 +40,7 @@ _ORDERS = {"bsq": (0, 1, 2), "bil": (1, 0, 2), "bip": (1, 2, 0)}
 """Which of band, y and x come first in the data file."""
 
 _DATA_SUFFIX = "data suffix"
-"""The field of our own headers that tells their data file from others of that name, and still does once both are renamed."""
+"""The field of our own headers that identifies their data file, even after both are renamed."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _OTHER_FORMATS = (_HDF5, b"MATLAB ", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"<!DOCTYPE", b"<html", *TIFF)
@@ -52,7 +52,7 @@ _JSON = "json "
 def read_envi(path: Path, lazy: bool = False) -> xr.DataArray:
     """Read a cube from an ENVI header and its data file.
 
-    Wavelengths may be in nm or micrometres; without a unit, values under 100 are taken as micrometres, and the caller is told
+    Wavelengths may be in nm or micrometres; without a unit, values under 100 are taken as micrometres, with a notice
     what was assumed. Bands out of order are put in order. A ``reflectance scale factor`` is divided out and recorded as
     ``scale``.
 
@@ -149,7 +149,7 @@ def header_and_data(path: Path) -> tuple[Path, Path]:
     Raises
     ------
     InputError
-        If one of them is missing or cannot be told, or the header makes no sense.
+        If one of them is missing or ambiguous, or the header is invalid.
     """
     header_path, header = _header_of(path)
     return header_path, _data_file(path, header_path, header)
@@ -282,7 +282,7 @@ def write_envi(path: Path, cube: xr.DataArray) -> None:
 
     Notes
     -----
-    Nothing in raw numbers can tell which header they belong to, so no old file ever stands beside a new one: the old header is
+    Raw numbers do not show which header they belong to, so an old file is never left with a new one: the old header is
     put aside first, and the new one is put in its place last. Whatever ends the process in between leaves no header, which is
     refused when it is read. If either file cannot be replaced, the old pair is put back.
     """

@@ -186,8 +186,8 @@ def _axes(
     if variable.shape.count(bands) > 1:
         notify(f"several axes of '{name}' ({size}) are {bands} long; they are taken as {words}.", path.name)
     elif variable.layouts is _AS_PLAIN_HDF5:
-        # Without the file's name, so that a folder full of such files says it once.
-        notify(f"HDF5 files without MATLAB's marks do not say how they are ordered; their axes are taken as {words}.")
+        # Without the file's name, so that a folder full of such files gives the notice once.
+        notify(f"HDF5 files without MATLAB's marks do not state the order of their axes; their axes are taken as {words}.")
     elif fitting[0] != next(iter(variable.layouts)):
         notify(f"the axes of '{name}' ({size}) are taken as {words}.", path.name)
     return order, wavelengths

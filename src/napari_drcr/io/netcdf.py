@@ -66,7 +66,7 @@ def is_netcdf(path: Path) -> bool:
     Returns
     -------
     bool
-        True if it bears netCDF's mark or, from older libraries, one of its variables has named dimensions.
+        True if it has netCDF's signature or, from older libraries, one of its variables has named dimensions.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def read_netcdf(path: Path, lazy: bool = False) -> xr.DataArray:
     The cube is the variable ``cube``, else the only one of three axes of which one is that of the wavelengths. That axis is
     known by the variable along it: by its CF standard name, else its name (``wavelength``, ``wavelengths``, ``lambda``,
     ``bands``, ``band``), else its unit (nm or micrometres); or by its own name. The other two are y and x as their names say,
-    else in the file's order, and the caller is told. Bands out of order are put in order.
+    else in the file's order, with a notice. Bands are sorted by wavelength.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def _spectral_axis(variables: _Variables, name: str) -> tuple[str, str | None] |
         [other for other, vector in vectors.items() if nanometres_in(_unit(vector)) in (1.0, 1000.0)],
     ]
     for found in signs:
-        # A width of the bands, in nm too, may stand beside the coordinate that has the name of its axis.
+        # A width of the bands, in nm too, may be stored with the coordinate that has the name of its axis.
         found = [other for other in found if other in axes] or found
         if len(found) > 1:
             raise InputError(

@@ -42,7 +42,7 @@ def profile_name(profile: bytes) -> str:
 
 
 def examine_profile(profile: bytes | None, source: str) -> tuple[str, bool]:
-    """Find out whether an image must be converted to be sRGB, and tell the caller what is done about it.
+    """Determine whether an image must be converted to sRGB, and give a notice of it.
 
     Parameters
     ----------

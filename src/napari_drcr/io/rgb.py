@@ -44,7 +44,7 @@ def read_rgb_file(path: Path) -> npt.NDArray[Any]:
     Returns
     -------
     ndarray, shape (y, x, 3), uint8, uint16 or float32
-        As `read_stored_rgb`, converted to sRGB where a colour profile says that it is something else, and the caller told;
+        As `read_stored_rgb`, converted to sRGB, with a notice, if it has another colour profile;
         8-bit values then become 16-bit ones.
 
     Raises
@@ -68,9 +68,9 @@ def read_stored_rgb(path: Path) -> tuple[npt.NDArray[Any], bytes | None]:
     Returns
     -------
     pixels : ndarray, shape (y, x, 3), uint8, uint16 or float32
-        The values as stored, upright as the camera was held. A palette is looked up; alpha is dropped, and the caller told.
+        The values as stored, upright as the camera was held. A palette is looked up; alpha is dropped, with a notice.
     profile : bytes or None
-        The ICC profile that says what the values mean.
+        The ICC profile of the values.
 
     Raises
     ------
@@ -180,11 +180,11 @@ def decode_png(path: Path) -> npt.NDArray[Any]:
 def _check_size(height: int, width: int) -> None:
     if height * width > MOST_PIXELS:
         limit = f"more than {MOST_PIXELS // 10**6} million pixels"
-        raise InputError(f"this image says that it has {height} x {width}, {limit}; cut it into parts, or it is damaged.")
+        raise InputError(f"the header of this image states {height} x {width}, {limit}; cut it into parts, or it is damaged.")
 
 
 def _open_with_pillow(path: Path | BytesIO) -> Image.Image:
-    """Open an image of up to `MOST_PIXELS`; Pillow by itself stops at a fifth of that."""
+    """Open an image of up to `MOST_PIXELS`; Pillow's own limit is a fifth of that."""
     file = path if isinstance(path, BytesIO) else str(path)
     start = path.getvalue()[:8] if isinstance(path, BytesIO) else first_bytes(path, 8)
     opener = next((opener for mark, opener in _OPENERS.items() if start.startswith(mark)), None)

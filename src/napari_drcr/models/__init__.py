@@ -14,6 +14,7 @@ from napari_drcr.models.dense.architecture import HSCNND, HSCNNDPlus, HSCNNPlus
 from napari_drcr.models.drcr.architecture import DRCR
 from napari_drcr.models.function_mixture.architecture import FMNet, ImprovedFMNet
 from napari_drcr.models.ivl.architecture import FastArchitecture, FastNSqueezeArchitecture, SqueezeArchitecture
+from napari_drcr.models.log_residual.architecture import LogResidual
 from napari_drcr.models.pixel_map import PixelMaps
 from napari_drcr.models.ponet.architecture import PoNetPlus
 from napari_drcr.models.pyramid.architecture import CSANArchitecture, HRNetArchitecture
@@ -45,6 +46,7 @@ register(FixupResNet())
 register(ImprovedHSCNNPlus())
 register(RPAN())
 register(MeanResidual())
+register(LogResidual())
 register(HSCNND())
 register(HSCNNPlus())
 register(HSCNNDPlus())

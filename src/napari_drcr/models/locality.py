@@ -63,8 +63,9 @@ class Extent:
         return replace(self, reach=self.reach + radius * self.scale)
 
     def scaled(self, factor: int | Fraction) -> Extent:
-        """After pixels were merged (above 1) or split (below 1)."""
-        return replace(self, scale=self.scale * factor)
+        """After pixels were merged (above 1) or split (below 1); the parts of a pixel lie at its border, or further inside."""
+        scale = self.scale * factor
+        return replace(self, scale=scale, reach=self.reach + max(self.scale - scale, Fraction(0)))
 
     def cut(self, pixels: Fraction) -> Extent:
         """After so many pixels of the map are gone on each side."""

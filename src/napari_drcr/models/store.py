@@ -272,7 +272,7 @@ def _read_safetensors(path: Path) -> tuple[Card, dict[str, np.ndarray[Any, Any]]
             kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 (not a mapping)
             tensors = {name: file.get_tensor(name) for name, kind in kinds.items() if kind in FLOATING}
     except Exception as error:  # A stranger's bytes can make it raise anything.
-        raise InputError(f"{path.name} is not a complete safetensors file ({error}); fetch it again.") from error
+        raise InputError(f"{path.name} is not a complete safetensors file ({error}); download it again.") from error
     if header is None:
         raise InputError(
             f"{path.name} is a safetensors file without the header {HEADER_KEY!r}: it was not written by napari-drcr."

@@ -1,4 +1,4 @@
-"""Zip archives from strangers, whose members lie in them as they are: what is read is never more than the file."""
+"""Untrusted zip archives of uncompressed members: never more is read than the file holds."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _LARGE_END = struct.Struct("<4sQ2H2L4Q")
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[ZipFile]:
-    """Open a zip archive, having looked at where its directory lies and how long it is.
+    """Open a zip archive after checking position and length of its directory.
 
     Parameters
     ----------
     path : Path
-        The file, ours or a stranger's.
+        The file; it may be untrusted.
 
     Yields
     ------
     ZipFile
-        `check_stored` says whether its members are harmless, too.
+        `check_stored` checks its members.
 
     Raises
     ------
     BadZipFile
-        If it is none, its directory is longer than 1 MB, or lies where another reader would not look for it.
+        If it is not an archive, or its directory is longer than 1 MB or not where other readers expect it.
     """
     with path.open("rb") as file:
         _check_directory(file)
@@ -42,7 +42,7 @@ def open_archive(path: Path) -> Iterator[ZipFile]:
 
 
 def check_stored(archive: ZipFile) -> None:
-    """Refuse an archive whose members are together larger than itself.
+    """Reject an archive whose members together are larger than the archive.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def check_stored(archive: ZipFile) -> None:
     Raises
     ------
     BadZipFile
-        If a member is compressed, lies in another, or has the name of another.
+        If a member is compressed, overlaps another, or has the name of another.
     """
     members = archive.infolist()
     if any(member.compress_type != ZIP_STORED or member.file_size != member.compress_size for member in members):
@@ -64,12 +64,12 @@ def check_stored(archive: ZipFile) -> None:
 
 
 def _check_directory(file: BinaryIO) -> None:
-    """Find the directory only where all readers find it: at the end, without gaps; else they could see different archives."""
+    """Accept a directory only at the end, without gaps, where all readers find it; else they could see different archives."""
     size = file.seek(0, 2)
     at = size - _END.size
     mark, *_, length, offset, comment = _unpack(_END, file, at)
     if mark != b"PK\5\6" or comment:
-        raise BadZipFile("it does not end as an archive does")
+        raise BadZipFile("it does not end like an archive")
     locator = at - _LARGE_END_LOCATOR.size
     if locator >= 0:
         mark, _, large_at, _ = _unpack(_LARGE_END_LOCATOR, file, locator)

@@ -16,7 +16,7 @@ Made = TypeVar("Made")
 Done = TypeVar("Done")
 
 FAILURES = (InputError, OSError, MemoryError)
-"""What is wrong with one file, and no reason to leave out the others."""
+"""Errors of one file, after which the others are still processed."""
 
 
 def overlapped(
@@ -38,16 +38,16 @@ def overlapped(
     read : callable
         From an item to what is computed with; in a thread of its own.
     compute : callable
-        From an item and what was read to a result; in the thread of the caller, whom it may show progress.
+        From an item and what was read to a result; in the caller's thread, so that it may report progress.
     write : callable
-        From an item and its result to what is handed out, such as a score of it; in a thread of its own.
+        From an item and its result to what is yielded, such as its score; in a thread of its own.
 
     Yields
     ------
     object
-        In the order of the items: what `write` returned; or one of `FAILURES` that any of the three raised, after which the others go on.
-        Whatever else they raise, such as `napari_drcr.Cancelled`, ends the work, and so does the caller who stops iterating: what is being read
-        or written then is brought to its end, so that files are whole, and nothing else is begun.
+        In the order of the items: what `write` returned; or one of `FAILURES` that any of the three raised, after which the next item follows.
+        Any other exception, such as `napari_drcr.Cancelled`, ends the work, and so does closing the generator: what is being read
+        or written is completed, so that files are whole, and nothing else is started.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def overlapped(
                 try:
                     yield writing.result()
                 except FAILURES as error:
-                    # Without the traceback, which would keep what was in the works.
+                    # Without the traceback, which would keep its frames' arrays in memory.
                     yield error.with_traceback(None)
         finally:
             for thread in (reader, writer):
@@ -79,7 +79,7 @@ def overlapped(
 
 
 def _one_behind(futures: Iterable[Future[Made]]) -> Iterator[Future[Made]]:
-    """Each future once the one after it has been asked for."""
+    """Each future once the one after it has been requested."""
     previous = None
     for future in chain(futures, (None,)):
         if previous is not None:

@@ -1,4 +1,4 @@
-"""Which devices there are, what they are called, and which precision each does natively."""
+"""Available devices, their names, and the precisions that each supports natively."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def devices() -> dict[str, str]:
 
 
 def processor_name() -> str:
-    """What the CPU is called.
+    """Name of the CPU.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def usable_cores() -> int:
     Returns
     -------
     int
-        Those it is bound to, or what a container's quota of processor time comes to where that is less; at least 1.
+        The size of its CPU affinity mask, or the CPU quota of its container if that is smaller; at least 1.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with suppress(OSError, ValueError):
@@ -67,7 +67,7 @@ def usable_cores() -> int:
 def limit_threads() -> None:
     """Keep torch to the cores that this process may use: in containers it starts as many threads as the computer has cores.
 
-    Fewer threads than that, by the user's own wish, stay as they are.
+    A smaller number that the user has set is kept.
     """
     import torch
 
@@ -91,7 +91,7 @@ def choose_device(device: str = "auto") -> str:
     Raises
     ------
     InputError
-        If there is no such device, listing those there are.
+        If there is no such device; lists those available.
     """
     there = devices()
     if device == "auto":
@@ -103,7 +103,7 @@ def choose_device(device: str = "auto") -> str:
 
 
 def precisions(device: str) -> list[str]:
-    """Precisions that pay on a device, the one "auto" takes first.
+    """Precisions worth using on a device, that of "auto" first.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def choose_precision(precision: str, device: str, *, safe: Collection[str] = PRE
     device : str
         A key of `devices()`.
     safe : collection of str
-        Precisions that the network was shown to bear; fp32 always is.
+        Precisions shown to be safe for the network; fp32 always is.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def choose_precision(precision: str, device: str, *, safe: Collection[str] = PRE
     Raises
     ------
     InputError
-        If the device does not do that natively.
+        If the device does not support it natively.
     """
     there = precisions(device)
     if precision == "auto":

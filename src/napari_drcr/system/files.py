@@ -1,4 +1,4 @@
-"""Files on disk: written whole or not at all, looked at before they are read, named in every complaint."""
+"""Files on disk: written atomically, checked before they are read, named in every error."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def atomic_paths(*paths: str | os.PathLike[str]) -> Iterator[list[Path]]:
     Notes
     -----
     A single file is replaced in one step. No system replaces two at once, so the old files are renamed first, beginning with the
-    first one, which gets its new content last: whoever looks in between finds no first file, never an old one beside a new one.
+    first one, which gets its new content last: a reader in between finds no first file, never an old one with a new one.
     A process that is killed in between leaves the old files whole under names that begin with ``.replaced-``.
     """
     targets = [Path(path) for path in paths]
@@ -84,7 +84,7 @@ def atomic_paths(*paths: str | os.PathLike[str]) -> Iterator[list[Path]]:
             if target.is_dir():
                 raise InputError(f"{target} cannot be written: a folder has this name; choose another name.")
         for name in temporary:
-            name.touch()  # so that a refusal comes from the system, in its words, and not from some library
+            name.touch()  # so that the error is the system's, not that of some library
         yield temporary
         if len(targets) == 1:
             _move(temporary[0], targets[0])
@@ -94,7 +94,7 @@ def atomic_paths(*paths: str | os.PathLike[str]) -> Iterator[list[Path]]:
         raise InputError(f"{targets[0]} cannot be written: {error.strerror or error}.") from error
     finally:
         for name in temporary:
-            with suppress(OSError):  # A read-only disk refuses this, too, and would be heard instead of the reason.
+            with suppress(OSError):  # A read-only disk fails here too, which would hide the first error.
                 name.unlink(missing_ok=True)
 
 
@@ -114,7 +114,7 @@ def _replace_all(new: Sequence[Path], targets: Sequence[Path], old: Sequence[Pat
 
 
 def _move(source: Path, target: Path) -> None:
-    # Windows refuses while somebody reads the old file, as a viewer does that follows a run.
+    # Windows refuses while another process reads the old file, such as a viewer that follows a run.
     for pause in (0.01, 0.03, 0.1, 0.3) if sys.platform == "win32" else ():
         try:
             source.replace(target)
@@ -125,7 +125,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def first_bytes(path: Path, count: int = 1024) -> bytes:
-    """Return the start of a file, having ruled out the files that no reader can use.
+    """Return the start of a file, after rejecting files that no reader can use.
 
     Parameters
     ----------
@@ -154,13 +154,13 @@ def first_bytes(path: Path, count: int = 1024) -> bytes:
     if not head:
         raise InputError("the file is empty.")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html")):
-        raise InputError("this is a web page under another name, as download sites hand out; download the file itself again.")
+        raise InputError("this is a web page under another name, as some download sites send; download the file itself again.")
     return head
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Start every complaint with the name of the file that it is about.
+    """Prefix errors with the name of the file.
 
     Parameters
     ----------

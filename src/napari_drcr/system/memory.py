@@ -1,4 +1,4 @@
-"""How much memory this process takes, now and at most, and how torch says that there is no more."""
+"""Memory use of this process, current and peak, and errors that mean out of memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def is_lack_of_memory(error: BaseException) -> bool:
 
 
 class NotEnoughMemory(MemoryError):
-    """Memory would not suffice, found out before it was taken.
+    """Memory would not suffice, as found before any was allocated.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def free_memory(device: str = "cpu") -> int | None:
     -------
     int or None
         Bytes; of the CPU what the system has available, or the rest of a container's limit where that is less. None where the device
-        does not tell.
+        does not report it.
     """
     if device.startswith("cuda"):
         import torch
@@ -71,7 +71,7 @@ def free_memory(device: str = "cpu") -> int | None:
 
 
 def _left_in_container() -> Iterator[int]:
-    """What control groups, version 2 or 1, leave to this process; what is cached of files can be taken back."""
+    """Free memory within control groups, version 2 or 1; the page cache counts as free."""
     for limit, usage, statistics, cached in (
         ("memory.max", "memory.current", "memory.stat", "inactive_file"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
@@ -102,7 +102,7 @@ def peak() -> int:
         Bytes.
     """
     if STATUS.exists():
-        # Not `resource.getrusage`: on Linux its maximum begins with what the parent process had.
+        # Not `resource.getrusage`: on Linux its maximum starts from that of the parent process.
         lines = [line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM")]
         return int(lines[0].split()[1]) * 1024 if lines else resident()
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""Pickles from strangers: tensors and plain containers are read, anything else is refused, and nothing is ever executed."""
+"""Untrusted pickles: tensors and plain containers are read, anything else is rejected, and no code is executed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CODE = (
     "it holds Python objects besides tensors, perhaps a whole network, and could run code, so it was not loaded; "
     "ask for the bare state_dict or a safetensors file."
 )
-_DAMAGED = "it is damaged or incomplete, or was not saved with torch.save's defaults; fetch it again."
+_DAMAGED = "it is damaged or incomplete, or was not saved with torch.save's defaults; download or save it again."
 _NEITHER = "it is neither a PyTorch checkpoint nor a safetensors file."
 _TOO_LARGE = (
     "it holds more objects than a checkpoint needs, so it was not loaded; ask for the bare state_dict or a safetensors file."
@@ -51,7 +51,7 @@ def load_plain(path: Path) -> Any:
     Parameters
     ----------
     path : Path
-        A checkpoint, ours or a stranger's.
+        A checkpoint; it may be untrusted.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def load_plain(path: Path) -> Any:
         _examine(path)
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # A stranger's bytes can make torch raise anything.
+        except Exception as error:  # Malformed files can make torch raise anything.
             raise InputError(_DAMAGED) from error
 
 
@@ -90,7 +90,7 @@ def _examine(path: Path) -> None:
             raise InputError(_CODE if _is_code(start) else _NEITHER)
     except InputError:
         raise
-    except Exception as error:  # A stranger's bytes can make zipfile and pickletools raise anything.
+    except Exception as error:  # Malformed files can make zipfile and pickletools raise anything.
         raise InputError(_DAMAGED) from error
 
 
@@ -148,15 +148,15 @@ _MARK, _OTHER = object(), object()
 
 
 class _Outline:
-    """What pickles would make, followed without making it.
+    """The objects that pickles would create, tracked without creating them.
 
-    Tuples, lists and dictionaries that hold one another many times, which can take for ever to be hashed or copied, count as often as
-    they are there. In all pickles of a file together, storages and tensors may have as many values as the file has bytes.
+    Tuples, lists and dictionaries that contain one another many times, which can take exponential time to hash or copy, count once per
+    occurrence. In all pickles of a file together, storages and tensors may have as many values as the file has bytes.
     """
 
     def __init__(self, size: int, *, is_torchs: bool = True) -> None:
         self.foreign = False
-        """Whether anything is named that tensors do not need."""
+        """Whether it names a global that tensors do not need."""
         self._size = size
         self._is_torchs = is_torchs
         self._operations = 0

@@ -1,4 +1,4 @@
-"""Work that several processes share: which one this is, its part of the files, and the results of all."""
+"""Work distributed over several processes: the rank of this one, its share of the files, and the gathered results."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from napari_drcr.errors import InputError
 from napari_drcr.system.devices import choose_device, devices, usable_cores
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-"""Where torchrun, Lightning and SLURM tell a process which one it is."""
+"""Environment variables in which torchrun, Lightning and SLURM pass a process its rank."""
 PATIENCE = timedelta(days=7)
-"""How long a process that is through with its part waits for the others; in ms it must fit into 32 bits."""
+"""How long a process that has finished its share waits for the others; in ms it must fit into 32 bits."""
 MEETING = timedelta(seconds=10)
 
 Item = TypeVar("Item")
 
 
 def is_first() -> bool:
-    """Whether this process leads those that share its work, and speaks for them.
+    """Whether this process has rank 0, and so reports for all of them.
 
     Returns
     -------
     bool
-        True also where there is no other.
+        True also for a single process.
     """
     return next((rank for name in RANKS if (rank := os.environ.get(name))), "0") == "0"
 
 
 @dataclass(frozen=True)
 class Share:
-    """One process of those that share some files.
+    """One of the processes that share some files.
 
     Parameters
     ----------
     rank : int
-        Which one, from 0 on.
+        Rank of the process, from 0.
     count : int
-        How many there are.
+        Number of processes.
     device : str
-        Where this one computes; see `napari_drcr.system.devices.choose_device`.
+        Device of this process; see `napari_drcr.system.devices.choose_device`.
     by_torchrun : bool
-        Whether torchrun has started them.
+        Whether torchrun started them.
     """
 
     rank: int = 0
@@ -58,11 +58,11 @@ class Share:
     by_torchrun: bool = False
 
     def part(self, items: Sequence[Item]) -> Sequence[Item]:
-        """What this process does of a list that all have: every `count`-th."""
+        """The items of a common list that this process handles: every `count`-th."""
         return items[self.rank :: self.count]
 
     def gather(self, results: Sequence[Item]) -> list[Item]:
-        """What all processes have made of their parts; each must ask, and waits for the others.
+        """Gather the results of all processes; each must call this, and waits for the others.
 
         Parameters
         ----------
@@ -72,12 +72,12 @@ class Share:
         Returns
         -------
         list
-            One for each item of the list that was shared, in its order.
+            One for each item of the common list, in its order.
 
         Raises
         ------
         InputError
-            If another process has ended before it was through.
+            If another process ended before it had finished.
         """
         if self.count == 1:
             return list(results)
@@ -88,12 +88,12 @@ class Share:
             all_gather_object(parts, list(results))
         except RuntimeError as error:
             raise InputError(
-                "another of the processes that share the files has ended before it was through; its own words are above."
+                "another of the processes that share the files ended before it had finished; its error is printed above."
             ) from error
         return [parts[number % self.count][number // self.count] for number in range(sum(map(len, parts)))]
 
     def meet(self) -> bool:
-        """Wait some seconds until all processes are here; says whether they came."""
+        """Wait some seconds for all processes to arrive; returns whether they did."""
         from torch.distributed import monitored_barrier
 
         try:
@@ -104,14 +104,14 @@ class Share:
 
 
 ALONE = Share()
-"""A process that shares nothing."""
+"""A single process."""
 
 
 def join(wanted: int | None, device: str, files: int) -> Share:
     """Share files with other processes: those that torchrun has started, or else as many as are wanted, which Lightning Fabric starts.
 
-    For programs, not for a line in the middle of one: Fabric starts the program anew, with the same arguments, once for each further process. They
-    meet here, so whatever comes before must be the same in all.
+    For programs, not for a call in the middle of one: Fabric runs the program again, with the same arguments, once for each further process. They
+    synchronise here, so everything before must be the same in all of them.
 
     Parameters
     ----------
@@ -120,17 +120,17 @@ def join(wanted: int | None, device: str, files: int) -> Share:
     device : str
         "auto", "cuda" or "cpu"; with a single process also any other of `napari_drcr.system.devices.devices`.
     files : int
-        How many there are to share.
+        Number of files.
 
     Returns
     -------
     Share
-        That of this process. Without `wanted` and torchrun there is only one, and nothing is imported or started.
+        The share of this process. Without `wanted` and torchrun it is the only one, and nothing is imported or started.
 
     Raises
     ------
     InputError
-        If these devices cannot be had, or are not as many as torchrun has started processes.
+        If these devices are not available, or their number differs from that of the processes that torchrun started.
     """
     if wanted is not None and wanted < 1:
         raise InputError(f"the number of devices must be at least 1, not {wanted}.")
@@ -158,13 +158,13 @@ def join(wanted: int | None, device: str, files: int) -> Share:
         strategy = DDPStrategy(
             # Named, because Lightning would wait for the processes of a SLURM job that has only one.
             cluster_environment=TorchElasticEnvironment() if by_torchrun else LightningEnvironment(),
-            # Only words go from one to the other, so gloo will do on GPUs too.
+            # Only small Python objects are exchanged, so gloo suffices on GPUs too.
             process_group_backend="gloo",
             timeout=PATIENCE,
         )
         fabric = Fabric(accelerator=kind, devices=here, num_nodes=count // here, strategy=strategy)
         fabric.launch()
-    # Else gloo's threads may still run when Python ends, which C++ answers with an abort.
+    # Otherwise gloo's threads may still run when Python ends, which aborts the process in C++.
     atexit.register(torch.distributed.destroy_process_group)
     if kind == "cpu":
         torch.set_num_threads(max(1, usable_cores() // here))
@@ -173,7 +173,7 @@ def join(wanted: int | None, device: str, files: int) -> Share:
 
 
 def _kind_of_several(device: str, count: int) -> str:
-    """The kind, cuda or cpu, where there are so many."""
+    """The kind of device, cuda or cpu, of which there must be `count`."""
     if device.startswith("cuda:"):
         raise InputError(f"the device is {device!r}, but several are taken from the first on; choose device cuda.")
     kind = choose_device(device).partition(":")[0]

@@ -1,4 +1,4 @@
-"""What a run is, as YAML on disk: presets, reading, checking, writing."""
+"""Configuration of a run, as YAML on disk: presets, reading, checking, writing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_drcr.training.yaml_file import read_yaml
 
 
 def presets() -> dict[str, Path]:
-    """The configurations that come along.
+    """The configurations that ship with the package.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def check_config(content: dict[str, Any]) -> dict[str, str]:
     -------
     dict of str to str
         For each wrong field, such as ``learning.steps``, a sentence that says what it needs; empty where `make_config` takes it.
-        What is wrong with several fields together is said of the one that the sentence begins with, or of none, "".
+        An error of several fields together is listed under the one that the sentence begins with, or under "".
     """
     return {
         field: f"{reason}." if reason.startswith(field) else f"{reason[0].upper()}{reason[1:]}."
@@ -185,7 +185,7 @@ def network_of(model: str) -> NetworkSettings:
 
 
 def _check(content: dict[str, Any]) -> tuple[TrainingConfig, dict[str, tuple[Any, str]]]:
-    """The configuration, which holds only where no fields, with values and reasons, speak against it."""
+    """The configuration, valid only without errors, and by field the value and the reason of each error."""
     config = TrainingConfig()
     reasons: dict[str, tuple[Any, str]] = {}
     try:
@@ -193,10 +193,10 @@ def _check(content: dict[str, Any]) -> tuple[TrainingConfig, dict[str, tuple[Any
     except ValidationError as error:
         for each in error.errors():
             field = ".".join(str(part) for part in each["loc"] if not isinstance(part, int))
-            own_words = each.get("ctx", {}).get("error")
-            if not field and own_words is not None:
-                field = str(own_words).partition(" ")[0]
-            reasons.setdefault(field, (each["input"], str(own_words or each["msg"]).rstrip(".")))
+            own_message = each.get("ctx", {}).get("error")
+            if not field and own_message is not None:
+                field = str(own_message).partition(" ")[0]
+            reasons.setdefault(field, (each["input"], str(own_message or each["msg"]).rstrip(".")))
     learning = content.get("learning")
     start = learning.get("start_from") if isinstance(learning, dict) else None
     if isinstance(start, str):
@@ -213,7 +213,7 @@ def _check(content: dict[str, Any]) -> tuple[TrainingConfig, dict[str, tuple[Any
 
 
 def write_config(path: Path, config: TrainingConfig) -> None:
-    """Write a configuration as YAML, whole or not at all.
+    """Write a configuration as YAML, atomically.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Samples: every crop, light, turn, noise and JPEG is a pure function of (seed, sample index), whatever the workers."""
+"""Samples: every crop, light, rotation, noise and JPEG is a pure function of (seed, sample index), independent of the workers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from napari_drcr.training.scenes import Float16Array, Scene
 from napari_drcr.training.sections import EXPOSURE, CameraConfig, TrainingConfig
 
 ONE_THREAD = 32768
-"""Values that torch converts without help from other threads."""
+"""Number of values up to which torch converts in a single thread."""
 MOST_WORKERS = 4
-"""Processes that prepare samples for a GPU where the configuration does not say; each takes some hundred MB."""
+"""Default of processes that prepare samples for a GPU; each takes some hundred MB."""
 
 Float32Array = npt.NDArray[np.float32]
 Samples = DataLoader[tuple[Tensor, Tensor]]
@@ -51,7 +51,7 @@ class Patchwork:
 
 @dataclass(frozen=True)
 class Setting:
-    """How a scene is lit and photographed: settled once for the whole of it, and shared by all its crops.
+    """How a scene is lit and photographed: determined once per scene, and shared by all its crops.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Setting:
     response : ndarray, shape (31, 3), float32
         Linear RGB per unit of each band of the cube as lit.
     light : ndarray, shape (31, 1, 1), float32
-        What the cached cube is multiplied by: 1, or the light over the largest value that the scene has under it.
+        Factor of the cached cube: 1, or the light over the largest value that the scene has under it.
     """
 
     camera: Camera
@@ -76,7 +76,7 @@ def set_up(camera: Camera, scene: Scene | Patchwork, light: str | None) -> Setti
     camera : Camera
         With its standard settings; see `napari_drcr.camera.Camera.metered`.
     scene : Scene or Patchwork
-        Read as a whole only where something depends on all of it.
+        Read as a whole only if something depends on all of it.
     light : str or None
         See `DataConfig.lights`; None leaves the cube as it is.
 
@@ -115,7 +115,7 @@ def draw_camera(camera: Camera, config: CameraConfig, random: np.random.Generato
     config : CameraConfig
         The ranges.
     random : numpy.random.Generator
-        Where the draws come from, always in the same order.
+        Source of the draws, always in the same order.
 
     Returns
     -------
@@ -146,7 +146,7 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
     -----
     Item i is RGB as the network takes it (3, patch, patch) and the cube (31, patch, patch), both float32, the cube scaled by the
     exposure that was drawn for the photo. Any i from 0 up is valid; it depends on nothing but the seed and i. Patches are turned
-    after the JPEG. A camera that sets itself is set for whole scenes; automatic exposure leaves the cube as it is.
+    after the JPEG. A camera that adapts to the scene is metered on whole scenes; automatic exposure leaves the cube as it is.
     """
 
     def __init__(self, scenes: Sequence[Scene], config: TrainingConfig, reflectances: Reflectances | None = None) -> None:
@@ -225,7 +225,7 @@ def _as_single(stored: Float16Array) -> Float32Array:
     """A copy in single precision, through torch, which converts three times as fast as numpy does."""
     half = torch.from_numpy(np.array(stored)).view(-1)
     single = torch.empty(half.shape)
-    # Larger pieces torch would spread over threads, and wait for them where the network keeps them busy.
+    # torch would distribute larger pieces over threads, and wait for those that the network keeps busy.
     for start in range(0, len(half), ONE_THREAD):
         single[start : start + ONE_THREAD] = half[start : start + ONE_THREAD]
     return single.view(stored.shape).numpy()
@@ -237,18 +237,18 @@ def _turned(image: npt.NDArray[np.float32], quarter_turns: int, mirror: bool) ->
 
 
 class StepSampler(Sampler[int]):
-    """Sample indices that follow from the step that training has reached, so that resuming continues the sequence.
+    """Sample indices derived from the current step, so that resuming continues the sequence.
 
     Parameters
     ----------
     steps : int
-        How many a whole pass hands out samples for; one that begins within a pass hands out the rest of it.
+        Steps of an epoch; a run that resumes within an epoch gets the rest of it.
     batch : int
-        Samples a step, of all processes together.
+        Samples per step, of all processes together.
     processes : int
-        How many share them, in equal parts.
+        Number of processes, which share a batch in equal parts.
     reached : callable
-        Returns how many steps have been taken, and which process this is, from 0 up; asked as a pass begins.
+        Returns the number of steps taken and the rank of this process; called at the start of an epoch.
     """
 
     def __init__(self, steps: int, batch: int, processes: int, reached: Callable[[], tuple[int, int]]) -> None:
@@ -324,7 +324,7 @@ class Photographs(Dataset[tuple[Tensor, Tensor]]):
 
 
 def workers_for(config: TrainingConfig, device: str) -> int:
-    """How many processes prepare samples.
+    """Number of processes that prepare samples.
 
     Parameters
     ----------
@@ -336,8 +336,8 @@ def workers_for(config: TrainingConfig, device: str) -> int:
     Returns
     -------
     int
-        `DataConfig.workers`. Where that is None, none for the CPU, which is busy anyway; for a GPU up to `MOST_WORKERS`, one core
-        being left to each training process.
+        `DataConfig.workers`. If that is None, 0 for the CPU, which is busy anyway; for a GPU up to `MOST_WORKERS`, leaving one core
+        to each training process.
     """
     if config.data.workers is not None:
         return config.data.workers
@@ -352,7 +352,7 @@ def loading(workers: int, device: str) -> dict[str, Any]:
     workers : int
         Processes that prepare them; 0 prepares them in the training process.
     device : str
-        Where they go to. For CUDA they wait in pinned memory, from where they are copied while the GPU computes.
+        Their destination. For CUDA they are placed in pinned memory and copied while the GPU computes.
 
     Returns
     -------
@@ -376,14 +376,14 @@ def make_loaders(
     device: str,
     reflectances: Reflectances | None = None,
 ) -> tuple[Samples, Samples]:
-    """What feeds a run.
+    """The data loaders of a run.
 
     Parameters
     ----------
     config : TrainingConfig
         The run.
     training, validation : sequence of Scene
-        What it learns from, and what is held back.
+        Training and validation scenes.
     reached : callable
         See `StepSampler`.
     device : str

@@ -25,9 +25,9 @@ LAYOUT = {
 }
 """Folders of cubes and of their images, as ARAD_1K is laid out for DRCR Net and for MST++."""
 SURELY_CUBES = (".mat", ".nc", ".hdr")
-"""Suffixes of files that are meant as cubes, even where they turn out to be none."""
+"""Suffixes of files that are meant as cubes, even if they turn out not to be."""
 HELD_BACK_LIST = Path("split_txt") / "valid_list.txt"
-"""Where MST++ lists the scenes that are held back, one a line."""
+"""Where MST++ lists the scenes that are held back, one per line."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class DataFolder:
     scenes : tuple of SceneFiles
         Sorted by name.
     left_out : tuple of Path
-        Files with the suffix of a cube that are none.
+        Files with the suffix of a cube that are not cubes.
     doubled : dict of str to str
         Names that two cubes or two images share, and a sentence on each.
     problems : tuple of str
-        Sentences on what keeps one from training with it, `doubled` among them.
+        Sentences on what prevents training with it, including `doubled`.
     """
 
     path: Path
@@ -103,7 +103,7 @@ def find_scenes(config: DataConfig) -> list[SceneFiles]:
 
 
 def look_into(config: DataConfig) -> DataFolder:
-    """What a data folder holds, and what keeps one from training with it.
+    """What a data folder holds, and what prevents training with it.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def look_into(config: DataConfig) -> DataFolder:
     -------
     DataFolder
         Known are the layout of ARAD_1K for DRCR Net (``Train_spectral``, ``Train_RGB``, ``Valid_spectral``, ``Valid_RGB``), that
-        of MST++ (``Train_Spec``, ``Train_RGB``, ``split_txt/valid_list.txt``), CAVE (a folder a scene), and cubes and images side by
+        of MST++ (``Train_Spec``, ``Train_RGB``, ``split_txt/valid_list.txt``), CAVE (one folder per scene), and cubes and images side by
         side. Of two cubes of one name the first is taken.
 
     Raises
@@ -160,7 +160,7 @@ def look_into(config: DataConfig) -> DataFolder:
 
 
 def _by_name(paths: Iterable[Path], doubled: dict[str, str]) -> dict[str, Path]:
-    """The first path of each scene name; `doubled` takes up a sentence on each further one."""
+    """The first path of each scene name; a sentence on each further one is added to `doubled`."""
     found: dict[str, Path] = {}
     for path in paths:
         name = scene_name(path)
@@ -234,13 +234,13 @@ def export_scenes(cubes: Mapping[str, xr.DataArray], folder: Path) -> list[str]:
     Returns
     -------
     list of str
-        What the scenes are called there, in the order given: characters that file systems refuse become ``_``, and names that
+        What the scenes are called there, in the order given: characters that file systems reject become ``_``, and names that
         would then be the same are numbered. Each is a netCDF file.
 
     Raises
     ------
     InputError
-        If there is something in the folder already, or a cube cannot be written.
+        If the folder is not empty, or a cube cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"the folder {folder} holds something already; scenes are written to a new one.")
@@ -249,7 +249,7 @@ def export_scenes(cubes: Mapping[str, xr.DataArray], folder: Path) -> list[str]:
     for title, cube in cubes.items():
         plain = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", title).strip(" .") or "scene"
         name, number = plain, 2
-        # Some file systems take capitals and small letters for the same.
+        # Some file systems ignore case.
         while name.lower() in {other.lower() for other in names}:
             name, number = f"{plain}-{number}", number + 1
         write_cube(folder / f"{name}.nc", cube)

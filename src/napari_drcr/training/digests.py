@@ -1,4 +1,4 @@
-"""Digests of files, remembered from one start to the next: data sets are too large to be read anew each time."""
+"""Cached digests of files: data sets are too large to be hashed at every start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_drcr.system.files import atomic_path
 GRANULARITY = 2 * 10**9
 """Nanoseconds within which some file systems give two versions of a file the same time."""
 MOST = 100_000
-"""Files that are remembered, the last ones."""
+"""Entries kept in the cache, the most recent ones."""
 
 Entry = tuple[int, int, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
 """Size in bytes, time of the last change in nanoseconds, SHA-256."""
@@ -27,12 +27,12 @@ _ENTRIES = TypeAdapter(dict[str, Entry])
 class Digests:
     """SHA-256 of files, known by path, size and time of the last change.
 
-    A file that was changed a moment before it was read is not remembered: it could change again within the same tick of the clock.
+    A file that was changed just before it was read is not cached: it could change again within the resolution of its time stamp.
 
     Parameters
     ----------
     path : Path
-        Where they are kept between two starts; a file that is not there or damaged is made anew.
+        Of the cache; a missing or damaged file is created again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +41,7 @@ class Digests:
         self._fresh: dict[str, Entry] = {}
 
     def __getitem__(self, file: Path) -> bytes:
-        """The digest of a file, which is read only where it is not known."""
+        """The digest of a file, which is read only if it is not in the cache."""
         name, stat = file.absolute().as_uri(), file.stat()
         size, changed, digest = self._entries.get(name, (-1, -1, ""))
         if (size, changed) == (stat.st_size, stat.st_mtime_ns):
@@ -54,7 +54,7 @@ class Digests:
         return found.digest()
 
     def save(self) -> None:
-        """Keep what is new, beside what other processes have kept meanwhile; where that is impossible, files are read again."""
+        """Add new entries to the cache file, keeping those of other processes; if it cannot be written, files are hashed again."""
         if not self._fresh:
             return
         entries = self._read() | self._fresh

@@ -1,4 +1,4 @@
-"""The first batch of a run, to look at before it begins."""
+"""The first batch of a run, to inspect before training."""
 
 from __future__ import annotations
 

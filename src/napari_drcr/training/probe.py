@@ -1,4 +1,4 @@
-"""How much memory and time a run will take: a few of its steps, measured in a process of its own."""
+"""Expected memory and time of a run: a few of its steps, measured in a separate process."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ STEPS = 12
 ENOUGH_SECONDS = 3.0
 """Measuring ends with the first step after this, or after `STEPS`."""
 WARMING_UP = 2
-"""Steps that are slower than those that follow, and count only if there are no others."""
+"""Slower first steps, which count only if there are no others."""
 BACKWARD = 2.0
-"""What a step takes beyond the estimate itself, in terms of it: the gradients of values and of weights."""
+"""Time of the backward pass, for gradients of values and of weights, relative to the forward pass."""
 OUT_OF_MEMORY = 3
 NOT_USABLE = 2
 
@@ -47,7 +47,7 @@ class Estimate:
     ----------
     memory_bytes : int or None
         Largest amount of the device's memory: of a GPU what torch held there; of the CPU by how much this process grew over what it
-        had before it built the network. Loader processes are not counted. None where the system does not tell.
+        had before it built the network. Loader processes are not counted. None where the system does not report it.
     seconds_per_step : float
         Loading of samples included.
     seconds_per_epoch : float
@@ -71,14 +71,14 @@ class Estimate:
 
 
 def probe(config: TrainingConfig, *, cancelled: Callable[[], bool] | None = None) -> Estimate:
-    """Train a few steps in a process of its own; nothing is left but the copies of the scenes that it needed.
+    """Train a few steps in a separate process; nothing is kept but the cached scenes.
 
     Parameters
     ----------
     config : TrainingConfig
         The run. A run on several devices is measured on one of them, with its part of the batch.
     cancelled : callable, optional
-        Asked several times a second; True ends the process.
+        Called several times a second; True ends the process.
 
     Returns
     -------
@@ -87,17 +87,17 @@ def probe(config: TrainingConfig, *, cancelled: Callable[[], bool] | None = None
     Raises
     ------
     InputError
-        If the memory does not suffice, saying what to make smaller, or the data cannot be trained on.
+        If the memory does not suffice, stating what to reduce, or the data cannot be trained on.
     Cancelled
-        If `cancelled` said so.
+        If `cancelled` returned True.
     """
     device = choose_device(config.device)
     with tempfile.TemporaryDirectory(prefix="napari-drcr-") as name:
         folder = Path(name)
         write_config(folder / "config.yaml", config)
         command = [sys.executable, "-m", __name__, str(folder)]
-        with (folder / "said.txt").open("wb") as said:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        with (folder / "output.txt").open("wb") as output:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             while process.poll() is None:
                 if cancelled is not None and cancelled():
@@ -108,17 +108,19 @@ def probe(config: TrainingConfig, *, cancelled: Callable[[], bool] | None = None
             process.wait()
         if process.returncode == 0:
             return Estimate(**json.loads((folder / "estimate.json").read_text(encoding="utf-8")))
-        text = (folder / "said.txt").read_text(encoding="utf-8", errors="replace").strip()
+        text = (folder / "output.txt").read_text(encoding="utf-8", errors="replace").strip()
     if process.returncode == NOT_USABLE:
         raise InputError(text.splitlines()[-1])
-    # Linux ends processes that take more memory than there is with signal 9.
+    # Linux kills processes that run out of memory with signal 9.
     if process.returncode in (OUT_OF_MEMORY, -9):
         batch, patch = config.learning.batch, config.data.patch
         raise InputError(
             f"a step of {batch} patches of {patch} x {patch} does not fit into the memory of {devices()[device]}; choose a smaller "
             "learning.batch or data.patch, or a smaller network."
         )
-    raise InputError(f"the trial ended with code {process.returncode}: {text.splitlines()[-1] if text else 'it said nothing'}.")
+    raise InputError(
+        f"the trial ended with code {process.returncode}: {text.splitlines()[-1] if text else 'it printed nothing'}."
+    )
 
 
 def _measure(config: TrainingConfig) -> Estimate:

@@ -1,4 +1,4 @@
-"""Where a run takes place: on which devices, and how precisely."""
+"""Devices, strategy and precision of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixe
 
 
 def placement(config: TrainingConfig, device: str, precision: str) -> dict[str, Any]:
-    """What Lightning's Trainer is told of devices.
+    """The arguments of Lightning's Trainer for devices and precision.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def training_precision(wanted: str, device: str, safe: Collection[str] = PRECISI
     Raises
     ------
     InputError
-        If the device does not do that natively.
+        If the device does not support it natively.
     """
     there = precisions(device)
     if wanted == "auto":

@@ -78,13 +78,13 @@ def cache_scenes(config: DataConfig, *, check: Callable[[], object] | None = Non
     -------
     tuple of two lists of Scene
         Training, validation. Their files are keyed by the content of what they were made from, and lie in the user's cache
-        folder until they delete it; before anything is written its size is told.
+        folder until deleted; a notice states their size before anything is written.
 
     Raises
     ------
     InputError
         As for `find_scenes`; if a file cannot be read, a cube does not cover 400-700 nm or holds values that half precision
-        cannot, an image is missing or of another size than its cube, a training scene is smaller than a patch, or the disk is
+        cannot represent, an image is missing or of another size than its cube, a training scene is smaller than a patch, or the disk is
         full.
     """
     found = find_scenes(config)
@@ -99,7 +99,7 @@ def cache_scenes(config: DataConfig, *, check: Callable[[], object] | None = Non
         copies.digests.save()
     if unknown := [scene.name for scene in scenes if scene.quantity == "unknown"]:
         notify(
-            f"{len(unknown)} scenes (such as {unknown[0]}) do not say what they hold and are taken as reflectance (data.quantity)."
+            f"{len(unknown)} scenes (such as {unknown[0]}) do not state their quantity and are taken as reflectance (data.quantity)."
         )
     training, validation = (
         [scene for scene, files in zip(scenes, found, strict=True) if files.held_back is side] for side in (False, True)
@@ -108,14 +108,14 @@ def cache_scenes(config: DataConfig, *, check: Callable[[], object] | None = Non
 
 
 class ScenesOnDemand(Sequence[Scene]):
-    """The training scenes of a folder, each converted when it is asked for: for a look at a few samples.
+    """The training scenes of a folder, each converted on first access: to preview a few samples.
 
     Parameters
     ----------
     config : DataConfig
         As for `cache_scenes`, which raises the same errors, but for all scenes.
     at_most : int
-        How many scenes will be asked for.
+        The number of scenes that will be accessed.
     """
 
     def __init__(self, config: DataConfig, at_most: int) -> None:
@@ -165,7 +165,7 @@ class _Cache:
             with atomic_paths(cached, label) as (values_file, label_file):
                 label_file.write_text(text, encoding="utf-8")
                 with values_file.open("wb") as file:
-                    # Not numpy's save, which does not say why a file cannot be written.
+                    # Not numpy.save, whose errors do not state why a file cannot be written.
                     np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(values))
                     file.write(values.data)
         return cached, label.read_text(encoding="utf-8")

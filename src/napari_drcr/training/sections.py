@@ -57,11 +57,11 @@ class DataConfig(_Section):
     folder: Path | None = None
     """Of the scenes, in one of the layouts that the guide to training lists."""
     validation: tuple[str, ...] = ()
-    """Scenes (file or folder names without suffix) held back where the folder itself does not say."""
+    """Scenes (file or folder names without suffix) held back if the folder does not define a split."""
     quantity: Literal["reflectance", "radiance"] | None = None
-    """What the cubes hold, where their files do not say."""
+    """Quantity of the cubes, if their files do not state it."""
     rgb: Literal["simulated", "files"] = "simulated"
-    """Photographed by the camera, anew for every patch, or the images of the folder as they are."""
+    """Simulated by the camera, separately for every patch, or the images of the folder as they are."""
     encoding: Literal["srgb", "linear"] = "srgb"
     """Of the images of the folder. Linear ones are taken as they are, as a model of the challenges takes them."""
     normalisation: Literal["white", "maximum"] = "white"
@@ -139,7 +139,7 @@ class CameraConfig(_Section):
     @classmethod
     def _is_free(cls, exposure: tuple[float, float] | None, found: ValidationInfo) -> tuple[float, float] | None:
         if exposure is not None and "name" in found.data and not find_camera(found.data["name"]).keeps_scale:
-            raise ValueError(f"camera {found.data['name']!r} exposes by itself; leave it out")
+            raise ValueError(f"camera {found.data['name']!r} sets its exposure automatically; leave it out")
         return exposure
 
 
@@ -147,7 +147,7 @@ class LearningConfig(_Section):
     """How it learns."""
 
     start_from: str | None = None
-    """A shipped model or a file to go on from; the network is then that model's."""
+    """A shipped model or a file whose weights the run starts from; the network is then that model's."""
     steps: int = Field(default=15000, ge=1)
     """Optimiser steps of the whole run."""
     batch: int = Field(default=8, ge=1)
@@ -179,7 +179,7 @@ class LearningConfig(_Section):
 
 
 class CardConfig(_Section):
-    """What only people know of a model, for its card."""
+    """Facts for the model's card that only the user knows."""
 
     data: str = ""
     """Where the scenes are from and under which terms; their names are added."""
@@ -203,8 +203,8 @@ class TrainingConfig(_Section):
     nodes: int = Field(default=1, ge=1)
     """Computers that share the run, as torchrun or SLURM starts it on each."""
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
-    """How Lightning keeps several processes together. "auto" takes what the network needs. Strategies that split the
-    weights are not among them: these fit into every GPU, and models are written whole."""
+    """Lightning's strategy for several processes. "auto" takes what the network needs. Sharding strategies are not
+    supported: the weights fit into every GPU, and models are written whole."""
     network: Network = Field(default_factory=lambda: validate_settings({}))
     """Which network, its sizes and options."""
     data: DataConfig = DataConfig()
@@ -216,7 +216,7 @@ class TrainingConfig(_Section):
     learning: LearningConfig = LearningConfig()
     """How it learns."""
     card: CardConfig = CardConfig()
-    """What only people know."""
+    """Facts for the card that only the user knows."""
 
     @property
     def architecture(self) -> Architecture:
@@ -230,7 +230,7 @@ class TrainingConfig(_Section):
 
     @property
     def processes(self) -> int:
-        """How many share the run."""
+        """Number of processes of the run."""
         return self.devices * self.nodes
 
     @model_validator(mode="after")

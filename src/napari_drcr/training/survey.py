@@ -1,4 +1,4 @@
-"""What a data folder holds, before anything is converted or trained: a line a scene, with what is wrong about it."""
+"""What a data folder holds, before anything is converted or trained: one entry per scene, with its problems."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ LARGEST_HALF = float(np.finfo(np.float16).max)
 
 @dataclass(frozen=True)
 class Problem:
-    """Something about a scene that one should know.
+    """A remark on a scene.
 
     Attributes
     ----------
     sentence : str
         Without the scene's name.
     stops : bool
-        Whether training refuses the folder because of it; else it was only noted.
+        Whether training rejects the folder because of it.
     """
 
     sentence: str
@@ -59,10 +59,10 @@ class SceneEntry:
     size : (int, int) or None
         Rows and columns.
     quantity : {"reflectance", "radiance", "unknown"}
-        As the file says.
+        As stated in the file.
     problems : tuple of Problem
     left_out : bool
-        Whether this is a file that should be a cube but is none, and that training passes over.
+        Whether this is a file that should be a cube but is not, and that training skips.
     """
 
     name: str
@@ -108,7 +108,7 @@ class Survey:
 
     @property
     def usable(self) -> bool:
-        """Whether it can be trained with as it is, as far as was looked."""
+        """Whether it can be trained with as it is, as far as was checked."""
         return not self.problems and all(scene.usable for scene in self.scenes if not scene.left_out)
 
 
@@ -153,7 +153,7 @@ def iter_survey(
     reflectances : ReflectancesConfig, optional
         Measured reflectances that are mixed in; they are always read.
     values : bool
-        Whether to read the values of all cubes and images too. Else only what stands before them is read, which is quick but for
+        Whether to read the values of all cubes and images too. Else only headers are read, which is quick except for
         formats that are always read whole (MATLAB version 5, netCDF 3, compressed TIFF, CAVE).
 
     Yields
@@ -214,7 +214,7 @@ def _entry(files: SceneFiles, config: DataConfig, mixed: bool, values: bool, pro
     problems += _problems_of_bands(nm)
     taken_as = config.quantity if quantity == "unknown" else quantity
     if taken_as is None:
-        problems.append(Problem("does not say what it holds, and is taken as reflectance (data.quantity)", stops=False))
+        problems.append(Problem("does not state its quantity, and is taken as reflectance (data.quantity)", stops=False))
     if taken_as == "radiance" and config.lights:
         problems.append(Problem(LIT, stops=True))
     if taken_as == "radiance" and mixed:
@@ -270,7 +270,7 @@ def _problems_of_image(files: SceneFiles, size: tuple[int, int], config: DataCon
 
 @contextmanager
 def _noting(path: Path, problems: list[Problem], *, stops: bool = True) -> Iterator[None]:
-    """Take down why a file cannot be read, and what was assumed where it can."""
+    """Record why a file cannot be read, or else what was assumed."""
     said: dict[str, None] = {}
     with notices_to(lambda notice: said.setdefault(str(notice))):
         try:

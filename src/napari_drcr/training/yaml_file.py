@@ -1,4 +1,4 @@
-"""YAML from strangers: plain values, in little time and memory. Cheap to import: no torch, no pydantic."""
+"""Untrusted YAML: plain values, within limits of time and memory. Cheap to import: no torch, no pydantic."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_yaml(path: Path) -> Any:
     Parameters
     ----------
     path : Path
-        Ours or a stranger's.
+        It may be untrusted.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def read_yaml(path: Path) -> Any:
     Raises
     ------
     InputError
-        If it cannot be read, is damaged, longer than 128 KB or nested more than 16 deep, refers to values by aliases, or names one twice.
+        If it cannot be read, is damaged, longer than 128 KB or nested more than 16 deep, refers to values by aliases, or has a duplicate key.
     """
     with naming(path):
         with path.open("rb") as file:
@@ -49,7 +49,7 @@ def read_yaml(path: Path) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses what makes large values of short files, and what is said twice."""
+    """Rejects aliases, deep nesting and duplicate keys."""
 
     depth = 0
 

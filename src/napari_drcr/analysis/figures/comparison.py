@@ -184,7 +184,7 @@ def _caption(floor: float, maps: Mapping[str, xr.DataArray], masks: Mapping[str,
 def _draw_scale(page: Figure, image: Any, *, top: float, heading: float, height: float) -> None:
     left = WIDTH - RIGHT + GAP
     axes = page.add_axes((left / WIDTH, (top - heading - height) / top, 2.5 / WIDTH, height / top))
-    # The arrow says that errors beyond the scale have its last colour.
+    # The arrow marks errors beyond the scale, which have its last colour.
     bar = page.colorbar(image, cax=axes, extend="max", extendfrac=0.03)
     bar.set_label("relative error", size=TEXT, color=INK, labelpad=2)
     axes.tick_params(labelsize=SMALL, color=QUIET, labelcolor=INK, length=2, width=0.5, pad=1.5)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SIZE = (12.0, 7.85)
 """Width and height in inches."""
-# Okabe and Ito's palette without its yellow, which is too light for lines: told apart with any colour vision.
+# Okabe and Ito's palette without its yellow, which is too light for lines: distinguishable with any colour vision.
 COLOURS = ("#E69F00", "#0072B2", "#CC79A7", "#009E73", "#D55E00", "#56B4E9", "#000000")
 SHOWN_BANDS = (450.0, 550.0, 650.0)
 
@@ -35,7 +35,7 @@ def demo_figure(
     title: str,
     caption: str,
 ) -> Figure:
-    """An estimate beside the truth, on one page of 12 x 7.85 inches.
+    """An estimate next to the truth, on one page of 12 x 7.85 inches.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def _draw_spectra(axes: Axes, truth: xr.DataArray, estimate: xr.DataArray, pixel
 
 def _draw_errors(figure: Figure, errors: xr.DataArray, label: str) -> None:
     axes = _place(figure, 7.0, 0.62, 3.86, 2.895)
-    # A few pixels in deep shadow would darken all others; the bar's arrow says that the scale ends before them.
+    # A few pixels in deep shadow would darken all others; the arrow of the colour bar marks values beyond the scale.
     top = max(0.1, float(np.ceil(np.nanquantile(errors, 0.98) * 10) / 10))
     image = axes.imshow(errors, cmap="magma", vmin=0, vmax=top)
     axes.set_facecolor(NO_ERROR)

@@ -39,7 +39,7 @@ def check_finite(values: FloatArray, name: str) -> FloatArray:
 
 
 def check_clipped(mask: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """The mask of pixels to leave out, none of them if there is none; refused where it does not fit `shape`."""
+    """The mask of pixels to leave out, all False if there is none; rejected if it does not fit `shape`."""
     if mask is None:
         return np.zeros(shape, dtype=bool)
     clipped = np.asarray(mask, dtype=bool)
@@ -63,7 +63,7 @@ def check_floor(floor: float | None) -> float | None:
 
 
 def tell_of_the_uncounted(counted: int, size: int, floor: float | None) -> None:
-    """Refuse what leaves nothing to count, and tell what is left out where no floor was asked for."""
+    """Reject a truth without any entry to count, and give a notice of entries left out if no floor was given."""
     if not counted:
         raise InputError(
             f"no entry of the truth {f'reaches the floor of {floor:g}' if floor else 'is above 0'}, so there is no MRAE."

@@ -57,7 +57,7 @@ def error_cube(
     Returns
     -------
     xarray.DataArray, shape (bands, y, x), float32
-        Dims and wavelengths of a cube. NaN below the floor and in clipped pixels; ``attrs["left_out"]`` says in how many entries,
+        Dims and wavelengths of a cube. NaN below the floor and in clipped pixels; ``attrs["left_out"]`` is the number of such entries,
         ``attrs["left_out_share"]`` in which part of them, ``attrs["metric"]`` and ``attrs["floor"]`` what this is. `mean_map` makes one map of it.
 
     Raises
@@ -76,7 +76,7 @@ def error_cube(
         raise InputError(f"there is no metric {metric!r} per band and pixel; there is {', '.join(ENTRY_METRICS)}.")
     floor = check_floor(floor) if metric == "relative" else None
     first, second = aligned(truth, estimate)
-    # Resampled lazily, each of the few bands would read the whole cube anew.
+    # Resampled lazily, each of the few bands would read the whole cube again.
     first, second = (now.compute() if now is not given else now for now, given in ((first, truth), (second, estimate)))
     if first.chunks and second.chunks:
         second = second.chunk(first.chunksizes)
@@ -108,7 +108,7 @@ def mean_map(errors: xr.DataArray) -> xr.DataArray:
     xarray.DataArray, shape (y, x)
         Of relative errors the mean over the bands that count, which is `error_map` of "mrae"; of absolute errors the root of the
         mean square, which is `error_map` of "rmse"; of differences the mean, negative where the estimate is too low. NaN where no
-        band counts; ``attrs["left_out"]`` says in how many pixels, and the coordinate ``counted_share`` in which part of its bands each
+        band counts; ``attrs["left_out"]`` is the number of such pixels, and the coordinate ``counted_share`` the part of its bands in which each
         pixel counts.
     """
     means = _mean(errors, errors.dims[:1])

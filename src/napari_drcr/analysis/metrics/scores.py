@@ -45,7 +45,7 @@ def scores(truth: Cube, estimate: Cube, floor: float | None = 0.01, *, mask: npt
     ------
     InputError
         As for `mrae`, or if the mask does not fit the cubes or holds no pixel. That none reaches the floor, or has an angle, is
-        told by NaN.
+        marked by NaN.
 
     Examples
     --------

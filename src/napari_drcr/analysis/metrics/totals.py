@@ -31,7 +31,7 @@ def mrae(truth: Cube, estimate: Cube, floor: float | None = None) -> float:
     truth, estimate : xarray.DataArray or ndarray, shape (bands, y, x)
         Cubes on other bands are first put on common ones (`napari_drcr.cubes.cube.align`); arrays must agree in shape.
     floor : float, optional
-        Count only entries with ``truth >= floor``. Without it every entry above 0 counts, and the caller is told if that leaves
+        Count only entries with ``truth >= floor``. Without it every entry above 0 counts, with a notice if that leaves
         any out; the challenges leave out the whole scene then.
 
     Returns
@@ -140,7 +140,7 @@ def error_map(
     -------
     xarray.DataArray, shape (y, x)
         Named by `metric_name`. NaN where no band reaches the floor, where there is no angle, and in clipped pixels;
-        ``attrs["left_out"]`` says in how many pixels, and the coordinate ``counted_share`` in which part of its bands each pixel
+        ``attrs["left_out"]`` is the number of such pixels, and the coordinate ``counted_share`` the part of its bands in which each pixel
         counts.
 
     Raises

@@ -12,7 +12,7 @@ from napari_drcr.analysis.metrics._shared import COUNTED_SHARE
 from napari_drcr.errors import InputError
 
 LEAST_SHARE = 0.5
-"""Of the bands of a pixel, how many must count: the mean of fewer, mostly dark ones says little."""
+"""Share of a pixel's bands that must count: the mean of fewer, mostly dark ones is not meaningful."""
 
 
 class WorstPixel(NamedTuple):

@@ -1,4 +1,4 @@
-"""Checkpoints: when, how, and the stop that they make harmless."""
+"""Checkpoints: when and how they are saved, and stopping a run without losing steps."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ INTERVAL = 60.0
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes beside the last checkpoint and renames.
+    """Writes a checkpoint under a temporary name in its folder, then renames it.
 
-    Lightning's own way leads through the system's folder for temporary files. Where that is on another disk, a kill leaves half a
-    checkpoint in place of the last good one.
+    Lightning writes to the system's folder for temporary files and moves the file. If that is on another disk, a killed process leaves
+    a partial checkpoint in place of the last good one.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write a checkpoint, whole and on the disk, or not at all."""
+        """Write a checkpoint atomically and flush it to disk."""
         content = BytesIO()
-        torch.save(checkpoint, content)  # not to the file: torch would turn a full disk into an error of its own
+        torch.save(checkpoint, content)  # not to the file: torch would replace the error of a full disk with its own
         Path(path).parent.mkdir(exist_ok=True)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             file.write(content.getbuffer())
@@ -57,7 +57,7 @@ class Keeper(Checkpoint):
     learning : LearningConfig
         Of the run.
     recorder : Recorder
-        Fetches the losses that a checkpoint must not forget; comes before this among the callbacks.
+        Fetches the losses up to a checkpoint; comes before this among the callbacks.
     """
 
     def __init__(self, folder: Path, learning: LearningConfig, recorder: Recorder) -> None:
@@ -68,14 +68,14 @@ class Keeper(Checkpoint):
         self.hooks: list[RemovableHandle] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take note of the checkpoint that is resumed from."""
+        """Record the step of the checkpoint that is resumed from."""
         self.kept_step, self.kept_at = trainer.global_step, time.monotonic()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Keep a checkpoint where one is due, and stop where that is wished."""
+        """Save a checkpoint if one is due, and stop if requested."""
         step = trainer.global_step
         if self._validates(step):
-            # Lightning looks for the end of training after its validation, and would leave out the last one if it came early.
+            # Lightning checks for the end of training after its validation, and would skip the last one if it stopped early.
             trainer.should_stop = step == self.steps
             return
         stop, due = False, self._validates(step + 1)
@@ -90,18 +90,18 @@ class Keeper(Checkpoint):
             raise Stopped(self.kept_step)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look before each layer whether the run is to stop: a large scene takes long."""
+        """Check before each layer whether the run is to stop: a large scene takes long."""
         assert isinstance(pl_module, TrainingModule)
         if trainer.world_size == 1:  # otherwise the other processes would wait forever
             self.hooks = [layer.register_forward_pre_hook(self._leave) for layer in pl_module.network.modules()]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look no more."""
+        """Remove these checks."""
         while self.hooks:
             self.hooks.pop().remove()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep a checkpoint after a validation."""
+        """Save a checkpoint after a validation."""
         if trainer.global_step == self.kept_step:  # Lightning resumes at the end of the epoch that the checkpoint closed.
             return
         self._keep(trainer)

@@ -1,4 +1,4 @@
-"""What a run leaves as it goes on: its losses, its metrics, its log, and the best model so far."""
+"""Records of a running training: losses, metrics, log, and the best model so far."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Progress = Callable[[int, int, str], None]
 """Called with the step, the steps in all, and a line of text."""
 
 INTERVAL = 1.0
-"""Seconds between two looks at the losses; each look waits for the device."""
+"""Seconds between two fetches of the losses; each waits for the device."""
 
 
 class Recorder(Callback):
     """Fetches losses, writes metrics and log, keeps the best model, reports progress.
 
-    Losses stay on the device until `fetch` brings them to the host together, so that a GPU always has steps waiting for it.
+    Losses stay on the device until `fetch` brings them to the host together, so that the GPU's queue never runs empty.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Recorder(Callback):
     Attributes
     ----------
     rows : list of tuple
-        Step, loss and learning rate of the steps that have been fetched; whoever writes them takes them out.
+        Step, loss and learning rate of the steps that have been fetched; removed once written.
     fetched_step : int
         The last step of which the loss is known.
     """
@@ -71,11 +71,11 @@ class Recorder(Callback):
         self._waiting: list[tuple[int, Tensor, float]] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs to know."""
+        """State that a resumed run needs."""
         return {"best": self.best, "losses": self.losses, "batches": self.batches}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up `state_dict`."""
+        """Restore `state_dict`."""
         self.best, self.losses, self.batches = (state_dict[name] for name in ("best", "losses", "batches"))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -89,7 +89,7 @@ class Recorder(Callback):
         write_metrics(self.folder, kept)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
-        """Report progress, and fetch the losses now and then."""
+        """Report progress, and fetch the losses from time to time."""
         step, learning = trainer.global_step, self.config.learning
         self._waiting.append((step, outputs["loss"], float(trainer.optimizers[0].param_groups[0]["lr"])))
         if self._is_due(trainer):
@@ -104,7 +104,7 @@ class Recorder(Callback):
         return trainer.world_size == 1 and time.monotonic() - self.fetched > INTERVAL
 
     def fetch(self, trainer: pl.Trainer) -> None:
-        """Bring the losses of the last steps to the host, and stop where nothing more can be learned.
+        """Copy the losses of the last steps to the host, and stop if one is not finite.
 
         All processes of a run must call it at the same step.
 
@@ -123,7 +123,7 @@ class Recorder(Callback):
         waiting, self._waiting = self._waiting, []
         pace = (time.monotonic() - self.fetched) / len(waiting)
         values = torch.stack([loss for _, loss, _ in waiting])
-        # Of all processes, so that they go on or end together.
+        # Mean over all processes, so that they continue or end together.
         *losses, pace = trainer.strategy.reduce(torch.cat([values, values.new_tensor([pace])]), reduce_op="mean").tolist()
         for (step, _, rate), loss in zip(waiting, losses, strict=True):
             if not isfinite(loss):
@@ -131,7 +131,7 @@ class Recorder(Callback):
             self.loss, self.losses, self.batches = loss, self.losses + loss, self.batches + 1
             self.rows.append((step, loss, rate))
         self.fetched, self.fetched_step = time.monotonic(), trainer.global_step
-        # The clocks of several processes differ, so they agree on a step.
+        # The clocks of the processes differ, so they agree on a step.
         self.next_fetch = self.fetched_step + max(int(INTERVAL / max(pace, 1e-6)), 1)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

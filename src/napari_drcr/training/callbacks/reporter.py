@@ -1,4 +1,4 @@
-"""What a run tells while it goes on, for whoever watches: its status, the loss of every step, a held-back patch."""
+"""Live reports of a run: its status, the loss of every step, a held-back patch."""
 
 from __future__ import annotations
 
@@ -59,36 +59,36 @@ class Reporter(Callback):
         self._report(trainer, state="running", device=self.device)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Tell about the losses that have been fetched."""
+        """Report the losses that have been fetched."""
         if self.recorder.rows:
             self._report(trainer)
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
-        """Take the middle of the first scene."""
+        """Crop the middle of the first scene."""
         if batch_idx == 0 and trainer.is_global_zero:
             rgb, truth = batch
             self.preview = Preview(trainer.global_step, self.scene, _middle(rgb), _middle(truth), _middle(outputs))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show it, with the score."""
+        """Write the preview, and report the score."""
         if self.preview is not None:
             write_preview(self.folder, self.preview)
         self._report(trainer)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Never let the losses fall behind a checkpoint."""
+        """Write the losses up to the checkpoint."""
         self._report(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell what is left to tell."""
+        """Report the remaining losses."""
         self._report(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Tell what is left to tell, where that is still possible."""
+        """Report the remaining losses if still possible."""
         with suppress(InputError, RuntimeError):
-            if trainer.world_size == 1:  # or this one would wait for the others
+            if trainer.world_size == 1:  # otherwise this process would wait for the others
                 self.recorder.fetch(trainer)
         with suppress(OSError, InputError):
             self._report(trainer)

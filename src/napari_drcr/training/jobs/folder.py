@@ -1,4 +1,4 @@
-"""What lies in a run folder, where run folders lie, and what a run says of itself. Cheap to import: no torch, no Lightning."""
+"""The files of a run folder, the folder of runs, and the status of a run. Cheap to import: no torch, no Lightning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_drcr.system.files import atomic_path
 
 CONFIG = "config.yaml"
 START = "start.safetensors"
-"""The weights that it starts from, where it does."""
+"""The initial weights, if there are any."""
 STATUS = "status.json"
 METRICS = "metrics.csv"
 LOSSES = "losses.csv"
@@ -23,13 +23,13 @@ PREVIEW = "preview.npz"
 MODEL = "model.safetensors"
 LOG = "log.txt"
 OUTPUT = "output.txt"
-"""What a background process prints."""
+"""Output of the background process."""
 CHECKPOINTS = "checkpoints"
 CHECKPOINT = f"{CHECKPOINTS}/last.ckpt"
 STOP = "STOP"
-"""Made by whoever wants the run to stop."""
+"""Created to make the run stop."""
 LOCK = "run.lock"
-"""Locked by the process that trains, as long as it lives."""
+"""Locked by the training process while it runs."""
 REFLECTANCES = "reflectances.json"
 """Digests of the measured reflectances that a run learns from."""
 FILES = (CONFIG, START, REFLECTANCES, STATUS, METRICS, LOSSES, PREVIEW, MODEL, LOG, OUTPUT, CHECKPOINT, STOP, LOCK)
@@ -41,18 +41,18 @@ State = Literal["queued", "preparing", "running", "stopped", "finished", "crashe
 
 
 class Status(BaseModel):
-    """What the training process last said of itself.
+    """The last report of the training process.
 
     Attributes
     ----------
     state : str
-        Whether that is still true, only the lock tells: see `napari_drcr.training.jobs.read_run`.
+        Only the lock shows whether it is still valid: see `napari_drcr.training.jobs.read_run`.
     device : str
-        Where it trains, or wants to.
+        Device of the run.
     step, steps : int
         Optimiser steps taken, and in all.
     epoch, epochs : int
-        Stretches between two validations: the one it is in, from 1, and in all.
+        Intervals between validations: the current one, from 1, and their number.
     loss : float or None
         Of the last step.
     best : float or None
@@ -66,7 +66,7 @@ class Status(BaseModel):
     launched : float or None
         Seconds since 1970 at which a background process was started that has not reported yet.
     process : int or None
-        Number of the process, to look it up; whether it lives, only the lock tells.
+        Process ID, for information; only the lock shows whether the process is running.
     cause : str
         Why it crashed, or where it stopped, in a sentence.
     """
@@ -91,12 +91,12 @@ class Status(BaseModel):
 
 
 def runs_folder() -> Path:
-    """Where runs are kept when nobody says otherwise.
+    """The default folder of runs.
 
     Returns
     -------
     Path
-        Among the user's data; it may not be there yet.
+        In the user's data folder; it may not exist yet.
     """
     return Path(platformdirs.user_data_dir("napari-drcr")) / "runs"
 
@@ -112,7 +112,7 @@ def new_run_folder(name: str) -> Path:
     Returns
     -------
     Path
-        In `runs_folder`, named for model and time; it is not made yet.
+        In `runs_folder`, named after model and time; it is not created yet.
     """
     folder = runs_folder() / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     number = 1
@@ -128,12 +128,12 @@ def refuse_folder_in_use(folder: Path) -> None:
     Parameters
     ----------
     folder : Path
-        Where it is to go.
+        Of the new run.
 
     Raises
     ------
     InputError
-        If there is anything but an empty folder.
+        If it exists and is not an empty folder.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"the run folder {folder} exists already; resume it or choose another name.")
@@ -153,22 +153,22 @@ def is_run(folder: Path) -> bool:
     """
     try:
         return (folder / CONFIG).is_file() and any((folder / name).is_file() for name in (STATUS, METRICS))
-    except OSError:  # We may not look.
+    except OSError:  # access denied
         return False
 
 
 def read_status(folder: Path) -> Status:
-    """What a run last said of itself.
+    """Read the last report of a run.
 
     Parameters
     ----------
     folder : Path
-        The run folder, ours or a stranger's.
+        The run folder; it may be untrusted.
 
     Returns
     -------
     Status
-        The default where there is none, or none that can be understood.
+        The default if there is none, or it is invalid.
     """
     try:
         with (folder / STATUS).open("rb") as file:
@@ -178,14 +178,14 @@ def read_status(folder: Path) -> Status:
 
 
 def update_status(folder: Path, **changes: Any) -> None:
-    """Report something new of a run, at once or not at all.
+    """Update the status of a run atomically.
 
     Parameters
     ----------
     folder : Path
         The run folder.
     **changes
-        Fields of `Status`; the others stay.
+        Fields of `Status`; the others are kept.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Runs in the background: prepare, start, list, stop, delete. A run lives in its own process and outlives its parent.
 
-Cheap to import, and cheap to ask again and again: no torch, no Lightning.
+Cheap to import, and cheap to poll: no torch, no Lightning.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ if TYPE_CHECKING:
 
 LAUNCH = 60.0
 """Seconds within which a background process must have taken its lock."""
-SILENT = "it ended without a last word: it was killed, or the machine ran out of memory or power; resume it."
+UNREPORTED = "it ended without reporting why: it was killed, or the machine ran out of memory or power; resume it."
 NO_ROOM = 2**20
 """Free bytes below which a disk counts as full."""
 
 
 @dataclass(frozen=True)
 class RunState:
-    """A run as its folder tells it.
+    """A run, as read from its folder.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class RunState:
     state : {"queued", "preparing", "running", "stopped", "finished", "crashed"}
         Queued runs wait for their device; a prepared run that never started is stopped at step 0.
     status : Status
-        What the training process last said: step, epoch, device, scores, time left.
+        Last report of the training process: step, epoch, device, scores, time left.
     cause : str
         Why it crashed, or where it stopped, in a sentence; else empty.
     """
@@ -78,17 +78,17 @@ class RunState:
 
     @property
     def alive(self) -> bool:
-        """Whether a process works on it, or waits for its turn."""
+        """Whether a process trains it, or is queued."""
         return self.state in ("queued", "preparing", "running")
 
     @property
     def log(self) -> Path:
-        """What happened when."""
+        """The log of the run."""
         return self.folder / LOG
 
     @property
     def output(self) -> Path:
-        """What the background process printed."""
+        """Output of the background process."""
         return self.folder / OUTPUT
 
     @property
@@ -99,7 +99,7 @@ class RunState:
 
 
 def prepare(config: TrainingConfig, folder: Path) -> None:
-    """Make a run folder that needs nothing but its data.
+    """Create a run folder that depends on nothing but its data.
 
     Parameters
     ----------
@@ -174,12 +174,12 @@ def start(folder: Path) -> None:
             start_new_session=True,
             creationflags=flags,
         )
-    # Whoever ends before its parent must be waited for, or it stays in the table of processes.
+    # A child that ends before its parent must be waited for, or it remains as a zombie.
     threading.Thread(target=process.wait, daemon=True, name=f"waits for {folder.name}").start()
 
 
 def stop(folder: Path) -> None:
-    """Ask a run to keep a checkpoint and end; it does so within seconds, or is gone from the queue.
+    """Ask a run to save a checkpoint and end, which takes seconds, or remove it from the queue.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def delete(folder: Path) -> None:
     Parameters
     ----------
     folder : Path
-        Of the run. Links are removed, not followed; where anything else lies in it, it stays with that.
+        Of the run. Links are removed, not followed; a folder that holds other files is kept with them.
 
     Raises
     ------
@@ -238,7 +238,7 @@ def _remove_files(folder: Path) -> None:
     checkpoints = folder / CHECKPOINTS
     if checkpoints.is_symlink():
         checkpoints.unlink()
-    # The configuration goes last: what is left of a deletion that was cut short is still a run.
+    # The configuration is removed last: what an interrupted deletion leaves is still a run.
     names = [name for name in reversed(FILES) if name != LOCK]
     leftovers = [path for pattern in UNFINISHED for path in folder.glob(pattern)]
     for path in [*leftovers, *(folder / name for name in names)]:
@@ -248,12 +248,12 @@ def _remove_files(folder: Path) -> None:
 
 
 def read_run(folder: Path) -> RunState:
-    """How a run is doing.
+    """Read the state of a run.
 
     Parameters
     ----------
     folder : Path
-        Of the run, ours or a stranger's; nothing of it is executed, and nothing in it changed.
+        Of the run, which may be untrusted: nothing in it is executed or changed.
 
     Returns
     -------
@@ -271,28 +271,28 @@ def read_run(folder: Path) -> RunState:
         return RunState(folder, status.state, status, status.cause)
     alive = _is_alive(folder, status)
     if not alive:
-        # It may have come to its end between the two looks.
+        # It may have ended between the two checks.
         status = read_status(folder)
         if status.state in ("stopped", "finished", "crashed"):
             return RunState(folder, status.state, status, status.cause)
     if alive or (status.launched is not None and 0 <= time.time() - status.launched < LAUNCH):
         return RunState(folder, status.state, status, "")
-    return RunState(folder, "crashed", status, _last_line(folder) if status.launched is not None else _silent(folder))
+    return RunState(folder, "crashed", status, _last_line(folder) if status.launched is not None else _unreported_cause(folder))
 
 
 def _is_alive(folder: Path, status: Status) -> bool:
     try:
         return is_held(folder / LOCK)
-    except OSError:  # Somebody else's: only what it says itself can be believed, for a while.
+    except OSError:  # Another user's: rely on its last report, for a while.
         return status.updated is not None and time.time() - status.updated < LAUNCH
 
 
-def _silent(folder: Path) -> str:
-    return "the disk is full: make room and resume." if shutil.disk_usage(folder).free < NO_ROOM else SILENT
+def _unreported_cause(folder: Path) -> str:
+    return "the disk is full: make room and resume." if shutil.disk_usage(folder).free < NO_ROOM else UNREPORTED
 
 
 def _last_line(folder: Path) -> str:
-    """Of what a process printed that never got as far as to report."""
+    """The last line printed by a process that never reported."""
     with suppress(OSError), (folder / OUTPUT).open("rb") as file:
         file.seek(max(0, file.seek(0, 2) - 4096))
         if lines := file.read().decode("utf-8", errors="replace").strip().splitlines():
@@ -311,7 +311,7 @@ def list_runs(folder: Path | None = None) -> list[RunState]:
     Returns
     -------
     list of RunState
-        The last one started first.
+        The most recently started first.
     """
     folder = runs_folder() if folder is None else folder
     runs = []

@@ -1,4 +1,4 @@
-"""What a run writes down for whoever watches: scores, losses, a held-back patch. Cheap to import: no torch, no Lightning."""
+"""Records of a run: scores, losses, a held-back patch. Cheap to import: no torch, no Lightning."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
         with path.open(newline="", encoding="utf-8") as file:
             return [{column: float(row[column]) for column in METRIC_COLUMNS} for row in csv.DictReader(file)]
     except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise InputError(f"{path} is damaged; delete it to go on without the past figures.") from error
+        raise InputError(f"{path} is damaged; delete it to continue without the past figures.") from error
 
 
 def write_metrics(folder: Path, rows: list[dict[str, float]]) -> None:
-    """Write the metrics anew, whole or not at all.
+    """Replace the metrics atomically.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class LossCurve:
         self.rows: npt.NDArray[np.float64] = np.empty((0, len(LOSS_COLUMNS)))
 
     def update(self) -> bool:
-        """Read what has come since the last call, or all of it where a resumed run has written the file anew.
+        """Read what has come since the last call, or all of it where a resumed run has rewritten the file.
 
         Returns
         -------
@@ -107,7 +107,7 @@ class LossCurve:
                 if (stat.st_dev, stat.st_ino) != self._file or stat.st_size < self._position:
                     self._restart((stat.st_dev, stat.st_ino))
                 file.seek(self._position)
-                # A line without its end is still being written, or was torn when the process was killed.
+                # A line without its end is still being written, or was cut off when the process was killed.
                 whole = file.read().rpartition(b"\n")[0]
         except OSError:
             self._restart(None)
@@ -173,26 +173,26 @@ def read_preview(folder: Path) -> Preview | None:
     Parameters
     ----------
     folder : Path
-        The run folder, ours or a stranger's.
+        The run folder; it may be untrusted.
 
     Returns
     -------
     Preview or None
-        None where there is none yet, or none that can be understood.
+        None if there is none yet, or it is invalid.
     """
     try:
         with open_archive(folder / PREVIEW) as archive:
             check_stored(archive)
             scene, step = _member(archive, "scene", np.str_, 0), _member(archive, "step", np.signedinteger, 0)
             rgb, truth, estimate = (_member(archive, name, np.float16, 3) for name in ("rgb", "truth", "estimate"))
-    except Exception:  # A stranger's bytes can make zipfile and numpy raise anything.
+    except Exception:  # Malformed files can make zipfile and numpy raise anything.
         return None
     fits = truth.shape == estimate.shape and rgb.shape[1:] == truth.shape[1:]
     return Preview(int(step), str(scene), rgb, truth, estimate) if fits else None
 
 
 def _member(archive: ZipFile, name: str, kind: type[np.generic], axes: int) -> npt.NDArray[Any]:
-    """An array of an archive of numpy's, once what it says of itself is what was expected."""
+    """An array of an .npz archive, after checking its header."""
     with archive.open(f"{name}.npy") as file:
         if read_magic(file) != (1, 0):
             raise ValueError("not as numpy writes short headers")
@@ -206,7 +206,7 @@ def _member(archive: ZipFile, name: str, kind: type[np.generic], axes: int) -> n
 
 
 def write_preview(folder: Path, preview: Preview) -> None:
-    """Keep a preview in place of the last one.
+    """Replace the preview.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One process, one run: its lock, its turn on the device, its last words. Cheap to import, so that waiting costs nothing."""
+"""One process, one run: its lock, its place in the queue of the device, its final status. Cheap to import, so that waiting costs nothing."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from napari_drcr.training.jobs.folder import CONFIG, LOCK, LOG, STOP, UNFINISHED
 from napari_drcr.training.yaml_file import read_yaml
 
 PATIENCE = 1.0
-"""Seconds that a lock may be held by somebody who only looks whether it is free."""
+"""Seconds for which a process may hold a lock that it only tests."""
 HANDOVER = 20.0
-"""Seconds in which a process that has reported its end releases its lock, however busy the machine."""
+"""Seconds within which a process that has reported its end releases its lock, even on a busy machine."""
 POLL = 0.5
-"""Seconds between two looks of a waiting run."""
+"""Seconds between two checks of a waiting run."""
 FIND_DEVICE = "from napari_drcr.system.devices import choose_device; print(choose_device())"
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Stopped(Cancelled):
-    """A run was asked to stop, and did.
+    """A run was stopped on request.
 
     Parameters
     ----------
     step : int
-        From which it will go on.
+        At which it will resume.
     """
 
     def __init__(self, step: int) -> None:
@@ -50,7 +50,7 @@ class Stopped(Cancelled):
 
 @contextmanager
 def session(folder: Path, *, queue: bool = False) -> Iterator[None]:
-    """Be the process that trains a run: nobody else can, others see that it lives, and how it ended.
+    """Hold the lock of a run while this process trains it, and record how it ended.
 
     Inside another session of the same run in the same thread it does nothing.
 
@@ -59,7 +59,7 @@ def session(folder: Path, *, queue: bool = False) -> Iterator[None]:
     folder : Path
         The run folder.
     queue : bool
-        Wait until no other run uses the device, behind those that wait already. Nothing heavy is imported meanwhile.
+        Wait until no other run uses the device, after those already waiting. No heavy package is imported meanwhile.
 
     Raises
     ------
@@ -75,17 +75,17 @@ def session(folder: Path, *, queue: bool = False) -> Iterator[None]:
         yield
         return
     try:
-        # Whoever starts it in the background has seen that it ended, which is told before the lock is free.
+        # A caller may restart a run as soon as it has reported its end, which is before its lock is released.
         lock.acquire(timeout=HANDOVER if queue else PATIENCE)
     except Timeout:
         raise InputError(f"{folder} is being trained by another process; stop that one first.") from None
     try:
         if read_status(folder).launched is None:
-            (folder / STOP).unlink(missing_ok=True)  # nobody can have meant this process
+            (folder / STOP).unlink(missing_ok=True)  # left from an earlier process
         for pattern in UNFINISHED:
             for leftover in folder.glob(pattern):
                 leftover.unlink()
-        with _last_words(folder), ExitStack() as stack:
+        with _recorded_end(folder), ExitStack() as stack:
             if queue:
                 device = wanted_device(folder)
                 update_status(
@@ -102,11 +102,11 @@ def session(folder: Path, *, queue: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def _last_words(folder: Path) -> Iterator[None]:
+def _recorded_end(folder: Path) -> Iterator[None]:
     try:
         yield
     except Stopped as stopped:
-        # A stop while validating repeats the step before it, so the last one told is not the one kept.
+        # A run stopped during a validation repeats the step before it, so the last reported step is not that of the checkpoint.
         update_status(folder, step=stopped.step)
         _report_end(folder, "stopped", str(stopped))
         raise
@@ -159,22 +159,22 @@ def explain(error: BaseException) -> str:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process holds a lock.
+    """Whether a running process holds a lock.
 
     Parameters
     ----------
     path : Path
-        The lock's file; it is not made.
+        The lock file; it is not created.
 
     Returns
     -------
     bool
-        Two that look at the very same moment see each other.
+        Two processes that test at the same moment see each other's test as a lock.
 
     Raises
     ------
     OSError
-        If we may not look.
+        If access is denied.
     """
     if not path.exists():
         return False
@@ -188,14 +188,14 @@ def is_held(path: Path) -> bool:
 
 
 def stop_if_asked(folder: Path, step: int) -> None:
-    """End the run if somebody wants it to stop.
+    """End the run if it has been asked to stop.
 
     Parameters
     ----------
     folder : Path
         The run folder.
     step : int
-        That it will be resumed from.
+        At which it will resume.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def stop_if_asked(folder: Path, step: int) -> None:
 
 
 def wanted_device(folder: Path) -> str:
-    """The device that a run wants.
+    """The device that a run is configured for.
 
     Parameters
     ----------
@@ -222,30 +222,31 @@ def wanted_device(folder: Path) -> str:
     Raises
     ------
     InputError
-        If the configuration cannot be read, or torch cannot be asked.
+        If the configuration cannot be read, or torch cannot be imported.
     """
     content = read_yaml(folder / CONFIG)
     device = str(content.get("device", "auto")) if isinstance(content, dict) else "auto"
     if device != "auto":
         return device
-    # Only torch knows, and it would stay in memory here for as long as this process waits.
-    asked = subprocess.run([sys.executable, "-c", FIND_DEVICE], capture_output=True, text=True, check=False)
-    if asked.returncode:
-        raise InputError(f"torch cannot be asked for its devices: {(asked.stderr.strip().splitlines() or ['no word'])[-1]}.")
-    return asked.stdout.strip()
+    # This needs torch, which would stay in memory while this process waits.
+    found = subprocess.run([sys.executable, "-c", FIND_DEVICE], capture_output=True, text=True, check=False)
+    if found.returncode:
+        reason = (found.stderr.strip().splitlines() or ["no error message"])[-1]
+        raise InputError(f"torch cannot list its devices: {reason}.")
+    return found.stdout.strip()
 
 
 @contextmanager
 def hold_device(device: str, *, wait_for: Path | None = None) -> Iterator[None]:
-    """Keep waiting runs off a device.
+    """Lock a device against waiting runs.
 
     Parameters
     ----------
     device : str
         As torch calls it.
     wait_for : Path, optional
-        A run folder: wait, in order of arrival, until the device is free or that run is to stop. Without, a busy device is
-        shared, and that is told.
+        A run folder: wait, in order of arrival, until the device is free or that run is to stop. By default a busy device is
+        shared, with a notice.
 
     Raises
     ------
@@ -277,7 +278,7 @@ def _wait_in_line(lock: FileLock, place: Path, folder: Path) -> None:
             while True:
                 if (folder / STOP).exists():
                     raise Cancelled("stopped while it waited for its device")
-                if not _somebody_before(path):
+                if not _is_another_before(path):
                     with suppress(Timeout):
                         lock.acquire(timeout=0)
                         return
@@ -287,19 +288,19 @@ def _wait_in_line(lock: FileLock, place: Path, folder: Path) -> None:
                 path.unlink()
 
 
-def _somebody_before(ticket: Path) -> bool:
+def _is_another_before(ticket: Path) -> bool:
     for other in sorted(ticket.parent.glob("*.ticket")):
         if other.name >= ticket.name:
             break
         if is_held(other):
             return True
-        with suppress(OSError):  # left by a process that was killed
+        with suppress(OSError):  # left behind by a killed process
             other.unlink()
     return False
 
 
 def _device_key(device: str) -> str:
-    """A file name for the device, whatever this process calls it; home folders may be shared between computers."""
+    """A file name for the device, independent of its index in this process; home folders may be shared between computers."""
     kind, _, index = device.partition(":")
     if kind == "cuda":
         visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
