@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from napari_drcr.benchmark.subject import make_image, parse_size
@@ -44,7 +45,7 @@ def measure(entry: str, size: tuple[int, int], whole: bool) -> tuple[float, floa
         settings = settings.model_copy(update={"non_local": False})
     architecture = find_architecture(settings.architecture)
     network = architecture.build(settings, 31).eval().requires_grad_(False)
-    rgb = make_image(*size).transpose(2, 0, 1).astype("float32") / 255
+    rgb = (make_image(*size).transpose(2, 0, 1) / 255).astype(np.float32)
     padded = torch.from_numpy(pad_to_multiple(rgb, architecture.multiple))
     way: Any = WholeImage(network, "cpu", torch.float32)
     if not whole:
