@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,13 @@ def test_maps_too_large_for_memory_together_go_to_files(monkeypatch: pytest.Monk
     found = run_to_end(piecewise(network).run(rgb, side=16, size=(32, 32))).cube
     torch.testing.assert_close(found, expected)
     assert [(each.size, each.on_disk) for each in made] == [(one_map, False), (one_map, True)]
+
+
+def test_the_benchmark_of_pieces_measures_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    measure = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "pieces.py"))["measure"]
+    with torch.random.fork_rng():
+        *_, expected = measure("awan:small", (64, 80), True)
+        seconds, memory, found = measure("awan:small", (64, 80), False)
+    assert seconds > 0 <= memory
+    assert abs(found - expected).max() < TOLERANCE * abs(expected).max()

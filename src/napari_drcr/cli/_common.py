@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -64,7 +64,12 @@ def progress_bar(text: str, *, hidden: bool = False) -> Iterator[Callable[..., N
 
 
 def print_table(
-    header: list[str], rows: list[list[str]], *, sections: Collection[int] = (), words: tuple[str, ...] = ()
+    header: list[str],
+    rows: list[list[str]],
+    *,
+    sections: Collection[int] = (),
+    words: tuple[str, ...] = (),
+    unbroken: tuple[str, ...] = (),
 ) -> None:
     """Print a table on stdout, right-aligned but for the first column and those in `words`; the rows in `sections` begin one."""
     from rich.console import Console
@@ -73,7 +78,8 @@ def print_table(
 
     table = Table()
     for number, title in enumerate(header):
-        table.add_column(title, justify="right" if number and title not in words else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if number and title not in words else "left"
+        table.add_column(title, justify=side, overflow="fold", no_wrap=title in unbroken)
     for number, row in enumerate(rows):
         if number in sections:
             table.add_section()

@@ -91,17 +91,16 @@ def _list_networks(output: Path | None) -> None:
     sections, content = [], []
     for family, found in trainable_families().items():
         sections.append(len(rows))
-        rows.append([family[0].upper() + family[1:], *[""] * 6])
+        rows.append([family[0].upper() + family[1:], *[""] * 5])
         for architecture in found:
             facts = _facts(architecture)
             sizes = [_millions(facts["presets"].get(preset)) for preset in ("published", "small")]
-            about = [str(architecture.year), architecture.rank, architecture.reference]
-            rows.append(
-                [f"  {architecture.title}\n  {architecture.id}", *about, *sizes, str(len(architecture.assumptions) or "")]
-            )
+            about = ", ".join(filter(None, (architecture.title, architecture.rank)))
+            assumed = str(len(architecture.assumptions) or "")
+            rows.append([f"  {architecture.id}", f"{about}\n{architecture.reference}", str(architecture.year), *sizes, assumed])
             content.append(facts)
-    header = ["network, id", "year", "rank", "paper", "published", "small", "assumed"]
-    print_table(header, rows, sections=sections, words=("rank", "paper"))
+    header = ["id", "network, rank, paper", "year", "published", "small", "assumed"]
+    print_table(header, rows, sections=sections, words=("network, rank, paper",), unbroken=("id", *header[2:]))
     print(
         "Parameters of the presets, in millions; assumed: how many points no publication tells.\n"
         "`napari-drcr models --network ID` prints all of one, `napari-drcr train --network ID[:PRESET]` trains it."

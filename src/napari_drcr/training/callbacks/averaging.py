@@ -28,6 +28,11 @@ class MovingAverage(WeightAveraging):
         super().__init__()
         self.decay = decay
 
+    @property
+    def state_key(self) -> str:
+        """That of Lightning's own average, with which runs began before this one was written."""
+        return "WeightAveraging"
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Create the average."""
         self._device = trainer.strategy.root_device
