@@ -101,11 +101,6 @@ class NetworkRunner:
         """
         size = image.shape[1], image.shape[2]
         padded = pad_to_multiple(image, self._model.architecture.multiple)
-        if min(size) < SMALL and not takes(self._model.estimator, *padded.shape[1:]):
-            raise InputError(
-                f"{self._model.architecture.title} does not take images of {size[0]} x {size[1]} pixels: its layers need more of "
-                "them; take a larger image."
-            )
         self._tile = self._wanted_tile
         while True:
             self._tile = self._tile or self._execution.piece_side(*padded.shape[1:])
@@ -117,6 +112,11 @@ class NetworkRunner:
                 ) from None
             except (MemoryError, RuntimeError) as error:
                 if not is_lack_of_memory(error):
+                    if min(size) < SMALL and not takes(self._model.estimator, *padded.shape[1:]):
+                        raise InputError(
+                            f"{self._model.architecture.title} does not take images of {size[0]} x {size[1]} pixels: its layers "
+                            "need more of them; take a larger image."
+                        ) from None
                     raise
                 lacking = error if isinstance(error, NotEnoughMemory) else None
             else:
