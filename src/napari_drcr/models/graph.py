@@ -126,7 +126,7 @@ class Graph:
         return map_arg(node.args, lambda each: self._constants[each] if each in self._constants else values[each])
 
     def compute(self, nodes: Sequence[Node], values: dict[Node, Any], keep: Iterable[Node] = ()) -> None:
-        """Compute nodes in order; what none of them needs any more is given up.
+        """Compute nodes in order; values that no later one of them needs are dropped.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class Graph:
         values : dict of Node to Tensor
             Changed in place.
         keep : iterable of Node
-            Not given up.
+            Whose values stay.
         """
         kept = set(keep)
         last = {used: node for node in nodes for used in node.all_input_nodes}

@@ -1,8 +1,8 @@
 """Networks that look at whole images through statistics, piece by piece, with the whole image's answer.
 
 One pass after another goes over the image in tiles. Each keeps the maps that later passes need and adds up the statistics that the next
-one needs (`napari_drcr.models.graph`), so that nothing is computed twice but the surroundings of tiles. A map that is needed for the last
-time gives its place to a new one, some rows behind the tiles that still read it. In float32 the cube differs from the whole image's by
+one needs (`napari_drcr.models.graph`), so that nothing is computed twice but the surroundings of tiles. A new map overwrites one that is
+needed for the last time, some rows behind the tiles that still read it. In float32 the cube differs from the whole image's by
 rounding only. Once the statistics are known, any window can be computed by itself.
 """
 
@@ -105,7 +105,7 @@ class _Work:
         self._height, self._width = rgb.shape[-2:]
         self._stored: dict[Node, FeatureMap] = {}
         self._outgoing: list[Node] = []  # stored maps that the pass needs for the last time
-        self._waiting: list[tuple[Node, Region, Tensor]] = []  # for their places
+        self._waiting: list[tuple[Node, Region, Tensor]] = []  # to be stored
         self._memory = memory_for_maps()
         self._numbers: dict[Node, Tensor] = {}
         self._whole: dict[Node, Tensor] = {}
@@ -170,11 +170,11 @@ class _Work:
     def _keep(self, node: Node, values: Tensor, tile: Region) -> None:
         scale = self._graph.scales[node]
         if node not in self._stored:
-            self._stored[node] = self._place(values.shape[1], scale)
+            self._stored[node] = self._storage(values.shape[1], scale)
         self._waiting.append((node, tile, values.clone()))
 
-    def _place(self, channels: int, scale: int) -> FeatureMap:
-        """Of an outgoing map of the same shape, else a new one."""
+    def _storage(self, channels: int, scale: int) -> FeatureMap:
+        """The storage of an outgoing map of the same shape, else new storage."""
         shape = (1, channels, self._height // scale, self._width // scale)
         for node in self._outgoing:
             if self._stored[node].rows.shape == shape:
@@ -184,7 +184,7 @@ class _Work:
         return FeatureMap(*shape[1:], self._like, in_memory=self._memory - sum(held.values()))
 
     def _write(self, *, before: int) -> None:
-        """Put values in their places that lie above a row, which no further tile of the pass reads."""
+        """Store the values above a row: no further tile of the pass reads what is there."""
         waiting, self._waiting = self._waiting, []
         for node, tile, values in waiting:
             if tile.bottom > before:
