@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ import napari_drcr as nd
 from napari_drcr.camera.sample import synthetic_scene
 from napari_drcr.training.config import make_config
 from napari_drcr.training.sections import TrainingConfig
+
+if TYPE_CHECKING:
+    import napari
 
 
 def pytest_configure() -> None:
@@ -41,6 +45,17 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     yield
     if item.get_closest_marker("viewer"):
         gc.collect()
+
+
+@pytest.fixture
+def shown_viewer(make_napari_viewer: Callable[..., napari.Viewer]) -> napari.Viewer:
+    """A viewer on the screen whose canvas receives the events that tests send, and none of the screen's own pointer."""
+    from qtpy.QtCore import Qt
+
+    viewer = make_napari_viewer(show=False)
+    viewer.window._qt_viewer.canvas.native.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+    viewer.show()
+    return viewer
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import napari
@@ -30,8 +29,8 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 
 @pytest.fixture
-def viewer(make_napari_viewer: Callable[..., napari.Viewer]) -> napari.Viewer:
-    return make_napari_viewer(show=True)
+def viewer(shown_viewer: napari.Viewer) -> napari.Viewer:
+    return shown_viewer
 
 
 def add_cube(viewer: napari.Viewer, **placed: Any) -> Image:

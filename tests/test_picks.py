@@ -28,8 +28,8 @@ everywhere = pytest.mark.parametrize("placed", PLACED.values(), ids=PLACED)
 
 
 @pytest.fixture
-def viewer(make_napari_viewer: Callable[..., napari.Viewer]) -> napari.Viewer:
-    return make_napari_viewer(show=True)
+def viewer(shown_viewer: napari.Viewer) -> napari.Viewer:
+    return shown_viewer
 
 
 def add_cube(viewer: napari.Viewer, **placed: Any) -> Image:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,9 @@ REGION = [(9.7, 20.2), (9.7, 30.1), (15.3, 30.1), (15.3, 20.2)]
 
 
 @pytest.fixture
-def viewer(make_napari_viewer: Callable[..., napari.Viewer]) -> napari.Viewer:
+def viewer(shown_viewer: napari.Viewer) -> napari.Viewer:
     notification_manager.records.clear()
-    return make_napari_viewer(show=True)
+    return shown_viewer
 
 
 def reconstruct_in(viewer: napari.Viewer, rgb: np.ndarray, qtbot: QtBot) -> Image:

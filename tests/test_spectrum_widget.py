@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +35,9 @@ HEIGHT, WIDTH = 40, 60
 
 
 @pytest.fixture
-def viewer(make_napari_viewer: Callable[..., napari.Viewer]) -> napari.Viewer:
+def viewer(shown_viewer: napari.Viewer) -> napari.Viewer:
     notification_manager.records.clear()
-    return make_napari_viewer(show=True)
+    return shown_viewer
 
 
 def a_cube(seed: int = 0, nm: Any = WAVELENGTHS, height: int = HEIGHT, width: int = WIDTH, **labels: Any) -> xr.DataArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ PLACED = {"scale": (0.5, 0.25), "translate": (30, 40), "units": ("um", "um")}
 
 
 @pytest.fixture
-def viewer(make_napari_viewer: Callable[..., napari.Viewer]) -> napari.Viewer:
+def viewer(shown_viewer: napari.Viewer) -> napari.Viewer:
     notification_manager.records.clear()
-    return make_napari_viewer(show=True)
+    return shown_viewer
 
 
 def random_rgb() -> np.ndarray:
