@@ -2,10 +2,8 @@
 
 usage: python benchmarks/peers.py --folder CAVE --out OUT [NETWORK[:PRESET] ...]
 
-Equal is the processor time of the training process, with one thread, so that a busy machine does not change who gets how much. A schedule
-needs the number of steps beforehand: a trial run, thrown away, measures the processor time of a step over `TRIAL` of the budget, loading
-of samples included, and the number of steps follows from it. The processor time that the steps really took is in the table; the validation
-comes after them and does not count.
+Equal is the processor time of the training process, with one thread, so that a busy machine does not change who gets how much; see
+`equal_time`. The processor time that the steps really took is in the table; the validation comes after them and does not count.
 
 All networks have the recipe of the shipped `photo` (configs/photo.yaml: camera, batch, patch, floor of the loss, learning rate, schedule,
 averaged weights), from scratch, in float32, with a warm-up over `WARM_UP` of the steps. Their authors' learning rates are not taken: they
@@ -23,7 +21,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -35,6 +32,7 @@ from typing import Annotated, Any
 import numpy as np
 import psutil
 import typer
+from equal_time import Clock, find_steps
 
 from napari_drcr.analysis.metrics import metric_name
 from napari_drcr.errors import InputError, ignore_notice, notices_to
@@ -61,11 +59,6 @@ RECIPE = Path(__file__).parents[1] / "configs" / "photo.yaml"
 HELD_OUT = ("chart_and_stuffed_toy", "fake_and_real_tomatoes", "flowers", "jelly_beans")
 """The validation scenes of `photo`, for a folder that does not say which are."""
 FLOOR = 0.01
-TRIAL = 0.03
-"""Share of the budget that the trial takes at least."""
-TRIAL_STEPS = 5
-"""It has at least so many steps that count, after `WARMING_UP` that are slower and do not."""
-WARMING_UP = 3
 WARM_UP = 1 / 60
 """Share of the steps over which the learning rate rises, as in the recipe."""
 PASSES = 3
@@ -144,28 +137,6 @@ class Row:
     reconstruction_mb: float
 
 
-class Clock:
-    """Processor time at each step of a run; its `progress`. May end the run with `Enough`."""
-
-    class Enough(Exception):
-        """The trial has seen enough."""
-
-    def __init__(self, enough: Callable[[list[float]], bool] = lambda _: False) -> None:
-        self.times: list[float] = []
-        self._enough = enough
-
-    def __call__(self, _step: int, _steps: int, _text: str) -> None:
-        """Take the time after a step."""
-        self.times.append(time.process_time())
-        if self._enough(self.times):
-            raise Clock.Enough
-
-    def pace(self, skipped: int) -> float:
-        """Seconds a step, without the first ones."""
-        times = self.times[skipped:]
-        return (times[-1] - times[0]) / (len(times) - 1)
-
-
 def split(entry: str) -> tuple[str, str]:
     """Network and preset of an entry."""
     network, _, preset = entry.partition(":")
@@ -192,26 +163,6 @@ def configure(entry: str, plan: Plan, steps: int) -> TrainingConfig:
         learning__warmup_steps=round(WARM_UP * steps),
         learning__precision="fp32",
     )
-
-
-def find_steps(entry: str, plan: Plan) -> int:
-    """How many steps the budget suffices for."""
-    from napari_drcr.training.run import start_run
-
-    def enough(times: list[float]) -> bool:
-        counted = times[WARMING_UP - 1 :]
-        return len(counted) > TRIAL_STEPS and counted[-1] - counted[0] > TRIAL * plan.seconds
-
-    clock = Clock(enough)
-    folder = plan.out / f"{'-'.join(split(entry))}-trial"
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        start_run(configure(entry, plan, steps=10**6), folder, progress=clock)
-    except Clock.Enough:
-        pass
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return max(round(plan.seconds / clock.pace(WARMING_UP - 1)), 2)
 
 
 def reconstruct(model: Path, plan: Plan) -> tuple[float, float]:
@@ -263,8 +214,9 @@ def train(entry: str, plan: Plan) -> Row:
 
     network, preset = split(entry)
     with notices_to(ignore_notice):
-        config = configure(entry, plan, find_steps(entry, plan))
-        folder = plan.out / config.name
+        folder = plan.out / f"{network}-{preset}"
+        trial = folder.with_name(f"{folder.name}-trial")
+        config = configure(entry, plan, find_steps(lambda steps: configure(entry, plan, steps), plan.seconds, trial))
         shutil.rmtree(folder, ignore_errors=True)  # of a comparison that was interrupted
         clock = Clock()
         path = start_run(config, folder, progress=clock)

@@ -36,6 +36,9 @@ class DRCRSettings(NetworkSettings):
     """By which re-calibration narrows the channels."""
     released_npm: bool = False
     """The purification of the released code, whose coarsest level takes the filters of the middle one, in place of the paper's."""
+    gate_offset: float = Field(default=0.0, ge=-10, le=10)
+    """Added before the sigmoid of every gate of the re-calibration: with 0, as in the paper, gates start near 1/2 and each block passes
+    on a quarter of its input; with 4 they start near 1."""
 
     @field_validator("reduction")
     @classmethod

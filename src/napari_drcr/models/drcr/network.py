@@ -33,6 +33,8 @@ class DRCRNet(nn.Module):
     released_npm : bool
         The published implementation runs the NPM's quarter-resolution level through the half-resolution level's first two
         convolutions and leaves its own unused. Published checkpoints need True; False gives the module of the paper.
+    gate_offset : float
+        Added before the sigmoid of each gate: 0 as in the paper, where gates start near 1/2; with 4 they start near 0.98.
 
     Notes
     -----
@@ -53,6 +55,7 @@ class DRCRNet(nn.Module):
         purification: bool = True,
         recalibration: bool = True,
         released_npm: bool = True,
+        gate_offset: float = 0.0,
     ) -> None:
         super().__init__()
         if min(bands, channels, blocks, reduction) < 1 or (recalibration and channels < reduction):
@@ -65,7 +68,9 @@ class DRCRNet(nn.Module):
         self.reduction = reduction
         self.shallow = _double_convolution(3, channels, channels)
         self.purification = Purification(channels, released=released_npm) if purification else None
-        self.blocks = nn.ModuleList(DRCRBlock(channels, reduction, recalibration=recalibration) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            DRCRBlock(channels, reduction, recalibration=recalibration, gate_offset=gate_offset) for _ in range(blocks)
+        )
         self.tail = _double_convolution(channels, channels, bands)
 
     def forward(self, rgb: Tensor) -> Tensor:
@@ -174,6 +179,8 @@ class DRCRBlock(nn.Module):
         See `DRCRNet`.
     recalibration : bool
         Without it both gates are 1.
+    gate_offset : float
+        See `DRCRNet`.
 
     Notes
     -----
@@ -184,7 +191,9 @@ class DRCRBlock(nn.Module):
         out = c6([x1, x5]) + CRM2(r)
     """
 
-    def __init__(self, channels: int, reduction: int = 8, *, recalibration: bool = True) -> None:
+    def __init__(
+        self, channels: int, reduction: int = 8, *, recalibration: bool = True, gate_offset: float = 0.0
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
@@ -192,8 +201,8 @@ class DRCRBlock(nn.Module):
         self.conv4 = nn.Conv2d(2 * channels, channels, 3, padding=1)
         self.conv5 = nn.Conv2d(2 * channels, channels, 3, padding=1)
         self.conv6 = nn.Conv2d(2 * channels, channels, 3, padding=1)
-        self.gate1 = Gate(channels, reduction) if recalibration else None
-        self.gate2 = Gate(channels, reduction) if recalibration else None
+        self.gate1 = Gate(channels, reduction, gate_offset) if recalibration else None
+        self.gate2 = Gate(channels, reduction, gate_offset) if recalibration else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, C, y, x) to the same shape."""
@@ -245,7 +254,9 @@ def _activated(convolution: nn.Module, x: Tensor) -> Tensor:
 
 
 class Gate(nn.Module):
-    """Channel re-calibration (CRM), ``s = sigmoid(W_V relu(W_U relu(W_D gap(x))))`` as in the paper's section on the CRM.
+    """Channel re-calibration (CRM), ``s = sigmoid(offset + W_V relu(W_U relu(W_D gap(x))))``.
+
+    With an offset of 0 it is that of the paper's section on the CRM.
 
     Parameters
     ----------
@@ -254,10 +265,13 @@ class Gate(nn.Module):
     reduction : int
         W_D maps C to ``C // reduction``, W_U keeps that, W_V maps it back to C; none has a bias. The mean over y and x, gap(x),
         is taken by the caller.
+    offset : float
+        See `DRCRNet`, ``gate_offset``.
     """
 
-    def __init__(self, channels: int, reduction: int) -> None:
+    def __init__(self, channels: int, reduction: int, offset: float = 0.0) -> None:
         super().__init__()
+        self.offset = offset
         hidden = channels // reduction
         self.down = nn.Linear(channels, hidden, bias=False)
         self.between = nn.Linear(hidden, hidden, bias=False)
@@ -276,4 +290,4 @@ class Gate(nn.Module):
         Tensor, shape (batch, C)
             In (0, 1).
         """
-        return torch.sigmoid(self.up(F.relu(self.between(F.relu(self.down(mean))))))
+        return torch.sigmoid(self.offset + self.up(F.relu(self.between(F.relu(self.down(mean))))))

@@ -36,6 +36,7 @@ class LogResidual(Architecture):
     year = 2026
     family = "residual"
     learning_rate = 1e-3
+    precisions = ("fp32", "bf16")
     settings = LogResidualSettings
     presets: ClassVar[Mapping[str, NetworkSettings]] = {
         "published": LogResidualSettings(channels=48, blocks=8),
