@@ -65,6 +65,13 @@ def test_without_the_quirk_the_published_checkpoint_gives_another_cube() -> None
     assert relative_difference(run(network, reference["rgb"]), reference["cube"]) > 0.01
 
 
+@pytest.mark.parametrize(("offset", "start"), [(0.0, 0.5), (4.0, 0.982)])
+def test_an_offset_opens_the_gates(offset: float, start: float) -> None:
+    network = DRCRNet(channels=16, blocks=1, gate_offset=offset)
+    for gate in network.blocks[0].gates(torch.zeros(1, 16)):
+        torch.testing.assert_close(gate, torch.full((1, 16), start), atol=1e-3, rtol=0)
+
+
 def test_both_gates_follow_from_the_mean_of_the_input() -> None:
     network = DRCRNet(channels=16, blocks=1)
     block = network.blocks[0]

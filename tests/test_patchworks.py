@@ -193,6 +193,17 @@ def test_a_run_with_patchworks_resumes_to_the_bit_and_names_them_on_its_card(mix
     )
 
 
+def test_a_network_prepares_itself_from_charts_too(mixed: TrainingConfig, tmp_path: Path) -> None:
+    one_step = {"learning__steps": 1, "learning__learning_rate": 1e-9, "network": {"architecture": "log_residual", "blocks": 1}}
+    content = mixed.model_dump(mode="json")
+    tables = {}
+    for share in (0.0, 0.5):
+        config = make_config(content, **one_step, reflectances__share=share)
+        model = nd.load_model(start_run(config, tmp_path / f"{share}"))
+        tables[share] = model.estimator.start.table.weight
+    assert not torch.allclose(tables[0.0], tables[0.5], atol=0.01)
+
+
 def test_a_resume_notices_other_reflectances(mixed: TrainingConfig, archive: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     prepare(mixed, folder)

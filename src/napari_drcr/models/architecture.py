@@ -195,8 +195,8 @@ class Architecture(ABC):
         network : torch.nn.Module
             Made by `build`, on the CPU; its parameters and buffers are changed in place, and none is added.
         scenes : iterable of (Tensor, Tensor)
-            Of every training scene the image as the network takes it (3, y, x) and its cube (bands, y, x), float32, their sides
-            multiples of `multiple`. Each is read when its turn comes; a second loop reads them again.
+            Of every training scene, and of charts of measured reflectances where these are learned from, the image as the network
+            takes it (3, y, x) and its cube (bands, y, x), float32, their sides multiples of `multiple`. Each is read when its turn comes; a second loop reads them again.
         """
 
     def context(self, settings: Any) -> int | None:

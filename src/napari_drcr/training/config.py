@@ -209,7 +209,31 @@ def _check(content: dict[str, Any]) -> tuple[TrainingConfig, dict[str, tuple[Any
                 reason = f"it differs from that of learning.start_from ({shown(start)}: {its_own}); leave the network out"
                 reasons["network"] = (content["network"], reason)
             config = config.model_copy(update={"network": its_own})
+    if not reasons:
+        for teacher in config.learning.teachers:
+            try:
+                _check_teacher(teacher, config)
+            except InputError as error:
+                reasons["learning.teachers"] = (teacher, str(error).rstrip("."))
     return config, reasons
+
+
+def _check_teacher(name: str, config: TrainingConfig) -> None:
+    """Refuse what cannot estimate the cubes of a run from its images."""
+    from napari_drcr.models.store import load_model
+
+    teacher = load_model(name)
+    if not teacher.architecture.trainable:
+        raise InputError(f"model {name} is a {teacher.architecture.title}; name a trained network.")
+    if teacher.bands != len(WAVELENGTHS):
+        raise InputError(f"model {name} has {teacher.bands} bands, but training takes {len(WAVELENGTHS)}; name another model.")
+    if config.data.rgb == "simulated" and (teacher.card.camera, teacher.card.normalisation) != (config.camera.name, "white"):
+        raise InputError(
+            f"model {name} takes images of camera {teacher.card.camera or 'unknown'} with normalisation {teacher.card.normalisation}, and "
+            f"the run makes those of camera {config.camera.name} with normalisation white; name another model."
+        )
+    if config.data.patch % teacher.architecture.multiple:
+        raise InputError(f"model {name} takes multiples of {teacher.architecture.multiple} pixels; choose another data.patch.")
 
 
 def write_config(path: Path, config: TrainingConfig) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from napari_drcr.camera import Camera, find_camera
+from napari_drcr.camera.charts import chart_of
 from napari_drcr.cubes.colorimetry import illuminant
 from napari_drcr.cubes.cube import WAVELENGTHS, Quantity
 from napari_drcr.errors import InputError
@@ -27,13 +28,16 @@ ONE_THREAD = 32768
 MOST_WORKERS = 4
 """Default of processes that prepare samples for a GPU; each takes some hundred MB."""
 
+CHART_SPECTRA, CHART_SIDE = 21**2, 8
+"""Squares of a chart, and pixels of their sides."""
+
 Float32Array = npt.NDArray[np.float32]
 Samples = DataLoader[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
 class Patchwork:
-    """A patch of measured reflectances, which is lit and photographed as a scene in itself.
+    """An image of measured reflectances, which is lit and photographed as a scene in itself.
 
     Attributes
     ----------
@@ -43,10 +47,35 @@ class Patchwork:
     cube: Float32Array
     name: ClassVar[str] = "patchwork"
     quantity: ClassVar[Quantity] = "reflectance"
+    cached_rgb: ClassVar[None] = None
 
     def values(self) -> Float32Array:
         """The cube."""
         return self.cube
+
+
+def charts(reflectances: Reflectances, count: int, seed: int) -> list[Patchwork]:
+    """Charts of drawn reflectances, to stand beside whole scenes.
+
+    Parameters
+    ----------
+    reflectances : Reflectances
+        What they are drawn from.
+    count : int
+        Of charts.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    list of Patchwork
+        Of 441 squares each, see `napari_drcr.camera.charts.chart_of`.
+    """
+    random = np.random.default_rng(seed)
+    return [
+        Patchwork(chart_of(reflectances.draw(CHART_SPECTRA, random), CHART_SIDE, seed=seed + number).values)
+        for number in range(count)
+    ]
 
 
 @dataclass(frozen=True)
@@ -272,7 +301,7 @@ class Photographs(Dataset[tuple[Tensor, Tensor]]):
 
     Parameters
     ----------
-    scenes : sequence of Scene
+    scenes : sequence of Scene or Patchwork
         Cut to what the network's sides must be multiples of.
     camera : Camera
         With its standard settings; for scenes without an image of their own.
@@ -286,7 +315,7 @@ class Photographs(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(
         self,
-        scenes: Sequence[Scene],
+        scenes: Sequence[Scene | Patchwork],
         camera: Camera,
         lights: tuple[str, ...] = (),
         multiple: int = 1,

@@ -7,7 +7,7 @@ from typing import Any
 import lightning as pl
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.errors import InputError
@@ -50,14 +50,32 @@ class TrainingModule(pl.LightningModule):
             network.load_state_dict(load_model(config.learning.start_from).estimator.state_dict())
         self.network = network.to(memory_format=torch.channels_last)
         self.scores: list[float] = []
+        # In a list, and not as modules: they belong neither to the checkpoint nor to what is learned.
+        self._teachers: list[nn.Module] = [
+            load_model(teacher).estimator.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+            for teacher in config.learning.teachers
+        ]
+
+    def on_fit_start(self) -> None:
+        """Put the teachers where the network is."""
+        for teacher in self._teachers:
+            teacher.to(self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        """Loss of one batch of patches. What the network draws at random depends on seed, step and process alone."""
+        """Loss of one batch of patches, perhaps beside the mean of the teachers (Hinton, Vinyals and Dean, arXiv 1503.02531). What the network draws at random depends on seed, step and process alone."""
         # Else a resumed run would not go on as if it had never been stopped.
         drawn = np.random.SeedSequence([self.config.seed, self.global_step, self.global_rank]).generate_state(1)
         torch.manual_seed(int(drawn[0]))
         rgb, cube = batch
-        return relative_loss(cube, self.network(rgb.to(memory_format=torch.channels_last)), self.config.learning.floor)
+        rgb = rgb.to(memory_format=torch.channels_last)
+        learning = self.config.learning
+        estimate = self.network(rgb)
+        loss = relative_loss(cube, estimate, learning.floor)
+        if not self._teachers:
+            return loss
+        with torch.no_grad():
+            taught = torch.stack([teacher(rgb).float() for teacher in self._teachers]).mean(dim=0)
+        return (1 - learning.teaching) * loss + learning.teaching * relative_loss(taught, estimate, learning.floor)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""

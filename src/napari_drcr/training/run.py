@@ -23,9 +23,9 @@ from napari_drcr.training.callbacks.keeper import AtomicCheckpoints, Keeper
 from napari_drcr.training.callbacks.recorder import Progress, Recorder
 from napari_drcr.training.callbacks.reporter import Reporter
 from napari_drcr.training.config import read_config
-from napari_drcr.training.data import Photographs, make_loaders
+from napari_drcr.training.data import Photographs, charts, make_loaders
 from napari_drcr.training.jobs import prepare
-from napari_drcr.training.jobs.folder import CHECKPOINT, CONFIG, LOG, MODEL, REFLECTANCES, START, refuse_folder_in_use
+from napari_drcr.training.jobs.folder import CHECKPOINT, CONFIG, LOG, MODEL, REFLECTANCES, START, TEACHERS, refuse_folder_in_use
 from napari_drcr.training.jobs.session import hold_device, session, stop_if_asked
 from napari_drcr.training.module import TrainingModule
 from napari_drcr.training.processes import placement, training_precision
@@ -123,7 +123,7 @@ def read_run_config(folder: Path) -> TrainingConfig:
     Returns
     -------
     TrainingConfig
-        It starts from the copy of the weights in the folder, wherever they were first.
+        It starts from the copy of the weights in the folder, and learns from those of its teachers, wherever they were first.
 
     Raises
     ------
@@ -131,7 +131,11 @@ def read_run_config(folder: Path) -> TrainingConfig:
         If it cannot be read.
     """
     start = folder / START
-    return read_config(folder / CONFIG, learning__start_from=str(start) if start.is_file() else None)
+    copies = {
+        "learning__start_from": str(start) if start.is_file() else None,
+        "learning__teachers": tuple(map(str, sorted(folder.glob(TEACHERS)))),
+    }
+    return read_config(folder / CONFIG, **copies)
 
 
 class _Material(NamedTuple):
@@ -190,7 +194,7 @@ def _train(
         try:
             module = TrainingModule(config)
             if config.architecture.prepared and checkpoint is None and config.learning.start_from is None:
-                _prepare(module, training, folder, log)
+                _prepare(module, material, folder, log)
             trainer.fit(
                 module,
                 *make_loaders(
@@ -219,12 +223,15 @@ def _train(
     return folder / MODEL
 
 
-def _prepare(module: TrainingModule, scenes: list[Scene], folder: Path, log: logging.Logger) -> None:
-    """Let the network take what it needs from whole scenes, with nothing drawn at random, so that all processes get the same."""
+def _prepare(module: TrainingModule, material: _Material, folder: Path, log: logging.Logger) -> None:
+    """Let the network take what it needs from whole scenes and charts; all processes get the same."""
     config = module.config
     log.info("%s prepares itself from the training scenes", config.architecture.title)
+    share = config.reflectances.share
+    count = round(share / (1 - share) * len(material.training))
+    composed = charts(material.reflectances, count, config.seed) if material.reflectances is not None else []
     images = Photographs(
-        scenes,
+        [*material.training, *composed],
         find_camera(config.camera.name),
         config.data.lights,
         config.architecture.multiple,
@@ -263,6 +270,9 @@ def draft_card(
         encoding = "linear" if camera.encoding == "srgb" else "as given"
         source = f"camera {camera.name}" + (f" on scenes lit with {', '.join(data.lights)}" if data.lights else "")
     start = f", from the weights of {load_model(learning.start_from).name}" if learning.start_from else ""
+    if learning.teachers:
+        names = ", ".join(load_model(teacher).name for teacher in learning.teachers)
+        start += f", {learning.teaching:.0%} of the loss against the mean of {names}"
     mixed = "" if reflectances is None else f"{config.reflectances.share:.0%} of the patches are composed of {reflectances}."
     return Card(
         name=config.name,

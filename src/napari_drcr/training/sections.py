@@ -161,6 +161,10 @@ class LearningConfig(_Section):
     """How steeply the learning rate decays: 1 is a straight line to nothing, 0 no decay."""
     floor: float = Field(default=0.01, gt=0)
     """The loss is ``|truth - estimate| / max(truth, floor)``, averaged."""
+    teachers: tuple[str, ...] = ()
+    """Shipped models or files whose mean estimate the network learns from as well (distillation)."""
+    teaching: float = Field(default=0.5, gt=0, le=1)
+    """Share of the loss that compares with the mean of the teachers; the rest compares with the true cube."""
     beta2: float = Field(default=0.999, gt=0, lt=1)
     """Of Adam's second moment."""
     weight_decay: float = Field(default=0.0, ge=0)

@@ -32,6 +32,8 @@ LOCK = "run.lock"
 """Locked by the training process while it runs."""
 REFLECTANCES = "reflectances.json"
 """Digests of the measured reflectances that a run learns from."""
+TEACHERS = "teacher-*.safetensors"
+"""Copies of the models whose mean a run learns from."""
 FILES = (CONFIG, START, REFLECTANCES, STATUS, METRICS, LOSSES, PREVIEW, MODEL, LOG, OUTPUT, CHECKPOINT, STOP, LOCK)
 UNFINISHED = (".unfinished-*", f"{CHECKPOINTS}/.unfinished-*")
 """What `napari_drcr.system.files.atomic_path` leaves behind when its process is killed."""

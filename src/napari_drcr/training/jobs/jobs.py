@@ -29,6 +29,7 @@ from napari_drcr.training.jobs.folder import (
     REFLECTANCES,
     START,
     STOP,
+    TEACHERS,
     UNFINISHED,
     State,
     Status,
@@ -104,7 +105,7 @@ def prepare(config: TrainingConfig, folder: Path) -> None:
     Parameters
     ----------
     config : TrainingConfig
-        The run. Paths are made absolute, the weights that it starts from are copied, and digests of measured reflectances kept.
+        The run. Paths are made absolute, the weights that it starts from and its teachers are copied, and digests of measured reflectances kept.
     folder : Path
         Must not exist, or be empty.
 
@@ -128,6 +129,8 @@ def prepare(config: TrainingConfig, folder: Path) -> None:
     learning = config.learning
     if learning.start_from is not None:
         save_model(folder / START, load_model(learning.start_from), half=False)
+    for number, teacher in enumerate(learning.teachers):
+        save_model(folder / TEACHERS.replace("*", f"{number:03}"), load_model(teacher), half=False)
     if reflectances is not None:
         write_digests(folder / REFLECTANCES, reflectances)
     update_status(folder, steps=learning.steps, metric=metric_name("mrae", learning.validation_floor), device=config.device)
@@ -240,7 +243,7 @@ def _remove_files(folder: Path) -> None:
         checkpoints.unlink()
     # The configuration is removed last: what an interrupted deletion leaves is still a run.
     names = [name for name in reversed(FILES) if name != LOCK]
-    leftovers = [path for pattern in UNFINISHED for path in folder.glob(pattern)]
+    leftovers = [path for pattern in (*UNFINISHED, TEACHERS) for path in folder.glob(pattern)]
     for path in [*leftovers, *(folder / name for name in names)]:
         path.unlink(missing_ok=True)
     with suppress(OSError):  # not there, or not empty
