@@ -1,4 +1,4 @@
-"""The paper's ablation at small scale: DRCR Net with and without NPM and CRM, on the same budget.
+"""The paper's ablation at small scale: DRCR Net with and without NPM and CRM, and with gates that start open, on the same budget.
 
 usage: python benchmarks/ablation.py CONFIG.yaml DATA OUT [STEPS [SEEDS]]
 
@@ -27,6 +27,8 @@ VARIANTS = {
     "without NPM": {"purification": False},
     "without CRM": {"recalibration": False},
     "without both": {"purification": False, "recalibration": False},
+    "gates near 1": {"gate_offset": 4.0},
+    "gates near 1, without NPM": {"gate_offset": 4.0, "purification": False},
 }
 
 
