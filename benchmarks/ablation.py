@@ -2,7 +2,7 @@
 
 usage: python benchmarks/ablation.py CONFIG.yaml DATA OUT [STEPS [SEEDS]]
 
-The network is small, scenes and camera are those of CONFIG (configs/photo-start.yaml); the variants differ only in the parts left out. Each
+The network is small, scenes and camera are those of CONFIG (configs/photo-drcr-start.yaml); the variants differ only in the parts left out. Each
 is a run in the folder OUT. Existing runs are reused: an interrupted one is resumed, a finished one is only read. The table is written to
 OUT/ablation.md.
 """

@@ -118,7 +118,7 @@ def plain_pass() -> float:
 
     from napari_drcr.models.store import load_model
 
-    network: Any = load_model("photo").estimator
+    network: Any = load_model("photo-drcr").estimator
     rgb = torch.rand(1, 3, SIZE[0] + -SIZE[0] % 4, SIZE[1] + -SIZE[1] % 4)
     with torch.inference_mode():
         return timed(lambda: network(rgb))

@@ -50,7 +50,7 @@ MAPS_SHARE = 0.3
 """Share of measured reflectances among the pixels that the maps are fitted to."""
 SIDE = 24
 """Pixels of a square of a chart."""
-MAPS_RECIPE = Path(__file__).parents[1] / "configs" / "photo.yaml"
+MAPS_RECIPE = Path(__file__).parents[1] / "configs" / "photo-drcr.yaml"
 """Scenes and camera of the per-pixel maps."""
 
 

@@ -147,7 +147,7 @@ def little_memory(plan: Plan, notes: Notes) -> None:
     from napari_drcr.benchmark.subject import make_image
     from napari_drcr.models.store import load_model
 
-    model, image = load_model("photo"), make_image(64, 80) if plan.quick else make_image(1024, 1536)
+    model, image = load_model("photo-drcr"), make_image(64, 80) if plan.quick else make_image(1024, 1536)
     estimate(image[:64, :64], model, plan.device, "fp32")  # what libraries keep is not the image's
     tidy(plan)
     before = torch.cuda.memory_allocated(plan.device) if plan.cuda else 0
@@ -205,9 +205,9 @@ def short_of_memory(plan: Plan, room: int, side: int) -> Iterator[None]:
 def speed(plan: Plan, notes: Notes) -> None:
     """A pass at 482 x 512 pixels: napari-drcr's own way beside the plain path, and the share of the card's rate that it reaches."""
     if plan.quick:
-        measure_speed(plan, notes, ("photo",), (24, 30), 1, 60)
+        measure_speed(plan, notes, ("photo-drcr",), (24, 30), 1, 60)
     else:
-        measure_speed(plan, notes, ("photo", "full-size"), (482, 512), 3, 45)
+        measure_speed(plan, notes, ("photo-drcr", "full-size"), (482, 512), 3, 45)
 
 
 def speed_large(plan: Plan, notes: Notes) -> None:
@@ -215,7 +215,7 @@ def speed_large(plan: Plan, notes: Notes) -> None:
     if plan.quick:
         notes.add("left out", "it is the check before on a larger image")
     else:
-        measure_speed(plan, notes, ("photo", "full-size"), (4096, 3072), 1, 60)
+        measure_speed(plan, notes, ("photo-drcr", "full-size"), (4096, 3072), 1, 60)
 
 
 def measure_speed(

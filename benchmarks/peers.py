@@ -5,7 +5,7 @@ usage: python benchmarks/peers.py --folder CAVE --out OUT [NETWORK[:PRESET] ...]
 Equal is the processor time of the training process, with one thread, so that a busy machine does not change who gets how much; see
 `equal_time`. The processor time that the steps really took is in the table; the validation comes after them and does not count.
 
-All networks have the recipe of the shipped `photo` (configs/photo.yaml: camera, batch, patch, floor of the loss, learning rate, schedule,
+All networks have the recipe of the shipped `photo-drcr` (configs/photo-drcr.yaml: camera, batch, patch, floor of the loss, learning rate, schedule,
 averaged weights), from scratch, in float32, with a warm-up over `WARM_UP` of the steps. Their authors' learning rates are not taken: they
 are for trainings a thousand times as long, and would put those with the smallest rate last. The averaged weights of the last step are scored: nothing is selected on the held-out scenes. These are scored as by
 `napari-drcr simulate --camera photo` and `napari-drcr evaluate --precision fp32`.
@@ -55,7 +55,7 @@ NETWORKS = (
     "drcr",
 )
 SMALL = "small"
-RECIPE = Path(__file__).parents[1] / "configs" / "photo.yaml"
+RECIPE = Path(__file__).parents[1] / "configs" / "photo-drcr.yaml"
 HELD_OUT = ("chart_and_stuffed_toy", "fake_and_real_tomatoes", "flowers", "jelly_beans")
 """The validation scenes of `photo`, for a folder that does not say which are."""
 FLOOR = 0.01

@@ -77,7 +77,7 @@ def test_every_way_is_measured_in_one_run(tmp_path: Path) -> None:
     out, _ = typed("--size", "24x30", "--rounds", 1, "--device", "cpu", "--json", tmp_path / "found.json")
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     ways = {row["way"]["title"]: row for row in found["rows"]}
-    assert list(ways) == ["plain", "fair", *(f"strips {precision}" for precision in precisions("cpu"))]
+    assert list(ways) == ["plain", "fair", *(f"tiles {precision}" for precision in precisions("cpu"))]
     assert all(title in out for title in HEADER)
     for row in ways.values():
         assert row["median"] > 0

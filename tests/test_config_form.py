@@ -415,7 +415,7 @@ def test_starting_from_a_model_shows_its_network_and_disables_it(form: ConfigFor
     save_model(tmp_path / "mine.safetensors", load_model("ntire2022"))
     network = {path: row for path, row in form.rows.items() if path.startswith("network.")}
     form.set_content({"network": {"channels": 80, "blocks": 2, "released_npm": True}})
-    for start in (str(tmp_path / "mine.safetensors"), "photo"):
+    for start in (str(tmp_path / "mine.safetensors"), "photo-drcr"):
         field(form, "learning.start_from").set_value(start)
         wait_for_check(form, qtbot)
         assert form.errors == {}

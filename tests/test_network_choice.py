@@ -84,7 +84,7 @@ def test_it_says_what_a_network_costs_and_where_it_comes_from(form: ConfigForm, 
 def test_what_a_run_starts_from_says_which_network_it_is(form: ConfigForm, qtbot: QtBot) -> None:
     form.rows[NETWORK].editor.set_value("edsr")
     with qtbot.waitSignal(form.checked, timeout=20_000):
-        form.rows["learning.start_from"].editor.set_value("photo")
+        form.rows["learning.start_from"].editor.set_value("photo-drcr")
     assert form.rows[NETWORK].editor.value == "drcr"
     assert "Li et al." in form.network_facts.text()
     assert not form.network_size.isEnabled()

@@ -28,7 +28,7 @@ def finish(steps: Generator[Any, None, Any]) -> tuple[Any, list[tuple[int, int]]
 
 @pytest.fixture
 def model() -> Model:
-    return load_model("photo")
+    return load_model("photo-drcr")
 
 
 @pytest.fixture

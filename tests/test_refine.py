@@ -38,7 +38,7 @@ def viewer(shown_viewer: napari.Viewer) -> napari.Viewer:
 
 def reconstruct_in(viewer: napari.Viewer, rgb: np.ndarray, qtbot: QtBot) -> Image:
     viewer.add_image(rgb, rgb=True)
-    widget = open_widget(viewer, "photo")
+    widget = open_widget(viewer, "photo-drcr")
     qtbot.waitUntil(lambda: len(widget.device.choices) > 1, timeout=30_000)
     widget.device.value, widget.precision.value = "cpu", "bf16"
     run(widget, qtbot)
@@ -72,7 +72,7 @@ def test_a_pick_and_a_region_become_those_of_a_float32_cube(viewer: napari.Viewe
     widget.places.shapes.value = shapes
     qtbot.waitUntil(lambda: len(widget.drawing.curves) == 2)
     rough = layer.data.copy()
-    exact = reconstruct(RGB, precision="fp32").values
+    exact = reconstruct(RGB, "photo-drcr", precision="fp32").values
     largest = np.abs(exact).max()
     told: list[tuple[list[Any], float, str]] = []
 
@@ -166,10 +166,10 @@ def test_what_cannot_be_refined_is_told_in_a_sentence(viewer: napari.Viewer) -> 
     estimate = add("linear", model="linear", precision="fp32")
     assert said() == "'linear' is in fp32 already: there is nothing to refine."
     viewer.layers.remove(estimate)
-    estimate = add("mean", model="photo", precision="bf16", ensemble=True)
+    estimate = add("mean", model="photo-drcr", precision="bf16", ensemble=True)
     assert "cannot be refined in parts: reconstruct it in fp32 instead" in said()
     viewer.layers.remove(estimate)
-    add("from a file", model="photo", precision="bf16")
+    add("from a file", model="photo-drcr", precision="bf16")
     assert said() == "'from a file' no longer has the pass that its values came from: reconstruct it again to refine it."
 
 

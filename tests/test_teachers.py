@@ -26,7 +26,7 @@ def teachers(config: TrainingConfig, tmp_path: Path) -> list[Path]:
     for number, path in enumerate(paths):
         torch.manual_seed(number)
         about = {"name": path.stem, "settings": config.network.model_dump(exclude={"architecture"})}
-        card = nd.load_model("photo").card.model_copy(update=about)
+        card = nd.load_model("photo-drcr").card.model_copy(update=about)
         save_model(path, Model(card, config.architecture.build(config.network, 31)), half=False)
     return paths
 

@@ -61,7 +61,7 @@ def test_a_remainder_of_one_row_and_strips_lower_than_a_block_is_deep(network: D
     assert difference(answer.cube, whole_image(network, rgb)) <= 1e-5
 
 
-@pytest.mark.parametrize("name", [name for name in shipped_models() if load_model(name).channels])
+@pytest.mark.parametrize("name", [name for name in shipped_models() if load_model(name).architecture.id == "drcr"])
 @pytest.mark.parametrize("side", [24, 50])
 def test_shipped_models_give_the_whole_image_answer(name: str, side: int) -> None:
     network = load_model(name).estimator
@@ -81,7 +81,7 @@ def test_ablated_networks_as_well(without: str) -> None:
 
 
 def test_half_precision_differs_by_its_rounding_only() -> None:
-    network = load_model("photo").estimator
+    network = load_model("photo-drcr").estimator
     assert isinstance(network, DRCRNet)
     rgb = image(64, 64)
     answer = run_to_end(Strips(network, "cpu", torch.bfloat16).run(rgb, side=24))

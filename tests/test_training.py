@@ -206,8 +206,8 @@ def test_a_configuration_survives_its_file(config: TrainingConfig, tmp_path: Pat
 
 def test_the_shipped_configurations_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The second stage of photo starts from what the first one leaves in the current folder.
-    (tmp_path / "photo-start").mkdir()
-    save_model(tmp_path / "photo-start" / "model.safetensors", nd.load_model("photo"))
+    (tmp_path / "photo-drcr-start").mkdir()
+    save_model(tmp_path / "photo-drcr-start" / "model.safetensors", nd.load_model("photo-drcr"))
     monkeypatch.chdir(tmp_path)
     for path in (Path(__file__).parents[1] / "configs").glob("*.yaml"):
         assert read_config(path).name == path.stem
