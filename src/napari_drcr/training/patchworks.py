@@ -19,6 +19,11 @@ LARGEST_SCALED = 1.1
 """No material is brighter in any band after its exchange, unless the scene was."""
 MIXED = 0.5
 """Share of materials that are a mixture of two reflectances."""
+FILTERED, FILTER_NODES, FILTER_SPREAD = 0.5, 5, 0.3
+"""Share of materials that are seen through a random smooth filter; how many logarithms of its transmission are drawn, and their
+standard deviation."""
+LARGEST_MATERIAL = 1.2
+"""No filter makes a material brighter in any band."""
 SOFT = 0.5
 """Share of patchworks with soft borders."""
 BLUR = (0.5, 2.5)
@@ -56,8 +61,8 @@ def make_patchwork(
     -------
     ndarray, shape (31, side, side), float32
         With even chances: Voronoi cells, soft textures, simple shapes, the luminance steps of the crop, or the crop with exchanged
-        materials (see `exchange_materials`). In the first four each pixel is a convex mixture of measured reflectances times a
-        factor, at most 1.1 times the largest of them.
+        materials (see `exchange_materials`). In the first four each pixel is a convex mixture of what `draw_materials` gives,
+        times a factor of at most 1.1.
     """
     kind = int(random.integers(5))
     if kind == 4:
@@ -76,7 +81,7 @@ def make_patchwork(
 
 
 def draw_materials(reflectances: Reflectances, count: int, random: np.random.Generator) -> Float32Array:
-    """Draw measured reflectances, and mixtures of two.
+    """Draw measured reflectances and mixtures of two, some of them seen through random smooth filters.
 
     Parameters
     ----------
@@ -90,11 +95,16 @@ def draw_materials(reflectances: Reflectances, count: int, random: np.random.Gen
     Returns
     -------
     ndarray, shape (count, 31), float32
-        Half of them, on average, are convex mixtures.
+        Half of them, on average, are convex mixtures, and half are filtered, which makes spectra that no collection holds: a network
+        learns what materials have in common rather than the few that were measured. At most 1.2, unless measured so.
     """
     one, other = reflectances.draw(count, random), reflectances.draw(count, random)
     shares = random.random((count, 1)) * (random.random((count, 1)) < MIXED)
-    return one + shares.astype(np.float32) * (other - one)
+    drawn = one + shares.astype(np.float32) * (other - one)
+    spread = FILTER_SPREAD * (random.random((count, 1)) < FILTERED)
+    curves = random.normal(size=(count, FILTER_NODES)) * spread @ _between(FILTER_NODES, drawn.shape[1]).T
+    filtered = np.minimum(drawn * np.exp(curves).astype(np.float32), np.maximum(drawn, np.float32(LARGEST_MATERIAL)))
+    return np.asarray(filtered, np.float32)
 
 
 def exchange_materials(crop: Float32Array, reflectances: Reflectances, random: np.random.Generator) -> Float32Array:
@@ -232,12 +242,18 @@ def _shading(side: int, random: np.random.Generator) -> Float32Array:
 def _smooth(side: int, nodes: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
     """Random values at a grid of nodes, with smooth transitions: (side, side) in [0, 1]."""
     nodes = max(nodes, 2)
-    place = np.linspace(0, nodes - 1, side)
+    weights = _between(nodes, side)
+    values: npt.NDArray[np.float64] = weights @ random.random((nodes, nodes)) @ weights.T
+    return values
+
+
+def _between(nodes: int, count: int) -> npt.NDArray[np.float64]:
+    """Weights (count, nodes) of smooth transitions between nodes at equal distances."""
+    place = np.linspace(0, nodes - 1, count)
     first = np.minimum(place.astype(int), nodes - 2)
     share = place - first
     share = share * share * (3 - 2 * share)
-    weights = np.zeros((side, nodes))
-    weights[np.arange(side), first] = 1 - share
-    weights[np.arange(side), first + 1] = share
-    values: npt.NDArray[np.float64] = weights @ random.random((nodes, nodes)) @ weights.T
-    return values
+    weights = np.zeros((count, nodes))
+    weights[np.arange(count), first] = 1 - share
+    weights[np.arange(count), first + 1] = share
+    return weights
