@@ -21,8 +21,8 @@ from napari_drcr.training.config import read_config
 from napari_drcr.training.jobs.records import read_metrics
 from napari_drcr.training.run import resume_run, start_run
 
-NETWORK = {"channels": 32, "blocks": 4}
-VARIANTS = {
+NETWORK: dict[str, float] = {"channels": 32, "blocks": 4}
+VARIANTS: dict[str, dict[str, float]] = {
     "complete": {},
     "without NPM": {"purification": False},
     "without CRM": {"recalibration": False},

@@ -19,9 +19,8 @@ LARGEST_SCALED = 1.1
 """No material is brighter in any band after its exchange, unless the scene was."""
 MIXED = 0.5
 """Share of materials that are a mixture of two reflectances."""
-FILTERED, FILTER_NODES, FILTER_SPREAD = 0.5, 5, 0.3
-"""Share of materials that are seen through a random smooth filter; how many logarithms of its transmission are drawn, and their
-standard deviation."""
+FILTER_NODES, FILTER_SPREAD = 5, 0.3
+"""Of a random smooth filter: how many logarithms of its transmission are drawn, and their standard deviation."""
 LARGEST_MATERIAL = 1.2
 """No filter makes a material brighter in any band."""
 SOFT = 0.5
@@ -42,7 +41,11 @@ Labels = npt.NDArray[np.intp]
 
 
 def make_patchwork(
-    reflectances: Reflectances, side: int, crop: Callable[[], Float32Array], random: np.random.Generator
+    reflectances: Reflectances,
+    side: int,
+    crop: Callable[[], Float32Array],
+    random: np.random.Generator,
+    filtered: float = 0.0,
 ) -> Float32Array:
     """Compose a patch of measured reflectances.
 
@@ -56,6 +59,8 @@ def make_patchwork(
         Returns a crop (31, side, side) of a scene of reflectance; asked for where the layout follows a scene.
     random : numpy.random.Generator
         Where all draws come from: the same state gives the same patch.
+    filtered : float
+        See `draw_materials`.
 
     Returns
     -------
@@ -66,9 +71,9 @@ def make_patchwork(
     """
     kind = int(random.integers(5))
     if kind == 4:
-        return exchange_materials(crop(), reflectances, random)
+        return exchange_materials(crop(), reflectances, random, filtered)
     count = int(random.integers(FEWEST, MOST, endpoint=True))
-    materials = draw_materials(reflectances, count, random) * random.uniform(*SCALES, (count, 1)).astype(np.float32)
+    materials = draw_materials(reflectances, count, random, filtered) * random.uniform(*SCALES, (count, 1)).astype(np.float32)
     if kind == 0:
         weights = _borders(_cells(side, count, random), count, random)
     elif kind == 1:
@@ -80,7 +85,7 @@ def make_patchwork(
     return np.tensordot(materials, weights, axes=(0, 0)) * _shading(side, random)
 
 
-def draw_materials(reflectances: Reflectances, count: int, random: np.random.Generator) -> Float32Array:
+def draw_materials(reflectances: Reflectances, count: int, random: np.random.Generator, filtered: float = 0.0) -> Float32Array:
     """Draw measured reflectances and mixtures of two, some of them seen through random smooth filters.
 
     Parameters
@@ -91,23 +96,29 @@ def draw_materials(reflectances: Reflectances, count: int, random: np.random.Gen
         How many.
     random : numpy.random.Generator
         Where the draws come from.
+    filtered : float
+        Share of them that are seen through a random smooth filter, which makes spectra that no collection holds: a network learns
+        what materials have in common rather than the few that were measured.
 
     Returns
     -------
     ndarray, shape (count, 31), float32
-        Half of them, on average, are convex mixtures, and half are filtered, which makes spectra that no collection holds: a network
-        learns what materials have in common rather than the few that were measured. At most 1.2, unless measured so.
+        Half of them, on average, are convex mixtures. No filter makes one brighter than 1.2.
     """
     one, other = reflectances.draw(count, random), reflectances.draw(count, random)
     shares = random.random((count, 1)) * (random.random((count, 1)) < MIXED)
     drawn = one + shares.astype(np.float32) * (other - one)
-    spread = FILTER_SPREAD * (random.random((count, 1)) < FILTERED)
+    if not filtered:
+        return drawn
+    spread = FILTER_SPREAD * (random.random((count, 1)) < filtered)
     curves = random.normal(size=(count, FILTER_NODES)) * spread @ _between(FILTER_NODES, drawn.shape[1]).T
-    filtered = np.minimum(drawn * np.exp(curves).astype(np.float32), np.maximum(drawn, np.float32(LARGEST_MATERIAL)))
-    return np.asarray(filtered, np.float32)
+    seen: Float32Array = np.minimum(drawn * np.exp(curves).astype(np.float32), np.maximum(drawn, np.float32(LARGEST_MATERIAL)))
+    return seen
 
 
-def exchange_materials(crop: Float32Array, reflectances: Reflectances, random: np.random.Generator) -> Float32Array:
+def exchange_materials(
+    crop: Float32Array, reflectances: Reflectances, random: np.random.Generator, filtered: float = 0.0
+) -> Float32Array:
     """Give materials of a scene measured reflectances, and keep its luminance and edges.
 
     Parameters
@@ -118,6 +129,8 @@ def exchange_materials(crop: Float32Array, reflectances: Reflectances, random: n
         What materials are replaced by.
     random : numpy.random.Generator
         Where the draws come from.
+    filtered : float
+        See `draw_materials`.
 
     Returns
     -------
@@ -130,7 +143,7 @@ def exchange_materials(crop: Float32Array, reflectances: Reflectances, random: n
     labels = _cluster(_chromaticity(crop), count, random)
     exchanged = random.permutation(count)[: int(random.integers(1, count, endpoint=True))]
     made = crop.copy()
-    for label, material in zip(exchanged, draw_materials(reflectances, len(exchanged), random), strict=True):
+    for label, material in zip(exchanged, draw_materials(reflectances, len(exchanged), random, filtered), strict=True):
         inside = labels == label
         scale = light[inside] / luminance(material)
         brightest = float(scale.max(initial=0) * material.max())
