@@ -191,9 +191,7 @@ class DRCRBlock(nn.Module):
         out = c6([x1, x5]) + CRM2(r)
     """
 
-    def __init__(
-        self, channels: int, reduction: int = 8, *, recalibration: bool = True, gate_offset: float = 0.0
-    ) -> None:
+    def __init__(self, channels: int, reduction: int = 8, *, recalibration: bool = True, gate_offset: float = 0.0) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
