@@ -32,9 +32,9 @@ FEWEST = 100
 FAR = 0.9
 """Share of held-out blocks that are nearer than a block that is called unfamiliar."""
 UNLIKE = 0.25
-"""Smallest share of unfamiliar blocks from which on an image is called unlike those learned from."""
+"""An image with no more unfamiliar blocks than this share is never called unlike those learned from."""
 RARE = 0.9
-"""Share of held-out images that are not called so, where the smallest share does not suffice for that."""
+"""Share of held-out images that are not called so, where that takes a higher limit."""
 LEVELS = 101
 """Of the stored quantiles, from 0 to 1."""
 PREFIX = "familiarity."
@@ -247,8 +247,8 @@ def calibrate(learned: npt.ArrayLike, held_out: Iterable[tuple[npt.ArrayLike, Se
     Returns
     -------
     Familiarity or None
-        None where too little was learned from, or nothing was held back. An image is called unlike from a share of unfamiliar blocks
-        on that a tenth of the held-out images exceed, at least a quarter.
+        None where too little was learned from, or nothing was held back. An image is called unlike above the share of unfamiliar
+        blocks that a tenth of the held-out images exceed, at least a quarter.
     """
     blocks = _as_stored(learned)
     if len(blocks) < FEWEST:
