@@ -102,6 +102,8 @@ def _summary(cube: xr.DataArray) -> str:
         colours += f", white patch gains {' '.join(f'{gain:.3g}' for gain in made['white_gains'])}"
     if made["ensemble"]:
         colours += f"; flip disagreement {made['flip_disagreement_mean']:.1%} on average"
+    if "unfamiliar_share" in made:
+        colours += f"; {made['unfamiliar_share']:.0%} unfamiliar"
     return f"{made['model']}, {made['device_name']}, {made['precision']}, {made['seconds']:.1f} s; {colours}"
 
 

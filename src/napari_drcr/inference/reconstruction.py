@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from napari_drcr.cubes.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
+from napari_drcr.cubes.cube import CLIPPED, FLIP_DISAGREEMENT, UNFAMILIARITY, make_cube
 from napari_drcr.errors import InputError, notify
 from napari_drcr.inference.ensemble import average_orientations
+from napari_drcr.inference.familiarity import iter_unfamiliarity
 from napari_drcr.inference.pixels import SMALLEST_SIDE
 from napari_drcr.inference.preparation import ImageSettings, PreparedImage, iter_prepared
 from napari_drcr.models.store import DEFAULT_MODEL, Model, load_model
@@ -94,7 +95,9 @@ def reconstruct(
         `white` and `white_gains` are the white patch and the factors on red, green and blue. With `ensemble` the coordinate
         `flip_disagreement` (y, x) holds, per pixel, the mean over bands of the standard deviation over the 8 estimates (of
         these 8, that is with ddof=0), each relative to their mean or to 0.01 where that is larger, and the attribute
-        `flip_disagreement_mean` its average. It is no uncertainty: metamers agree.
+        `flip_disagreement_mean` its average. It is no uncertainty: metamers agree. Of a model that states what it learned from, the
+        coordinate `unfamiliarity` (y, x) and the attributes `unfamiliar_share` and `unfamiliar` say how unlike that the image is; see
+        `napari_drcr.unfamiliarity`.
 
     Raises
     ------
@@ -245,7 +248,14 @@ class Estimator:
             if remember is not None and runner.latest is not None:
                 remember(runner.latest)
         seconds = round(time.perf_counter() - started, 3)
-        return _labelled(self._model, image, values, disagreement, {**runner.hardware, "seconds": seconds})
+        unfamiliarity = yield from mapped(iter_unfamiliarity(image, self._model), lambda _: (1, 1))
+        if unfamiliarity is not None and unfamiliarity.attrs["unfamiliar"]:
+            notify(
+                f"{unfamiliarity.attrs['unfamiliar_share']:.0%} of the image is unlike what {self._model.name} learned from, in colour "
+                "or texture: its scores do not hold there.",
+                image.source or "The image",
+            )
+        return _labelled(self._model, image, values, (disagreement, unfamiliarity), {**runner.hardware, "seconds": seconds})
 
     def _start(self) -> Runner:
         if self._model.architecture.per_pixel:
@@ -313,15 +323,19 @@ def _labelled(
     model: Model,
     image: PreparedImage,
     values: npt.NDArray[np.float32],
-    disagreement: npt.NDArray[np.float32] | None,
+    maps: tuple[npt.NDArray[np.float32] | None, xr.DataArray | None],
     run: dict[str, Any],
 ) -> xr.DataArray:
-    """The cube with its attributes."""
+    """The cube with its attributes, and the maps of flip disagreement and unfamiliarity where there are any."""
+    disagreement, unfamiliarity = maps
     coordinates: dict[str, tuple[tuple[str, str], npt.NDArray[Any]]] = {CLIPPED: (("y", "x"), image.clipped)}
     facts: dict[str, Any] = {}
     if disagreement is not None:
         coordinates[FLIP_DISAGREEMENT] = (("y", "x"), disagreement)
         facts["flip_disagreement_mean"] = float(disagreement.mean())
+    if unfamiliarity is not None:
+        coordinates[UNFAMILIARITY] = (("y", "x"), unfamiliarity.values)
+        facts |= {name: unfamiliarity.attrs[name] for name in ("unfamiliar_share", "unfamiliar")}
     cube = make_cube(
         values,
         model.wavelengths,

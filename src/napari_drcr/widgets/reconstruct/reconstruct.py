@@ -19,6 +19,7 @@ from napari_drcr.inference.ensemble import FLIP_MEANING
 from napari_drcr.inference.pixels import WHITE_LEVELS
 from napari_drcr.inference.reconstruction import ESTIMATE, iter_reconstruct
 from napari_drcr.models.store import shipped_models
+from napari_drcr.widgets.reconstruct.familiarity_note import FamiliarityNote
 from napari_drcr.widgets.reconstruct.white_patch import WhitePatch
 from napari_drcr.widgets.viewer.background import Background, sentence_of
 from napari_drcr.widgets.viewer.choosers import FileChoice, explained
@@ -61,6 +62,8 @@ class Reconstruct(Dock):
         Steps done, of those there are.
     status : Message
         The last result, or why there is none.
+    familiarity : FamiliarityNote
+        Whether the image was unlike those the model learned from.
     """
 
     TITLE = "Reconstruct"
@@ -99,6 +102,7 @@ class Reconstruct(Dock):
         )
         self.button = QPushButton("Reconstruct")
         self.progress = StepsBar()
+        self.familiarity = FamiliarityNote(viewer)
         self._lay_out()
         self.button.clicked.connect(self._toggle)
         self.follow_layers(self._refresh_layers)
@@ -112,7 +116,7 @@ class Reconstruct(Dock):
         form.addRow("Flip consistency", self.ensemble.native)
         self.progress.hide()
         about = QLabel(ESTIMATE, wordWrap=True)
-        stack(self.content, form, self.button, self.progress, self.status, about, margin=None).addStretch()
+        stack(self.content, form, self.button, self.progress, self.status, self.familiarity, about, margin=None).addStretch()
 
     def choose_active_layer(self) -> None:
         """Take the layer that is selected in the viewer, if it is an RGB image."""
@@ -141,6 +145,7 @@ class Reconstruct(Dock):
         names = ("device", "precision", "encoding", "white_level", "ensemble")
         settings = {name: getattr(self, name).value for name in names} | {"white": self.white_patch.box}
         self.progress.start()
+        self.familiarity.clear()
         self.button.setText("Cancel")
         self.white_patch.setEnabled(False)
         self._say(f"Loading {Path(model).name}\N{HORIZONTAL ELLIPSIS}")
@@ -200,6 +205,7 @@ class Reconstruct(Dock):
         if FLIP_DISAGREEMENT in cube.coords:
             disagreement, its_properties, _ = flip_disagreement_to_layer_data(cube, source)
             add_below_marks(self._viewer, Image(disagreement, **its_properties))
+        self.familiarity.take(cube, source)
         show_wavelength(self._viewer)
         if not had_bands or current_wavelength(self._viewer, layer) is None:
             go_to_green(self._viewer, layer)
