@@ -14,6 +14,7 @@ import xarray as xr
 
 from napari_drcr.cubes.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
 from napari_drcr.errors import InputError, notify
+from napari_drcr.inference.colours import exact_colours
 from napari_drcr.inference.ensemble import average_orientations
 from napari_drcr.inference.pixels import SMALLEST_SIDE
 from napari_drcr.inference.preparation import ImageSettings, PreparedImage, iter_prepared
@@ -39,6 +40,7 @@ def reconstruct(
     divisor: float | None = None,
     white: Sequence[int] | None = None,
     ensemble: bool = False,
+    colour_exact: bool = False,
     tile: int | None = None,
     remember: Callable[[Pass], object] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -76,6 +78,10 @@ def reconstruct(
     ensemble : bool
         Take the mean of the estimates from the 8 flips and quarter turns of the image, in 8 times the time. Says how far they
         disagree. Per-pixel maps cannot disagree: they run once, with a notice.
+    colour_exact : bool
+        Change the estimate, once at the end, as little as possible, so that the camera that the model learned from sees the exact colours of
+        the image in it; see `napari_drcr.inference.colours.ExactColours`. No value is then below 0. Noise and compression of the image
+        go into the cube. Only for models whose card names a camera that is linear pixel by pixel and keeps scale.
     tile : int, optional
         What is computed at a time has as many pixels as a square of this side, at least a row; by default what suits the device.
         Changes memory and speed, not the result.
@@ -94,7 +100,7 @@ def reconstruct(
         `white` and `white_gains` are the white patch and the factors on red, green and blue. With `ensemble` the coordinate
         `flip_disagreement` (y, x) holds, per pixel, the mean over bands of the standard deviation over the 8 estimates (of
         these 8, that is with ddof=0), each relative to their mean or to 0.01 where that is larger, and the attribute
-        `flip_disagreement_mean` its average. It is no uncertainty: metamers agree.
+        `flip_disagreement_mean` its average, before colours are made exact. It is no uncertainty: metamers agree.
 
     Raises
     ------
@@ -119,6 +125,7 @@ def reconstruct(
         divisor=divisor,
         white=white,
         ensemble=ensemble,
+        colour_exact=colour_exact,
         tile=tile,
         remember=remember,
     )
@@ -137,6 +144,7 @@ def iter_reconstruct(
     divisor: float | None = None,
     white: Sequence[int] | None = None,
     ensemble: bool = False,
+    colour_exact: bool = False,
     tile: int | None = None,
     remember: Callable[[Pass], object] | None = None,
 ) -> Generator[tuple[int, int], None, xr.DataArray]:
@@ -144,7 +152,7 @@ def iter_reconstruct(
 
     Parameters
     ----------
-    rgb, model, device, precision, encoding, profile, white_level, divisor, white, ensemble, tile, remember
+    rgb, model, device, precision, encoding, profile, white_level, divisor, white, ensemble, colour_exact, tile, remember
         As for `reconstruct`.
 
     Yields
@@ -164,9 +172,9 @@ def iter_reconstruct(
     """
     loaded = load_model(model)
     settings = ImageSettings(encoding, profile, white_level, divisor, white)
+    estimator = Estimator(loaded, device=device, precision=precision, ensemble=ensemble, colour_exact=colour_exact, tile=tile)
     # The steps that count are known only once the image is there.
     image = yield from mapped(iter_prepared(rgb, loaded, settings), lambda _: (0, 1))
-    estimator = Estimator(loaded, device=device, precision=precision, ensemble=ensemble, tile=tile)
     return (yield from estimator.iter_estimate(image, remember=remember))
 
 
@@ -177,13 +185,13 @@ class Estimator:
     ----------
     model : Model
         From `napari_drcr.load_model`. It is put on the device with the first image.
-    device, precision, ensemble, tile
+    device, precision, ensemble, colour_exact, tile
         As for `reconstruct`.
 
     Raises
     ------
     InputError
-        If `tile` cannot be used.
+        If `tile` cannot be used, or colours cannot be exact with this model.
     """
 
     def __init__(
@@ -193,6 +201,7 @@ class Estimator:
         device: str = "auto",
         precision: str = "auto",
         ensemble: bool = False,
+        colour_exact: bool = False,
         tile: int | None = None,
     ) -> None:
         if tile is not None and not (isinstance(tile, int) and tile >= SMALLEST_SIDE):
@@ -200,6 +209,7 @@ class Estimator:
         self._model = model
         self._device, self._precision, self._tile = device, precision, tile
         self._ensemble = ensemble
+        self._colours = exact_colours(model.card) if colour_exact else None
         self._runner: Runner | None = None
 
     def iter_estimate(
@@ -233,6 +243,7 @@ class Estimator:
         if self._runner is None:
             self._runner = self._start()
         runner, disagreement = self._runner, None
+        colours = None if self._colours is None else self._colours.of_image(image)
         if self._ensemble and self._model.architecture.per_pixel:
             notify(
                 f"{self._model.name} estimates each pixel independently: flips and turns of the image cannot disagree, "
@@ -243,9 +254,13 @@ class Estimator:
         else:
             values = yield from runner.estimate(image.values)
             if remember is not None and runner.latest is not None:
+                runner.latest.colours = colours
                 remember(runner.latest)
+        if colours is not None:
+            yield from mapped(colours.iter_correct(values, image.values), lambda _: (1, 1))
         seconds = round(time.perf_counter() - started, 3)
-        return _labelled(self._model, image, values, disagreement, {**runner.hardware, "seconds": seconds})
+        run = {**runner.hardware, "colour_exact": colours is not None, "seconds": seconds}
+        return _labelled(self._model, image, values, disagreement, run)
 
     def _start(self) -> Runner:
         if self._model.architecture.per_pixel:
@@ -344,6 +359,7 @@ def _labelled(
             "white_gains": None if image.gains is None else list(image.gains),
             "ensemble": disagreement is not None,
             **facts,
+            "colour_exact": run["colour_exact"],
             "input_profile": image.profile,
             "clipped_share": float(image.clipped.mean()),
             "source": image.source or "array",
