@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_drcr.cubes.cube import FLIP_DISAGREEMENT
 from napari_drcr.errors import InputError
+from napari_drcr.inference.colours import COLOUR_MEANING
 from napari_drcr.inference.ensemble import FLIP_MEANING
 from napari_drcr.inference.pixels import WHITE_LEVELS
 from napari_drcr.inference.reconstruction import ESTIMATE, iter_reconstruct
@@ -56,6 +57,8 @@ class Reconstruct(Dock):
         Picks something white in the image.
     ensemble : magicgui.widgets.CheckBox
         Whether flips and turns are averaged, and their disagreement shown.
+    colour_exact : magicgui.widgets.CheckBox
+        Whether the estimate is given the exact colours of the photo.
     button : QPushButton
         Starts, and while running cancels.
     progress : StepsBar
@@ -100,6 +103,7 @@ class Reconstruct(Dock):
             text="average flips and turns",
             tooltip=f"Takes 8 times as long, and adds a layer, flip disagreement. {FLIP_MEANING}",
         )
+        self.colour_exact = CheckBox(text="as in the photo, exactly", tooltip=COLOUR_MEANING)
         self.button = QPushButton("Reconstruct")
         self.progress = StepsBar()
         self.familiarity = FamiliarityNote(viewer)
@@ -114,6 +118,7 @@ class Reconstruct(Dock):
         add_rows(form, self.device, self.precision, self.encoding, self.white_level)
         form.addRow("White patch", self.white_patch)
         form.addRow("Flip consistency", self.ensemble.native)
+        form.addRow("Colours", self.colour_exact.native)
         self.progress.hide()
         about = QLabel(ESTIMATE, wordWrap=True)
         stack(self.content, form, self.button, self.progress, self.status, self.familiarity, about, margin=None).addStretch()
@@ -142,7 +147,7 @@ class Reconstruct(Dock):
         except InputError as error:
             self._refuse(sentence_of(error))
             return
-        names = ("device", "precision", "encoding", "white_level", "ensemble")
+        names = ("device", "precision", "encoding", "white_level", "ensemble", "colour_exact")
         settings = {name: getattr(self, name).value for name in names} | {"white": self.white_patch.box}
         self.progress.start()
         self.familiarity.clear()
@@ -210,7 +215,8 @@ class Reconstruct(Dock):
         if not had_bands or current_wavelength(self._viewer, layer) is None:
             go_to_green(self._viewer, layer)
         facts = cube.attrs
-        colours = f"colours {facts['input_profile']}, {facts['clipped_share']:.1%} clipped"
+        exact = ", exact" * facts["colour_exact"]
+        colours = f"colours {facts['input_profile']}{exact}, {facts['clipped_share']:.1%} clipped"
         if facts["ensemble"]:
             colours += f"; flip disagreement {facts['flip_disagreement_mean']:.1%} on average"
         self._say(f"{facts['model']} on {facts['device_name']}, {facts['precision']}: {facts['seconds']:.1f} s; {colours}")
