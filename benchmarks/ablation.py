@@ -1,4 +1,4 @@
-"""The paper's ablation at small scale: DRCR Net with and without NPM and CRM, and with gates that start open, on the same budget.
+"""The paper's ablation at small scale: DRCR Net with and without NPM and CRM, and with gates that start near 1, on the same budget.
 
 usage: python benchmarks/ablation.py CONFIG.yaml DATA OUT [STEPS [SEEDS]]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_drcr.cubes.colorimetry import LUMINANCE
 from napari_drcr.errors import InputError
 from napari_drcr.system.steps import run_to_end
 
@@ -38,8 +39,6 @@ RARE = 0.9
 LEVELS = 101
 """Of the stored quantiles, from 0 to 1."""
 PREFIX = "familiarity."
-LUMINANCE = (0.2126, 0.7152, 0.0722)
-"""Of linear sRGB (IEC 61966-2-1)."""
 
 MEANING = (
     "Blocks of 32 x 32 pixels are compared in colour and texture with those that the model learned from: for each, the share of "

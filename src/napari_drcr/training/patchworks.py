@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.cubes.colorimetry import srgb_response
+from napari_drcr.cubes.colorimetry import LUMINANCE, srgb_response
 from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.training.reflectances import Reflectances
 
@@ -33,8 +33,6 @@ CLUSTERS = (2, 5)
 """Materials that a crop of a scene is divided into."""
 CLUSTERED_PIXELS, CLUSTERING_STEPS = 256, 8
 """Pixels that find the centres of clusters, and steps of Lloyd's algorithm."""
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-"""Of linear sRGB (IEC 61966-2-1)."""
 
 Float32Array = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.intp]
@@ -163,7 +161,7 @@ def luminance(spectra: Float32Array) -> Float32Array:
     -------
     ndarray, shape (...), float32
     """
-    weights = (srgb_response(WAVELENGTHS, illuminant="D65") @ LUMINANCE).astype(np.float32)
+    weights = (srgb_response(WAVELENGTHS, illuminant="D65") @ np.array(LUMINANCE)).astype(np.float32)
     return np.tensordot(weights, spectra, axes=(0, 0)).astype(np.float32)
 
 
