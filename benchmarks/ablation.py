@@ -1,4 +1,4 @@
-"""The paper's ablation at small scale: DRCR Net with and without NPM and CRM, and with gates that start open, on the same budget.
+"""The paper's ablation at small scale: DRCR Net with and without NPM and CRM, and with gates that start near 1, on the same budget.
 
 usage: python benchmarks/ablation.py CONFIG.yaml DATA OUT [STEPS [SEEDS]]
 
@@ -21,8 +21,8 @@ from napari_drcr.training.config import read_config
 from napari_drcr.training.jobs.records import read_metrics
 from napari_drcr.training.run import resume_run, start_run
 
-NETWORK = {"channels": 32, "blocks": 4}
-VARIANTS = {
+NETWORK: dict[str, float] = {"channels": 32, "blocks": 4}
+VARIANTS: dict[str, dict[str, float]] = {
     "complete": {},
     "without NPM": {"purification": False},
     "without CRM": {"recalibration": False},

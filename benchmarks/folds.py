@@ -11,7 +11,7 @@ Every run has the same processor time, with one thread (see `equal_time`); nothi
 of the last step are scored. Beside the configurations, both per-pixel maps are fitted to the same data, as `linear` and `polynomial`.
 
 OUT/folds.csv gets its rows as soon as a run is done, and runs that have theirs are skipped: an interrupted comparison goes on where it
-stopped. OUT/CONFIG/fold-N holds the run with its model file. `--table` prints the tables of OUT/folds.csv.
+stopped. OUT/CONFIG/fold-N holds the run with its model file. `--table` prints the table of OUT/folds.csv.
 """
 
 from __future__ import annotations
@@ -310,10 +310,21 @@ def write_rows(path: Path, rows: list[Row]) -> None:
             writer.writerow([*plain, *bands])
 
 
-def tables(rows: list[Row]) -> str:
-    """Two tables for the documentation: means over scenes, and each collection; the worst band of each against the better map's."""
+def table_of(rows: list[Row]) -> str:
+    """The table for the documentation: means over scenes and over each collection; the last two columns are of scenes."""
     names = list(dict.fromkeys(row.name for row in rows if row.world == "collection"))
-    head = ["configuration", "runs", "steps", "scenes", "RMSE", "SAM (°)", *names, "collections", "400 nm", "700 nm"]
+    head = [
+        "configuration",
+        "runs",
+        "steps",
+        "scenes",
+        "RMSE",
+        "SAM (°)",
+        *names,
+        "collections",
+        "scenes, 400 nm",
+        "scenes, 700 nm",
+    ]
     lines = [f"{metric_name('mrae', FLOOR)}:", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     found: dict[str, list[Row]] = {}
     for row in rows:
@@ -349,13 +360,13 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the runs.")] = 0,
     seconds: Annotated[float, typer.Option(help="Processor time of each training.")] = 600.0,
     jobs: Annotated[int, typer.Option(help="Runs side by side.")] = 2,
-    table: Annotated[bool, typer.Option("--table", help="Only print the tables of OUT/folds.csv.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Only print the table of OUT/folds.csv.")] = False,
 ) -> None:
     """Train configurations fold by fold, and score them on what they have not seen."""
     path = out.absolute() / "folds.csv"
     rows = read_rows(path)
     if table:
-        print(tables(rows))
+        print(table_of(rows))
         return
     if folder is None or reflectances is None:
         raise InputError("scenes or reflectances are missing: name them with --folder and --reflectances.")
@@ -390,7 +401,7 @@ def main(
                 continue
             write_rows(path, rows)
             print(f"{tasks[task]}: {', '.join(f'{row.name} {row.mrae:.4f}' for row in task.result())}", flush=True)
-    print(tables(rows))
+    print(table_of(rows))
     if failed:
         sys.exit(f"not trained: {'; '.join(failed)}.")
 

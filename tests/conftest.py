@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,14 @@ if TYPE_CHECKING:
 
 
 def pytest_configure() -> None:
-    """Compute in one thread, here and in processes that are started: for networks this small, several mostly wait for each other."""
+    """Settings of this process and of those that it starts.
+
+    Compute in one thread: for networks this small, several mostly wait for each other. Leave napari's settings of whoever runs
+    the tests alone, and write none. Look for garbage less often: each viewer has its own collected, and there is little else.
+    """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["NAPARI_CONFIG"] = ""
+    gc.set_threshold(10_000, 10, 10)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,6 +52,16 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     yield
     if item.get_closest_marker("viewer"):
         gc.collect()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def manifests_read_once() -> Iterator[None]:
+    """What is installed does not change between two viewers, each of which would read all manifests again."""
+    from npe2 import PluginManager
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManager, "discover", cache(PluginManager.discover))
+        yield
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,19 +15,19 @@ from napari_drcr.benchmark.child import Way
 from napari_drcr.benchmark.processes import Failed, Measured
 from napari_drcr.benchmark.report import HEADER, Report, Row
 from napari_drcr.benchmark.run import run
+from napari_drcr.cli import main
 from napari_drcr.errors import Cancelled, InputError
 from napari_drcr.models.architecture import find_architecture
 from napari_drcr.models.cost import gmac
 from napari_drcr.models.drcr.architecture import DRCRSettings
 from napari_drcr.system.devices import precisions
+from typed import run_main
 
 
 def typed(*words: object, code: int = 0) -> tuple[str, str]:
-    command = [sys.executable, "-m", "napari_drcr", "benchmark", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout, done.stderr
+    out, err = run_main(main, "benchmark", *words, code=code)
+    assert "Traceback" not in err
+    return out, err
 
 
 def test_multiply_adds_are_those_of_the_layers() -> None:
@@ -129,7 +127,7 @@ def test_a_process_that_fails_or_is_ended_says_so(image: Path, tmp_path: Path) -
 
 def test_stopping_ends_all_processes() -> None:
     def stop(done: int, total: int, text: str) -> None:
-        if done == 1:
+        if done == 0:  # All have been started, and none is ready.
             started.extend(child.pid for child in psutil.Process().children() if child.pid not in before)
             raise Cancelled
 

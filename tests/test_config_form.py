@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,12 +95,6 @@ def random_content(seed: int) -> dict[str, Any]:
         },
         "card": {"data": draw.choice(["", "Mine: \N{GREEK SMALL LETTER ALPHA}, 50 % off # no comment"])},
     }
-
-
-def test_nothing_heavy_is_imported_to_build_the_form() -> None:
-    code = "import sys, napari_drcr.widgets.train.config_form; print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "lightning", "colour", "h5py", "napari_drcr.training.run"} & set(modules)
 
 
 def test_the_form_is_there_at_once(qtbot: QtBot) -> None:

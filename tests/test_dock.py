@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 
 import napari
@@ -110,3 +112,10 @@ def test_each_window_has_its_own(make_napari_viewer: MakeViewer) -> None:
     widgets = [viewer.window.add_plugin_dock_widget("napari-drcr", "Reconstruct")[1] for viewer in viewers]
     assert widgets[0] is not widgets[1]
     assert [docks_of(viewer, Reconstruct) for viewer in viewers] == [[widgets[0]], [widgets[1]]]
+
+
+def test_nothing_heavy_is_imported_with_the_docks() -> None:
+    names = ("reconstruct", "spectrum", "error_map", "train.config_form", "train.runs_panel")
+    code = f"import sys, {', '.join(f'napari_drcr.widgets.{name}' for name in names)}; print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "lightning", "colour", "h5py", "matplotlib", "napari_drcr.training.run"} & set(imported)

@@ -131,7 +131,7 @@ def test_nothing_is_cut_off_in_300_pixels(viewer: napari.Viewer, qtbot: QtBot) -
 def test_wheel_keyboard_and_clicks_in_a_low_dock(viewer: napari.Viewer, qtbot: QtBot) -> None:
     dock = show_dock(Reconstruct, viewer)
     stand_below(dock, show_dock(Train, viewer))
-    bar, encoding, ensemble = dock.verticalScrollBar(), dock.encoding.native, dock.ensemble.native
+    bar, encoding, last = dock.verticalScrollBar(), dock.encoding.native, dock.colour_exact.native
     dock.activateWindow()
     qtbot.waitUntil(lambda: bar.maximum() > 0 and dock.isActiveWindow())
 
@@ -146,10 +146,10 @@ def test_wheel_keyboard_and_clicks_in_a_low_dock(viewer: napari.Viewer, qtbot: Q
     turn(encoding)
     assert dock.encoding.value == "linear"
 
-    ensemble.setFocus()
+    last.setFocus()
     bar.setValue(0)
     assert dock.button.visibleRegion().isEmpty()
-    qtbot.keyClick(ensemble, Qt.Key.Key_Tab)
+    qtbot.keyClick(last, Qt.Key.Key_Tab)
     assert dock.button.hasFocus()
     assert dock.button.visibleRegion().boundingRect().height() == dock.button.height()
 

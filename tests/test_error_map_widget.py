@@ -289,11 +289,11 @@ def test_what_is_left_out_is_told(viewer: napari.Viewer, qtbot: QtBot) -> None:
     assert map_facts(mean)["left_out_share"] == pytest.approx(0.28125)  # type: ignore[index]
 
 
-def colour_of(viewer: napari.Viewer, layer: Image, row: int, column: int) -> list[int]:
-    """What a screenshot of the canvas shows of a pixel."""
+def colours_of(viewer: napari.Viewer, layer: Image, *pixels: tuple[int, int]) -> list[list[int]]:
+    """What a screenshot of the canvas shows of pixels."""
     shot = viewer.screenshot(canvas_only=True, flash=False)
-    place = on_canvas(viewer, layer, row, column)
-    return [int(value) for value in shot[place.y(), place.x(), :3]]
+    places = [on_canvas(viewer, layer, *pixel) for pixel in pixels]
+    return [[int(value) for value in shot[place.y(), place.x(), :3]] for place in places]
 
 
 @pytest.mark.parametrize(("metric", "gray"), [("relative", 217), ("absolute", 217), ("difference", 128)])
@@ -310,8 +310,8 @@ def test_what_is_left_out_is_gray(make_napari_viewer: MakeViewer, qtbot: QtBot, 
     viewer.reset_view()
     for stack_is_seen, layer in zip((True, False), dock.maps.all(), strict=True):
         dock.panel.kind.value = BANDS if stack_is_seen else MEAN
-        assert colour_of(viewer, layer, 18, 8) == [gray] * 3
-        no_error = colour_of(viewer, layer, 18, 24)
+        left_out, no_error = colours_of(viewer, layer, (18, 8), (18, 24))
+        assert left_out == [gray] * 3
         assert max(abs(value - gray) for value in no_error) > 60, no_error
         assert layer.thumbnail[16, 8].tolist() == [gray, gray, gray, 255]
 

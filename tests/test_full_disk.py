@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -127,6 +128,11 @@ def writers(folder: Path) -> dict[str, Callable[[Path], Any]]:
         cube = {"eager": eager, "lazy": lazy, "long_header": long}[Path(name).stem]
         return lambda target: nd.write_cube(target / name, cube)
 
+    def write_status(target: Path) -> None:
+        # It states when it was written, and the number of digits of that would change its size.
+        with patch("time.time", return_value=0.5):
+            update_status(target, state="running", cause="x" * 1000)
+
     def convert_scene(target: Path) -> None:
         with TemporaryDirectory(dir=folder) as cache:
             platformdirs.user_cache_dir = lambda name: cache  # type: ignore[assignment, misc]
@@ -156,7 +162,7 @@ def writers(folder: Path) -> dict[str, Callable[[Path], Any]]:
         "spectra.csv": lambda target: write_spectra_csv(target / "spectra.csv", curves),
         "metrics.csv": lambda target: write_metrics(target, rows),
         "config.yaml": lambda target: write_config(target / "config.yaml", config),
-        "status.json": lambda target: update_status(target, state="running", cause="x" * 1000),
+        "status.json": write_status,
         "preview.npz": lambda target: write_preview(target, Preview(1, "one", half[:3], half, half)),
         "photo.jpg": lambda target: simulate(eager, target / "photo.jpg", camera="ntire2022"),
         "model.safetensors": lambda target: save_model(target / "model.safetensors", model),

@@ -127,7 +127,7 @@ def test_killed_at_any_moment_and_resumed_the_curve_is_that_of_a_run_left_in_pea
     config: TrainingConfig, tmp_path: Path
 ) -> None:
     """See benchmarks/kill_runs.py for more kills."""
-    config = make_config(config.model_dump(), learning__steps=90, learning__validate_every=3)
+    config = make_config(config.model_dump(), learning__steps=60, learning__validate_every=3)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     start_run(config, whole)
     prepare(config, killed)
@@ -142,10 +142,10 @@ def test_killed_at_any_moment_and_resumed_the_curve_is_that_of_a_run_left_in_pea
         process.wait()
         assert read_run(killed).state in ("crashed", "finished")
         if (killed / CHECKPOINT).exists():
-            assert load_plain(killed / CHECKPOINT)["global_step"] <= 90
+            assert load_plain(killed / CHECKPOINT)["global_step"] <= 60
         read_metrics(killed), read_losses(killed), read_preview(killed)
     resume_run(killed)
-    assert len(read_losses(killed)) == 90
+    assert len(read_losses(killed)) == 60
     assert np.array_equal(read_losses(whole), read_losses(killed))
     scores = [[(row["step"], row["loss"], row["mrae"]) for row in read_metrics(folder)] for folder in (whole, killed)]
     assert scores[0] == scores[1]

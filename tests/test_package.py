@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import subprocess
 import sys
 from importlib.metadata import requires, version
@@ -12,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import napari_drcr
+from napari_drcr.system.imports import quick_imports
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {
@@ -51,6 +54,15 @@ def run_python(code: str) -> str:
 def test_no_heavy_package_is_imported_before_it_is_needed(code: str) -> None:
     modules = run_python(f"{code}\nimport sys\nprint(*sys.modules)").split()
     assert not HEAVY & set(modules)
+
+
+def test_garbage_is_collected_again_after_quick_imports() -> None:
+    with quick_imports():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"), quick_imports():
+        importlib.import_module("no_such_package")
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("name", napari_drcr.__all__)

@@ -110,6 +110,16 @@ def test_the_same_draws_give_the_same_patchwork(archive: Path) -> None:
     assert len({patch.tobytes() for patch in patches[0]}) == 8
 
 
+def test_materials_are_seen_through_smooth_filters(archive: Path) -> None:
+    library = read(archive)
+    drawn = patchworks.draw_materials(library, 400, np.random.default_rng(0), filtered=0.5)
+    assert 0 < drawn.min() < drawn.max() <= max(patchworks.LARGEST_MATERIAL, library.spectra.max())
+    filtered = np.array([distance_to_cone(spectrum[None], library.spectra) > 1e-4 for spectrum in drawn[:100]])
+    assert 35 < filtered.sum() < 65
+    roughness = np.abs(np.diff(np.log(drawn), 2)).max()
+    assert roughness < np.abs(np.diff(np.log(library.spectra), 2)).max() + 0.1
+
+
 def test_exchanged_materials_keep_luminance_and_the_rest_of_the_scene(archive: Path) -> None:
     library = read(archive)
     before = crop_of_a_scene()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,12 +42,6 @@ def random_rgb(height: int = 24, width: int = 32, channels: int = 3) -> np.ndarr
 
 def notifications() -> list[tuple[str, str]]:
     return [(str(note.severity), note.message) for note in notification_manager.records]
-
-
-def test_nothing_heavy_is_imported_to_build_the_widget() -> None:
-    code = "import sys, napari_drcr.widgets.reconstruct; print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "lightning", "colour", "h5py"} & set(modules)
 
 
 def test_empty_viewer_says_what_to_do(viewer: napari.Viewer) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -292,9 +290,3 @@ def test_errors_below_the_floor_do_not_count() -> None:
     errors = relative_errors(truth, estimate, "MRAE@0.01")
     assert errors[0, 0] == pytest.approx(0.2)
     assert np.isnan(errors[0, 1])
-
-
-def test_nothing_heavy_is_imported_with_the_panel() -> None:
-    code = "import sys, napari_drcr.widgets.train.runs_panel; print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "lightning", "matplotlib.figure"} & set(modules)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -477,9 +475,3 @@ def test_paper_colours() -> None:
     assert printable(RED) == RED
     assert printable("yellow") != "#ffff00"
     assert contrast(printable("#ffffff"), "#ffffff") >= 1.7
-
-
-@pytest.mark.parametrize("dock", ["spectrum", "error_map"])
-def test_importing_a_dock_does_not_import_matplotlib(dock: str) -> None:
-    script = f"import sys, napari_drcr.widgets.{dock}; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

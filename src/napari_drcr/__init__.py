@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_drcr.errors import Cancelled as Cancelled
     from napari_drcr.errors import InputError as InputError
     from napari_drcr.errors import Notice as Notice
+    from napari_drcr.inference.familiarity import unfamiliarity as unfamiliarity
     from napari_drcr.inference.reconstruction import iter_reconstruct as iter_reconstruct
     from napari_drcr.inference.reconstruction import reconstruct as reconstruct
     from napari_drcr.io import read_cube as read_cube
@@ -68,6 +69,7 @@ _HOME = {
     "sam": "analysis.metrics",
     "save_model": "models.store",
     "simulate": "camera.simulation",
+    "unfamiliarity": "inference.familiarity",
     "write_cube": "io",
 }
 

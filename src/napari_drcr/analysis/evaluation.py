@@ -38,6 +38,7 @@ FLIP_CORRELATION = "flip rho"
 FLIP_CORRELATION_MEANING = (
     f"{FLIP_CORRELATION} is the rank correlation of flip disagreement with the true relative error of the pixels"
 )
+COLOUR_EXACT_SENTENCE = "The estimates have the exact colours of the images."
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class Evaluation:
         Scenes without a score, and why.
     ensemble : bool
         Whether the estimates are means over flips and turns.
+    colour_exact : bool
+        Whether the estimates have the exact colours of the images.
     """
 
     model: str
@@ -105,6 +108,7 @@ class Evaluation:
     scores: tuple[Score, ...]
     skipped: Mapping[str, str]
     ensemble: bool = False
+    colour_exact: bool = False
 
     @property
     def mean(self) -> Score:
@@ -131,12 +135,14 @@ class Evaluation:
         Parameters
         ----------
         path : str or Path
-            The first lines name model and protocol, and self-ensemble if it was used, after ``#``.
+            The first lines name model and protocol, and self-ensemble and exact colours if they were used, after ``#``.
         """
         with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             file.write(f"# model {self.model}\n# protocol {self.protocol}: {PROTOCOLS[self.protocol]}\n")
             if self.ensemble:
                 file.write(f"# ensemble: mean over 8 flips and turns; {FLIP_CORRELATION_MEANING}\n")
+            if self.colour_exact:
+                file.write(f"# colour_exact: {COLOUR_EXACT_SENTENCE}\n")
             writer = csv.writer(file)
             writer.writerow([*self.header()[:-1], "from nm", "to nm"])
             for score in (*self.scores, self.mean):
@@ -184,6 +190,7 @@ def evaluate(
     precision: str = "auto",
     encoding: str = "srgb",
     ensemble: bool = False,
+    colour_exact: bool = False,
     share: Share = ALONE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -195,7 +202,7 @@ def evaluate(
     ----------
     rgb, truth : str or Path
         Folders; ``scene.jpg`` belongs to ``scene.mat``.
-    model, device, precision, encoding, ensemble
+    model, device, precision, encoding, ensemble, colour_exact
         As for `napari_drcr.inference.reconstruction.reconstruct`.
     protocol : {"full", "ntire2022"}
         See `PROTOCOLS`.
@@ -228,7 +235,7 @@ def evaluate(
     def read(pair: tuple[Path, Path]) -> tuple[xr.DataArray, PreparedImage]:
         return read_cube(pair[1]), read_prepared(pair[0], loaded, ImageSettings(encoding=encoding))
 
-    estimator = Estimator(loaded, device=device, precision=precision, ensemble=ensemble)
+    estimator = Estimator(loaded, device=device, precision=precision, ensemble=ensemble, colour_exact=colour_exact)
 
     def compute(pair: tuple[Path, Path], found: tuple[xr.DataArray, PreparedImage]) -> tuple[xr.DataArray, xr.DataArray]:
         truth, image = found
@@ -254,7 +261,7 @@ def evaluate(
         first = pairs[0][0].stem
         raise InputError(f"none of the {len(pairs)} scenes can be scored; {first}: {skipped[first]}")
     averaged = any(score.flip_correlation is not None for score in scores)
-    return Evaluation(loaded.name, protocol, floor or None, tuple(scores), skipped, averaged)
+    return Evaluation(loaded.name, protocol, floor or None, tuple(scores), skipped, averaged, colour_exact)
 
 
 def _under_protocol(

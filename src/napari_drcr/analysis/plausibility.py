@@ -107,6 +107,8 @@ def assess_plausibility(
     if cube.attrs.get("quantity", "unknown") != "reflectance" or not chosen.keeps_scale:
         exposure = _best_exposure(seen[counted], fits[counted])
         assumption += ", exposure matched"
+    if cube.attrs.get("colour_exact"):
+        assumption += "; the estimate was given the image's colours, so small residuals say nothing about it"
     squares = np.square(seen * np.float32(exposure) - fits).mean(axis=-1)
     residuals = np.where(counted, np.sqrt(squares), np.float32(np.nan))
     return Plausibility(

@@ -41,6 +41,13 @@ EnsembleOption = Annotated[
         "--ensemble", help="Average over the 8 flips and quarter turns, in 8 times the time, and report how far they differ."
     ),
 ]
+ColourExactOption = Annotated[
+    bool,
+    typer.Option(
+        "--colour-exact",
+        help="Change the estimate as little as possible so that its camera sees the photo's exact colours in it, JPEG artefacts included.",
+    ),
+]
 
 
 @contextmanager

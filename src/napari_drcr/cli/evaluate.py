@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_drcr.cli._common import (
+    ColourExactOption,
     DeviceOption,
     DevicesOption,
     EncodingOption,
@@ -36,6 +37,7 @@ def evaluate(
     precision: PrecisionOption = "auto",
     encoding: EncodingOption = "srgb",
     ensemble: EnsembleOption = False,
+    colour_exact: ColourExactOption = False,
 ) -> None:
     """Score a model on pairs of RGB images and true cubes."""
     from napari_drcr.analysis import evaluation
@@ -54,6 +56,7 @@ def evaluate(
             precision=precision,
             encoding=encoding,
             ensemble=ensemble,
+            colour_exact=colour_exact,
             share=share,
             progress=show,
         )
@@ -64,6 +67,8 @@ def evaluate(
     print_table(result.header(), rows, sections=(len(rows) - 1,))
     if result.ensemble:
         print(f"Means over 8 flips and turns; {evaluation.FLIP_CORRELATION_MEANING}.")
+    if result.colour_exact:
+        print(evaluation.COLOUR_EXACT_SENTENCE)
     for scene, reason in result.skipped.items():
         print(f"Skipped {scene}: {reason}", file=sys.stderr)
     if csv is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_drcr.cli._common import (
+    ColourExactOption,
     DeviceOption,
     DevicesOption,
     EncodingOption,
@@ -50,6 +51,7 @@ def reconstruct(
         ),
     ] = None,
     ensemble: EnsembleOption = False,
+    colour_exact: ColourExactOption = False,
     tile: Annotated[
         int | None, typer.Option(help="Side in pixels of the pieces computed at a time; does not change the result.")
     ] = None,
@@ -77,7 +79,9 @@ def reconstruct(
 
     with shared(devices, device, len(images)) as share:
         mine = share.part(images)
-        estimator = Estimator(loaded, device=share.device, precision=precision, ensemble=ensemble, tile=tile)
+        estimator = Estimator(
+            loaded, device=share.device, precision=precision, ensemble=ensemble, colour_exact=colour_exact, tile=tile
+        )
         with progress_bar("images", hidden=share.rank > 0) as show:
 
             def compute(image: Path, prepared: PreparedImage) -> xr.DataArray:
@@ -97,11 +101,14 @@ def reconstruct(
 def _summary(cube: xr.DataArray) -> str:
     """How a cube was made, for its line on stdout."""
     made = cube.attrs
-    colours = f"colours {made['input_profile']}, {made['clipped_share']:.1%} clipped"
+    exact = ", exact" * made["colour_exact"]
+    colours = f"colours {made['input_profile']}{exact}, {made['clipped_share']:.1%} clipped"
     if made["white"] is not None:
         colours += f", white patch gains {' '.join(f'{gain:.3g}' for gain in made['white_gains'])}"
     if made["ensemble"]:
         colours += f"; flip disagreement {made['flip_disagreement_mean']:.1%} on average"
+    if "unfamiliar_share" in made:
+        colours += f"; {made['unfamiliar_share']:.0%} unfamiliar"
     return f"{made['model']}, {made['device_name']}, {made['precision']}, {made['seconds']:.1f} s; {colours}"
 
 

@@ -10,6 +10,7 @@ import typer
 
 from napari_drcr.cli._common import print_table, progress_bar
 from napari_drcr.errors import Cancelled, InputError, ignore_notice, notices_to
+from napari_drcr.system.imports import quick_imports
 
 if TYPE_CHECKING:
     from napari_drcr.training.sections import TrainingConfig
@@ -72,7 +73,8 @@ def train(
             return
         folder = output if output is not None else new_run_folder(settings.name)
     if not is_first():
-        from napari_drcr.training.run import resume_run, start_run
+        with quick_imports():
+            from napari_drcr.training.run import resume_run, start_run
 
         with notices_to(ignore_notice):  # The first process reports them.
             if settings is None:
@@ -122,7 +124,8 @@ def _row(scene: SceneEntry) -> list[str]:
 
 
 def _run(settings: Any, folder: Path) -> Path:
-    from napari_drcr.training.run import resume_run, start_run
+    with quick_imports():
+        from napari_drcr.training.run import resume_run, start_run
 
     with progress_bar("train") as show:
         return resume_run(folder, progress=show) if settings is None else start_run(settings, folder, progress=show)

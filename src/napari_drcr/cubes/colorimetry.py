@@ -15,6 +15,8 @@ FloatArray = npt.NDArray[np.floating]
 DAYLIGHT_REFERENCE_NM = 560.0
 VISIBLE = (400, 700)
 """Range in nm outside which a band alone has hardly any colour."""
+LUMINANCE = (0.2126, 0.7152, 0.0722)
+"""Weights of linear R, G and B (sRGB, IEC 61966-2-1; ITU-R BT.709)."""
 NEEDED = (430, 660)
 """Range in nm that bands must cover for colours to be about right."""
 

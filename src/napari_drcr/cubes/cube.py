@@ -29,6 +29,9 @@ CLIPPED = "clipped"
 FLIP_DISAGREEMENT = "flip_disagreement"
 """Coordinate (y, x), float32, of a cube estimated by self-ensemble; see `napari_drcr.inference.ensemble.average_orientations`."""
 
+UNFAMILIARITY = "unfamiliarity"
+"""Coordinate (y, x), float32, of a cube estimated by a model that states what it learned from; see `napari_drcr.unfamiliarity`."""
+
 
 def make_cube(
     values: Any,

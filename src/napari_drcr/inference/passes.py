@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,10 @@ from napari_drcr.models.regions import Box
 from napari_drcr.models.store import Model
 from napari_drcr.system.devices import choose_device, choose_precision, devices, limit_threads
 from napari_drcr.system.memory import NotEnoughMemory, is_lack_of_memory
+from napari_drcr.system.steps import mapped
+
+if TYPE_CHECKING:
+    from napari_drcr.inference.colours import ExactColours
 
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SMALLEST_SIDE = 32
@@ -203,6 +207,8 @@ class Pass:
         Where and how it was computed.
     tile : int or None
         Side of its pieces.
+    colours : ExactColours or None
+        What takes the photo's own colours into the cube, where it has them.
     """
 
     model: Model
@@ -212,6 +218,7 @@ class Pass:
     device: str
     precision: str
     tile: int | None
+    colours: ExactColours | None = None
     _exact: Any = field(default=None, init=False)
     _execution: Execution | None = field(default=None, init=False, repr=False)
 
@@ -295,6 +302,10 @@ class Pass:
             values[:, window[0] - top : window[2] - top, window[1] - left : window[3] - left] = part
             yield number, len(windows)
         assert values is not None
+        if self.colours is not None:
+            yield from mapped(
+                self.colours.iter_correct(values, self.image[:, top:bottom, left:right]), lambda _: (len(windows), len(windows))
+            )
         return values
 
 

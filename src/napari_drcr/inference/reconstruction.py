@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from napari_drcr.cubes.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
+from napari_drcr.cubes.cube import CLIPPED, FLIP_DISAGREEMENT, UNFAMILIARITY, make_cube
 from napari_drcr.errors import InputError, notify
+from napari_drcr.inference.colours import exact_colours
 from napari_drcr.inference.ensemble import average_orientations
+from napari_drcr.inference.familiarity import iter_unfamiliarity
 from napari_drcr.inference.pixels import SMALLEST_SIDE
 from napari_drcr.inference.preparation import ImageSettings, PreparedImage, iter_prepared
 from napari_drcr.models.store import DEFAULT_MODEL, Model, load_model
@@ -39,6 +41,7 @@ def reconstruct(
     divisor: float | None = None,
     white: Sequence[int] | None = None,
     ensemble: bool = False,
+    colour_exact: bool = False,
     tile: int | None = None,
     remember: Callable[[Pass], object] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -76,6 +79,10 @@ def reconstruct(
     ensemble : bool
         Take the mean of the estimates from the 8 flips and quarter turns of the image, in 8 times the time. Says how far they
         disagree. Per-pixel maps cannot disagree: they run once, with a notice.
+    colour_exact : bool
+        Change the estimate, once at the end, as little as possible, so that the camera that the model learned from sees the exact colours of
+        the image in it; see `napari_drcr.inference.colours.ExactColours`. No value is then below 0. Noise and compression of the image
+        go into the cube. Only for models whose card names a camera that is linear pixel by pixel and keeps scale.
     tile : int, optional
         What is computed at a time has as many pixels as a square of this side, at least a row; by default what suits the device.
         Changes memory and speed, not the result.
@@ -94,7 +101,9 @@ def reconstruct(
         `white` and `white_gains` are the white patch and the factors on red, green and blue. With `ensemble` the coordinate
         `flip_disagreement` (y, x) holds, per pixel, the mean over bands of the standard deviation over the 8 estimates (of
         these 8, that is with ddof=0), each relative to their mean or to 0.01 where that is larger, and the attribute
-        `flip_disagreement_mean` its average. It is no uncertainty: metamers agree.
+        `flip_disagreement_mean` its average, before colours are made exact. It is no uncertainty: metamers agree. Of a model that
+        states what it learned from, the coordinate `unfamiliarity` (y, x) and the attributes `unfamiliar_share` and `unfamiliar` say
+        how unlike that the image is; see `napari_drcr.unfamiliarity`.
 
     Raises
     ------
@@ -119,6 +128,7 @@ def reconstruct(
         divisor=divisor,
         white=white,
         ensemble=ensemble,
+        colour_exact=colour_exact,
         tile=tile,
         remember=remember,
     )
@@ -137,6 +147,7 @@ def iter_reconstruct(
     divisor: float | None = None,
     white: Sequence[int] | None = None,
     ensemble: bool = False,
+    colour_exact: bool = False,
     tile: int | None = None,
     remember: Callable[[Pass], object] | None = None,
 ) -> Generator[tuple[int, int], None, xr.DataArray]:
@@ -144,7 +155,7 @@ def iter_reconstruct(
 
     Parameters
     ----------
-    rgb, model, device, precision, encoding, profile, white_level, divisor, white, ensemble, tile, remember
+    rgb, model, device, precision, encoding, profile, white_level, divisor, white, ensemble, colour_exact, tile, remember
         As for `reconstruct`.
 
     Yields
@@ -164,9 +175,9 @@ def iter_reconstruct(
     """
     loaded = load_model(model)
     settings = ImageSettings(encoding, profile, white_level, divisor, white)
+    estimator = Estimator(loaded, device=device, precision=precision, ensemble=ensemble, colour_exact=colour_exact, tile=tile)
     # The steps that count are known only once the image is there.
     image = yield from mapped(iter_prepared(rgb, loaded, settings), lambda _: (0, 1))
-    estimator = Estimator(loaded, device=device, precision=precision, ensemble=ensemble, tile=tile)
     return (yield from estimator.iter_estimate(image, remember=remember))
 
 
@@ -177,13 +188,13 @@ class Estimator:
     ----------
     model : Model
         From `napari_drcr.load_model`. It is put on the device with the first image.
-    device, precision, ensemble, tile
+    device, precision, ensemble, colour_exact, tile
         As for `reconstruct`.
 
     Raises
     ------
     InputError
-        If `tile` cannot be used.
+        If `tile` cannot be used, or colours cannot be exact with this model.
     """
 
     def __init__(
@@ -193,6 +204,7 @@ class Estimator:
         device: str = "auto",
         precision: str = "auto",
         ensemble: bool = False,
+        colour_exact: bool = False,
         tile: int | None = None,
     ) -> None:
         if tile is not None and not (isinstance(tile, int) and tile >= SMALLEST_SIDE):
@@ -200,6 +212,7 @@ class Estimator:
         self._model = model
         self._device, self._precision, self._tile = device, precision, tile
         self._ensemble = ensemble
+        self._colours = exact_colours(model.card) if colour_exact else None
         self._runner: Runner | None = None
 
     def iter_estimate(
@@ -233,6 +246,7 @@ class Estimator:
         if self._runner is None:
             self._runner = self._start()
         runner, disagreement = self._runner, None
+        colours = None if self._colours is None else self._colours.of_image(image)
         if self._ensemble and self._model.architecture.per_pixel:
             notify(
                 f"{self._model.name} estimates each pixel independently: flips and turns of the image cannot disagree, "
@@ -243,9 +257,20 @@ class Estimator:
         else:
             values = yield from runner.estimate(image.values)
             if remember is not None and runner.latest is not None:
+                runner.latest.colours = colours
                 remember(runner.latest)
+        if colours is not None:
+            yield from mapped(colours.iter_correct(values, image.values), lambda _: (1, 1))
         seconds = round(time.perf_counter() - started, 3)
-        return _labelled(self._model, image, values, disagreement, {**runner.hardware, "seconds": seconds})
+        unfamiliarity = yield from mapped(iter_unfamiliarity(image, self._model), lambda _: (1, 1))
+        if unfamiliarity is not None and unfamiliarity.attrs["unfamiliar"]:
+            notify(
+                f"{unfamiliarity.attrs['unfamiliar_share']:.0%} of the image is unlike what {self._model.name} learned from, in colour "
+                "or texture: its scores do not hold there.",
+                image.source or "The image",
+            )
+        run = {**runner.hardware, "colour_exact": colours is not None, "seconds": seconds}
+        return _labelled(self._model, image, values, (disagreement, unfamiliarity), run)
 
     def _start(self) -> Runner:
         if self._model.architecture.per_pixel:
@@ -313,15 +338,19 @@ def _labelled(
     model: Model,
     image: PreparedImage,
     values: npt.NDArray[np.float32],
-    disagreement: npt.NDArray[np.float32] | None,
+    maps: tuple[npt.NDArray[np.float32] | None, xr.DataArray | None],
     run: dict[str, Any],
 ) -> xr.DataArray:
-    """The cube with its attributes."""
+    """The cube with its attributes, and the maps of flip disagreement and unfamiliarity where there are any."""
+    disagreement, unfamiliarity = maps
     coordinates: dict[str, tuple[tuple[str, str], npt.NDArray[Any]]] = {CLIPPED: (("y", "x"), image.clipped)}
     facts: dict[str, Any] = {}
     if disagreement is not None:
         coordinates[FLIP_DISAGREEMENT] = (("y", "x"), disagreement)
         facts["flip_disagreement_mean"] = float(disagreement.mean())
+    if unfamiliarity is not None:
+        coordinates[UNFAMILIARITY] = (("y", "x"), unfamiliarity.values)
+        facts |= {name: unfamiliarity.attrs[name] for name in ("unfamiliar_share", "unfamiliar")}
     cube = make_cube(
         values,
         model.wavelengths,
@@ -344,6 +373,7 @@ def _labelled(
             "white_gains": None if image.gains is None else list(image.gains),
             "ensemble": disagreement is not None,
             **facts,
+            "colour_exact": run["colour_exact"],
             "input_profile": image.profile,
             "clipped_share": float(image.clipped.mean()),
             "source": image.source or "array",

@@ -28,6 +28,7 @@ from napari_drcr.models.architecture import (
     architectures,
     find_architecture,
 )
+from napari_drcr.models.familiarity import PREFIX, Familiarity, read_familiarity
 from napari_drcr.models.parameters import read_checkpoint, some
 from napari_drcr.system.files import atomic_path, first_bytes, naming
 
@@ -109,12 +110,15 @@ class Model:
         The file it came from.
     sha256 : str
         Of that file; empty when there is none.
+    familiarity : Familiarity or None
+        What it learned from, in colours and textures, where that is known.
     """
 
     card: Card
     estimator: Any
     path: Path | None = None
     sha256: str = field(default="")
+    familiarity: Familiarity | None = None
 
     @property
     def name(self) -> str:
@@ -203,10 +207,7 @@ def read_card(name_or_path: str | Path) -> Card:
     InputError
         If there is no such model, or the file has no card.
     """
-    path = _resolve(name_or_path)
-    with naming(path):
-        first_bytes(path)
-    return _read_safetensors(path)[0]
+    return _read_own(_resolve(name_or_path))[0]
 
 
 def load_model(name_or_path: str | Path | Model = DEFAULT_MODEL) -> Model:
@@ -310,11 +311,13 @@ def _load_foreign(path: Path, start: bytes, sha256: str) -> Model:
 
 
 def _build(path: Path, card: Card, state: dict[str, Any], sha256: str = "") -> Model:
-    """The model that a card and parameters make."""
+    """The model that a card and tensors make."""
+    familiarity = read_familiarity(state, path.name)
+    state = {name: value for name, value in state.items() if not name.startswith(PREFIX)}
     architecture = find_architecture(card.architecture)
     settings = architecture.infer(path, card.settings, state)
     card = card.model_copy(update={"settings": settings.model_dump(exclude={"architecture"})})
-    return Model(card, architecture.load(path, settings, len(card.wavelengths), state), path, sha256)
+    return Model(card, architecture.load(path, settings, len(card.wavelengths), state), path, sha256, familiarity)
 
 
 def save_model(path: str | Path, model: Model, *, half: bool = True) -> None:
@@ -347,6 +350,8 @@ def save_model(path: str | Path, model: Model, *, half: bool = True) -> None:
         raise InputError(
             f"{path.name} is not written: {spoilt[0]} holds values that are not finite{' in half precision' * half}."
         )
+    if model.familiarity is not None:
+        tensors |= model.familiarity.tensors()
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors, metadata=_header(model.card)))
 
@@ -366,12 +371,40 @@ def rewrite_card(path: str | Path, card: Card) -> None:
     InputError
         If the file is no such model, or the card does not fit it.
     """
-    from safetensors.numpy import save
+    _, tensors = _read_own(path)
+    _rewrite(Path(path), card, tensors)
 
+
+def add_familiarity(path: str | Path, familiarity: Familiarity | None) -> None:
+    """Give a file of ours statistics of what its model learned from, in place of those that it has; all else stays as it is.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.safetensors`` file with a card; replaced at once or not at all.
+    familiarity : Familiarity or None
+        From `napari_drcr.models.familiarity.calibrate`; None takes those of the file away.
+
+    Raises
+    ------
+    InputError
+        If the file is no such model.
+    """
+    card, tensors = _read_own(path)
+    kept = {name: value for name, value in tensors.items() if not name.startswith(PREFIX)}
+    _rewrite(Path(path), card, kept | ({} if familiarity is None else familiarity.tensors()))
+
+
+def _read_own(path: str | Path) -> tuple[Card, dict[str, np.ndarray[Any, Any]]]:
     path = Path(path)
     with naming(path):
         first_bytes(path)
-    _, tensors = _read_safetensors(path)
+    return _read_safetensors(path)
+
+
+def _rewrite(path: Path, card: Card, tensors: dict[str, np.ndarray[Any, Any]]) -> None:
+    from safetensors.numpy import save
+
     _build(path, card, tensors)
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors, metadata=_header(card)))

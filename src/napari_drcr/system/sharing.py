@@ -15,12 +15,15 @@ from typing import Any, TypeVar
 
 from napari_drcr.errors import InputError
 from napari_drcr.system.devices import choose_device, devices, usable_cores
+from napari_drcr.system.imports import quick_imports
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 """Environment variables in which torchrun, Lightning and SLURM pass a process its rank."""
 PATIENCE = timedelta(days=7)
 """How long a process that has finished its share waits for the others; in ms it must fit into 32 bits."""
 MEETING = timedelta(seconds=10)
+BACKEND = "gloo"
+"""Of torch's process group; only small Python objects are exchanged, so it suffices on GPUs too."""
 
 Item = TypeVar("Item")
 
@@ -149,27 +152,35 @@ def join(wanted: int | None, device: str, files: int) -> Share:
         if count <= 1:
             return Share(device=device)
     import torch
-    from lightning.fabric import Fabric
-    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-    from lightning.fabric.strategies.ddp import DDPStrategy
 
-    with quiet_lightning():
-        strategy = DDPStrategy(
-            # Named, because Lightning would wait for the processes of a SLURM job that has only one.
-            cluster_environment=TorchElasticEnvironment() if by_torchrun else LightningEnvironment(),
-            # Only small Python objects are exchanged, so gloo suffices on GPUs too.
-            process_group_backend="gloo",
-            timeout=PATIENCE,
-        )
-        fabric = Fabric(accelerator=kind, devices=here, num_nodes=count // here, strategy=strategy)
-        fabric.launch()
+    if by_torchrun:
+        local_rank = int(os.environ["LOCAL_RANK"])
+        if kind == "cuda":
+            torch.cuda.set_device(local_rank)
+        torch.distributed.init_process_group(BACKEND, timeout=PATIENCE)
+    else:
+        local_rank = _start_processes(kind, count)
     # Otherwise gloo's threads may still run when Python ends, which aborts the process in C++.
     atexit.register(torch.distributed.destroy_process_group)
     if kind == "cpu":
         torch.set_num_threads(max(1, usable_cores() // here))
-    own = f"{kind}:{fabric.local_rank}" if kind == "cuda" else kind
-    return Share(fabric.global_rank, fabric.world_size, own, by_torchrun)
+    own = f"{kind}:{local_rank}" if kind == "cuda" else kind
+    return Share(torch.distributed.get_rank(), count, own, by_torchrun)
+
+
+def _start_processes(kind: str, count: int) -> int:
+    """Start the other processes, or find those that this one is among; the local rank of this one."""
+    with quick_imports():
+        from lightning.fabric import Fabric
+        from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+        from lightning.fabric.strategies.ddp import DDPStrategy
+
+    with quiet_lightning():
+        # The environment is named, because Lightning would wait for the processes of a SLURM job that has only one.
+        strategy = DDPStrategy(cluster_environment=LightningEnvironment(), process_group_backend=BACKEND, timeout=PATIENCE)
+        fabric = Fabric(accelerator=kind, devices=count, strategy=strategy)
+        fabric.launch()
+    return fabric.local_rank
 
 
 def _kind_of_several(device: str, count: int) -> str:

@@ -191,8 +191,8 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         """Sample `index`, see the class."""
         random, number, composed = self._begin(index)
         if composed is not None:
-            side = self.config.data.patch
-            scene = Patchwork(make_patchwork(composed, side, lambda: self._cut(number, random)[0], random))
+            side, filtered = self.config.data.patch, self.config.reflectances.filtered
+            scene = Patchwork(make_patchwork(composed, side, lambda: self._cut(number, random)[0], random, filtered))
             rgb, cube = self._photograph(lambda light: set_up(self._camera, scene, light), scene.cube, random)
         else:
             cube, image = self._cut(number, random)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from napari_drcr.cubes.colorimetry import srgb_response
+from napari_drcr.cubes.colorimetry import LUMINANCE, srgb_response
 from napari_drcr.cubes.cube import WAVELENGTHS
 from napari_drcr.training.reflectances import Reflectances
 
@@ -19,6 +19,10 @@ LARGEST_SCALED = 1.1
 """No material is brighter in any band after its exchange, unless the scene was."""
 MIXED = 0.5
 """Share of materials that are a mixture of two reflectances."""
+FILTER_NODES, FILTER_SPREAD = 5, 0.3
+"""Of a random smooth filter: how many logarithms of its transmission are drawn, and their standard deviation."""
+LARGEST_MATERIAL = 1.2
+"""No filter makes a material brighter in any band."""
 SOFT = 0.5
 """Share of patchworks with soft borders."""
 BLUR = (0.5, 2.5)
@@ -29,15 +33,17 @@ CLUSTERS = (2, 5)
 """Materials that a crop of a scene is divided into."""
 CLUSTERED_PIXELS, CLUSTERING_STEPS = 256, 8
 """Pixels that find the centres of clusters, and steps of Lloyd's algorithm."""
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-"""Of linear sRGB (IEC 61966-2-1)."""
 
 Float32Array = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.intp]
 
 
 def make_patchwork(
-    reflectances: Reflectances, side: int, crop: Callable[[], Float32Array], random: np.random.Generator
+    reflectances: Reflectances,
+    side: int,
+    crop: Callable[[], Float32Array],
+    random: np.random.Generator,
+    filtered: float = 0.0,
 ) -> Float32Array:
     """Compose a patch of measured reflectances.
 
@@ -51,19 +57,21 @@ def make_patchwork(
         Returns a crop (31, side, side) of a scene of reflectance; asked for where the layout follows a scene.
     random : numpy.random.Generator
         Where all draws come from: the same state gives the same patch.
+    filtered : float
+        See `draw_materials`.
 
     Returns
     -------
     ndarray, shape (31, side, side), float32
         With even chances: Voronoi cells, soft textures, simple shapes, the luminance steps of the crop, or the crop with exchanged
-        materials (see `exchange_materials`). In the first four each pixel is a convex mixture of measured reflectances times a
-        factor, at most 1.1 times the largest of them.
+        materials (see `exchange_materials`). In the first four each pixel is a convex mixture of what `draw_materials` gives,
+        times a factor of at most 1.1.
     """
     kind = int(random.integers(5))
     if kind == 4:
-        return exchange_materials(crop(), reflectances, random)
+        return exchange_materials(crop(), reflectances, random, filtered)
     count = int(random.integers(FEWEST, MOST, endpoint=True))
-    materials = draw_materials(reflectances, count, random) * random.uniform(*SCALES, (count, 1)).astype(np.float32)
+    materials = draw_materials(reflectances, count, random, filtered) * random.uniform(*SCALES, (count, 1)).astype(np.float32)
     if kind == 0:
         weights = _borders(_cells(side, count, random), count, random)
     elif kind == 1:
@@ -75,8 +83,8 @@ def make_patchwork(
     return np.tensordot(materials, weights, axes=(0, 0)) * _shading(side, random)
 
 
-def draw_materials(reflectances: Reflectances, count: int, random: np.random.Generator) -> Float32Array:
-    """Draw measured reflectances, and mixtures of two.
+def draw_materials(reflectances: Reflectances, count: int, random: np.random.Generator, filtered: float = 0.0) -> Float32Array:
+    """Draw measured reflectances and mixtures of two, some of them seen through random smooth filters.
 
     Parameters
     ----------
@@ -86,18 +94,29 @@ def draw_materials(reflectances: Reflectances, count: int, random: np.random.Gen
         How many.
     random : numpy.random.Generator
         Where the draws come from.
+    filtered : float
+        Share of them that are seen through a random smooth filter, which makes spectra that no collection holds: a network learns
+        what materials have in common rather than the few that were measured.
 
     Returns
     -------
     ndarray, shape (count, 31), float32
-        Half of them, on average, are convex mixtures.
+        Half of them, on average, are convex mixtures. No filter makes one brighter than 1.2.
     """
     one, other = reflectances.draw(count, random), reflectances.draw(count, random)
     shares = random.random((count, 1)) * (random.random((count, 1)) < MIXED)
-    return one + shares.astype(np.float32) * (other - one)
+    drawn = one + shares.astype(np.float32) * (other - one)
+    if not filtered:
+        return drawn
+    spread = FILTER_SPREAD * (random.random((count, 1)) < filtered)
+    curves = random.normal(size=(count, FILTER_NODES)) * spread @ _between(FILTER_NODES, drawn.shape[1]).T
+    seen: Float32Array = np.minimum(drawn * np.exp(curves).astype(np.float32), np.maximum(drawn, np.float32(LARGEST_MATERIAL)))
+    return seen
 
 
-def exchange_materials(crop: Float32Array, reflectances: Reflectances, random: np.random.Generator) -> Float32Array:
+def exchange_materials(
+    crop: Float32Array, reflectances: Reflectances, random: np.random.Generator, filtered: float = 0.0
+) -> Float32Array:
     """Give materials of a scene measured reflectances, and keep its luminance and edges.
 
     Parameters
@@ -108,6 +127,8 @@ def exchange_materials(crop: Float32Array, reflectances: Reflectances, random: n
         What materials are replaced by.
     random : numpy.random.Generator
         Where the draws come from.
+    filtered : float
+        See `draw_materials`.
 
     Returns
     -------
@@ -120,7 +141,7 @@ def exchange_materials(crop: Float32Array, reflectances: Reflectances, random: n
     labels = _cluster(_chromaticity(crop), count, random)
     exchanged = random.permutation(count)[: int(random.integers(1, count, endpoint=True))]
     made = crop.copy()
-    for label, material in zip(exchanged, draw_materials(reflectances, len(exchanged), random), strict=True):
+    for label, material in zip(exchanged, draw_materials(reflectances, len(exchanged), random, filtered), strict=True):
         inside = labels == label
         scale = light[inside] / luminance(material)
         brightest = float(scale.max(initial=0) * material.max())
@@ -140,7 +161,7 @@ def luminance(spectra: Float32Array) -> Float32Array:
     -------
     ndarray, shape (...), float32
     """
-    weights = (srgb_response(WAVELENGTHS, illuminant="D65") @ LUMINANCE).astype(np.float32)
+    weights = (srgb_response(WAVELENGTHS, illuminant="D65") @ np.array(LUMINANCE)).astype(np.float32)
     return np.tensordot(weights, spectra, axes=(0, 0)).astype(np.float32)
 
 
@@ -232,12 +253,18 @@ def _shading(side: int, random: np.random.Generator) -> Float32Array:
 def _smooth(side: int, nodes: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
     """Random values at a grid of nodes, with smooth transitions: (side, side) in [0, 1]."""
     nodes = max(nodes, 2)
-    place = np.linspace(0, nodes - 1, side)
+    weights = _between(nodes, side)
+    values: npt.NDArray[np.float64] = weights @ random.random((nodes, nodes)) @ weights.T
+    return values
+
+
+def _between(nodes: int, count: int) -> npt.NDArray[np.float64]:
+    """Weights (count, nodes) of smooth transitions between nodes at equal distances."""
+    place = np.linspace(0, nodes - 1, count)
     first = np.minimum(place.astype(int), nodes - 2)
     share = place - first
     share = share * share * (3 - 2 * share)
-    weights = np.zeros((side, nodes))
-    weights[np.arange(side), first] = 1 - share
-    weights[np.arange(side), first + 1] = share
-    values: npt.NDArray[np.float64] = weights @ random.random((nodes, nodes)) @ weights.T
-    return values
+    weights = np.zeros((count, nodes))
+    weights[np.arange(count), first] = 1 - share
+    weights[np.arange(count), first + 1] = share
+    return weights

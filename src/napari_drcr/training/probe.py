@@ -20,6 +20,7 @@ from napari_drcr.errors import Cancelled, InputError
 from napari_drcr.io import read_cube
 from napari_drcr.system.devices import choose_device, devices
 from napari_drcr.system.files import atomic_path
+from napari_drcr.system.imports import quick_imports
 from napari_drcr.system.memory import is_lack_of_memory, peak, resident
 from napari_drcr.training.config import read_config, write_config
 from napari_drcr.training.dataset import find_scenes
@@ -125,21 +126,27 @@ def probe(config: TrainingConfig, *, cancelled: Callable[[], bool] | None = None
 
 def _measure(config: TrainingConfig) -> Estimate:
     """The work of the process: the run as it is, for a few steps, without validation and without a folder."""
-    import lightning as pl
-    import torch
-    from lightning.pytorch.callbacks import Callback
-
-    from napari_drcr.models.execution import ieee_arithmetic
-    from napari_drcr.training.callbacks.averaging import MovingAverage
-    from napari_drcr.training.data import make_loaders
-    from napari_drcr.training.module import TrainingModule
-    from napari_drcr.training.processes import placement, training_precision
     from napari_drcr.training.reflectances import read_reflectances
     from napari_drcr.training.scenes import ScenesOnDemand
 
     # One process of several, with its part of the batch.
     learning = config.learning.model_copy(update={"batch": config.learning.batch // config.processes})
     one = config.model_copy(update={"learning": learning, "devices": 1, "nodes": 1})
+    # What is wrong with the data is mostly wrong with the first scene: it is rejected before torch and Lightning are imported.
+    scenes = ScenesOnDemand(one.data, at_most=STEPS * learning.batch)
+    next(iter(scenes), None)
+    reflectances = read_reflectances(one.reflectances)
+    with quick_imports():
+        import lightning as pl
+        import torch
+        from lightning.pytorch.callbacks import Callback
+
+        from napari_drcr.models.execution import ieee_arithmetic
+        from napari_drcr.training.callbacks.averaging import MovingAverage
+        from napari_drcr.training.data import make_loaders
+        from napari_drcr.training.module import TrainingModule
+        from napari_drcr.training.processes import placement, training_precision
+
     device = choose_device(one.device)
     precision = training_precision(learning.precision, device, one.architecture.precisions)
     begun: list[float] = []
@@ -156,7 +163,6 @@ def _measure(config: TrainingConfig) -> Estimate:
             if len(ended) >= STEPS or ended[-1] - begun[0] > ENOUGH_SECONDS:
                 trainer.should_stop = True
 
-    scenes = ScenesOnDemand(one.data, at_most=STEPS * learning.batch)
     before = resident()
     trainer = pl.Trainer(
         **placement(one, device, precision),
@@ -170,7 +176,6 @@ def _measure(config: TrainingConfig) -> Estimate:
         use_distributed_sampler=False,
         callbacks=[MovingAverage(learning.ema_decay), Clock()],
     )
-    reflectances = read_reflectances(one.reflectances)
     loader, _ = make_loaders(one, scenes, [], lambda: (trainer.global_step, 0), device=device, reflectances=reflectances)
     with ieee_arithmetic():
         trainer.fit(TrainingModule(one), loader)

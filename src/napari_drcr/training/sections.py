@@ -106,6 +106,8 @@ class ReflectancesConfig(_Section):
     """Spectral libraries: ENVI (.sli), CSV, or .npz with several collections."""
     share: float = Field(default=0.0, ge=0, le=0.9)
     """Share of samples that are patchworks, 0-0.9; 0 reads no files."""
+    filtered: float = Field(default=0.5, ge=0, le=1)
+    """Share of their materials that are seen through a random smooth filter, 0-1: spectra like the measured ones, but more of them."""
     left_out: tuple[str, ...] = ()
     """Collections that are not learned from, such as one to test on: those of an .npz by their names there, any other by the
     name of its file without suffix."""

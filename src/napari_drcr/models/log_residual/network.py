@@ -8,12 +8,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from napari_drcr.cubes.colorimetry import LUMINANCE
 from napari_drcr.models.extent import Local
 
 DARKEST = 1e-4
 """Linear light below which colours look alike, and which no estimate goes below; the darkest grey of 8-bit sRGB is three times as bright."""
-LUMINANCE = (0.2126, 0.7152, 0.0722)
-"""Of linear sRGB: Y, by ITU-R BT.709."""
 FLOOR = 0.01
 """True values below it count in the fit as if they were this bright, as in MRAE@0.01."""
 PIXELS = 2**14

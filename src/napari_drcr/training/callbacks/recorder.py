@@ -18,6 +18,7 @@ from torch import Tensor
 from napari_drcr.analysis.metrics import metric_name
 from napari_drcr.errors import InputError
 from napari_drcr.models.store import Card, Model, save_model
+from napari_drcr.training.familiarity import SeenBlocks
 from napari_drcr.training.jobs.folder import MODEL
 from napari_drcr.training.jobs.records import read_metrics, write_metrics
 from napari_drcr.training.module import TrainingModule
@@ -69,6 +70,7 @@ class Recorder(Callback):
         self.began = False
         self.started = self.fetched = time.monotonic()
         self._waiting: list[tuple[int, Tensor, float]] = []
+        self._seen = SeenBlocks()
 
     def state_dict(self) -> dict[str, Any]:
         """State that a resumed run needs."""
@@ -134,6 +136,19 @@ class Recorder(Callback):
         # The clocks of the processes differ, so they agree on a step.
         self.next_fetch = self.fetched_step + max(int(INTERVAL / max(pace, 1e-6)), 1)
 
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: tuple[Tensor, Tensor],
+        batch_idx: int,
+        *_: int,
+    ) -> None:
+        """Describe a validation image, which is not learned from."""
+        if trainer.is_global_zero:
+            self._seen.hold_out(batch_idx, batch[0][0].float().cpu().numpy())
+
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the averaged weights if they are the best so far, and record the figures."""
         assert isinstance(pl_module, TrainingModule)
@@ -144,7 +159,10 @@ class Recorder(Callback):
             recipe = f"{self.card.recipe}, best at step {trainer.global_step}"
             card = self.card.model_copy(update={"scores": {title: round(mrae, 4)}, "recipe": recipe})
             if trainer.is_global_zero:
-                save_model(self.folder / MODEL, Model(card, pl_module.network))
+                samples = trainer.global_step * self.config.learning.batch
+                assert trainer.train_dataloader is not None
+                familiarity = self._seen.familiarity(trainer.train_dataloader.dataset, samples)
+                save_model(self.folder / MODEL, Model(card, pl_module.network, familiarity=familiarity))
         self.mrae = mrae
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from napari.utils.theme import get_theme
 
 from napari_drcr.analysis.figures._page import INK, QUIET
-from napari_drcr.cubes.colorimetry import decode_srgb
+from napari_drcr.cubes.colorimetry import LUMINANCE, decode_srgb
 
 LEAST_CONTRAST = 4.5
 """Between text and what is behind it, as WCAG 2 asks."""
@@ -55,9 +55,7 @@ def mix(first: str, second: str, share: float) -> str:
 
 def contrast(first: str, second: str) -> float:
     """How well two colours ("#rrggbb") can be told apart, from 1 (not at all) to 21, as WCAG 2 defines it."""
-    dark, light = sorted(
-        float(decode_srgb(np.array(_rgb(colour)) / 255) @ (0.2126, 0.7152, 0.0722)) for colour in (first, second)
-    )
+    dark, light = sorted(float(decode_srgb(np.array(_rgb(colour)) / 255) @ LUMINANCE) for colour in (first, second))
     return (light + 0.05) / (dark + 0.05)
 
 

@@ -15,10 +15,12 @@ from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_drcr.cubes.cube import FLIP_DISAGREEMENT
 from napari_drcr.errors import InputError
+from napari_drcr.inference.colours import COLOUR_MEANING
 from napari_drcr.inference.ensemble import FLIP_MEANING
 from napari_drcr.inference.pixels import WHITE_LEVELS
 from napari_drcr.inference.reconstruction import ESTIMATE, iter_reconstruct
 from napari_drcr.models.store import shipped_models
+from napari_drcr.widgets.reconstruct.familiarity_note import FamiliarityNote
 from napari_drcr.widgets.reconstruct.white_patch import WhitePatch
 from napari_drcr.widgets.viewer.background import Background, sentence_of
 from napari_drcr.widgets.viewer.choosers import FileChoice, explained
@@ -55,12 +57,16 @@ class Reconstruct(Dock):
         Picks something white in the image.
     ensemble : magicgui.widgets.CheckBox
         Whether flips and turns are averaged, and their disagreement shown.
+    colour_exact : magicgui.widgets.CheckBox
+        Whether the estimate is given the exact colours of the photo.
     button : QPushButton
         Starts, and while running cancels.
     progress : StepsBar
         Steps done, of those there are.
     status : Message
         The last result, or why there is none.
+    familiarity : FamiliarityNote
+        Whether the image was unlike those the model learned from.
     """
 
     TITLE = "Reconstruct"
@@ -97,8 +103,10 @@ class Reconstruct(Dock):
             text="average flips and turns",
             tooltip=f"Takes 8 times as long, and adds a layer, flip disagreement. {FLIP_MEANING}",
         )
+        self.colour_exact = CheckBox(text="as in the photo, exactly", tooltip=COLOUR_MEANING)
         self.button = QPushButton("Reconstruct")
         self.progress = StepsBar()
+        self.familiarity = FamiliarityNote(viewer)
         self._lay_out()
         self.button.clicked.connect(self._toggle)
         self.follow_layers(self._refresh_layers)
@@ -110,9 +118,10 @@ class Reconstruct(Dock):
         add_rows(form, self.device, self.precision, self.encoding, self.white_level)
         form.addRow("White patch", self.white_patch)
         form.addRow("Flip consistency", self.ensemble.native)
+        form.addRow("Colours", self.colour_exact.native)
         self.progress.hide()
         about = QLabel(ESTIMATE, wordWrap=True)
-        stack(self.content, form, self.button, self.progress, self.status, about, margin=None).addStretch()
+        stack(self.content, form, self.button, self.progress, self.status, self.familiarity, about, margin=None).addStretch()
 
     def choose_active_layer(self) -> None:
         """Take the layer that is selected in the viewer, if it is an RGB image."""
@@ -138,9 +147,10 @@ class Reconstruct(Dock):
         except InputError as error:
             self._refuse(sentence_of(error))
             return
-        names = ("device", "precision", "encoding", "white_level", "ensemble")
+        names = ("device", "precision", "encoding", "white_level", "ensemble", "colour_exact")
         settings = {name: getattr(self, name).value for name in names} | {"white": self.white_patch.box}
         self.progress.start()
+        self.familiarity.clear()
         self.button.setText("Cancel")
         self.white_patch.setEnabled(False)
         self._say(f"Loading {Path(model).name}\N{HORIZONTAL ELLIPSIS}")
@@ -200,11 +210,13 @@ class Reconstruct(Dock):
         if FLIP_DISAGREEMENT in cube.coords:
             disagreement, its_properties, _ = flip_disagreement_to_layer_data(cube, source)
             add_below_marks(self._viewer, Image(disagreement, **its_properties))
+        self.familiarity.take(cube, source)
         show_wavelength(self._viewer)
         if not had_bands or current_wavelength(self._viewer, layer) is None:
             go_to_green(self._viewer, layer)
         facts = cube.attrs
-        colours = f"colours {facts['input_profile']}, {facts['clipped_share']:.1%} clipped"
+        exact = ", exact" * facts["colour_exact"]
+        colours = f"colours {facts['input_profile']}{exact}, {facts['clipped_share']:.1%} clipped"
         if facts["ensemble"]:
             colours += f"; flip disagreement {facts['flip_disagreement_mean']:.1%} on average"
         self._say(f"{facts['model']} on {facts['device_name']}, {facts['precision']}: {facts['seconds']:.1f} s; {colours}")

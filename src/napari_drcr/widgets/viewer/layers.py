@@ -14,11 +14,12 @@ from napari.utils.color import ColorValue
 from napari.utils.colormaps import ensure_colormap
 
 from napari_drcr.analysis.figures import NO_ERROR
-from napari_drcr.cubes.cube import CLIPPED, FLIP_DISAGREEMENT, make_cube
+from napari_drcr.cubes.cube import CLIPPED, FLIP_DISAGREEMENT, UNFAMILIARITY, make_cube
 from napari_drcr.cubes.lazy import places, to_be_shown, unread
 from napari_drcr.errors import InputError
 from napari_drcr.inference.ensemble import FLIP_MEANING
 from napari_drcr.io import read_cube
+from napari_drcr.models.familiarity import MEANING as UNFAMILIARITY_MEANING
 from napari_drcr.widgets.viewer.placement import band_axis, band_placement, placement
 from napari_drcr.widgets.viewer.stacking import add_below_marks
 
@@ -36,7 +37,7 @@ SLICE_KEY = "source_slice"
 """Entry of ``metadata["napari_drcr"]`` of an estimate from a series of images: which of them, one index for each axis."""
 IN_MEMORY = 256 * 2**20
 """Cubes of up to so many bytes as float32 are read whole: in memory they are faster, and safe from changes of their files."""
-PIXEL_FACTS = (CLIPPED, FLIP_DISAGREEMENT)
+PIXEL_FACTS = (CLIPPED, FLIP_DISAGREEMENT, UNFAMILIARITY)
 """Coordinates (y, x) of a cube that its layer keeps in its metadata."""
 MAP_KEY = "map"
 """Entry of ``metadata["napari_drcr"]`` of layers that are maps of something: they look like cubes and are none."""
@@ -72,7 +73,8 @@ def cube_to_layer_data(cube: xr.DataArray, *, source: Image | None = None) -> La
     tuple of ndarray, dict, str
         For ``Layer.create``, ``viewer.add_image`` (the first two), readers and samples. Values that are not in memory stay
         where they are (`napari_drcr.cubes.lazy.to_be_shown`). ``metadata["wavelengths"]`` holds the band centres in nm,
-        ``metadata["clipped"]`` and ``metadata["flip_disagreement"]`` the coordinates of these names, if the cube has them.
+        ``metadata["clipped"]``, ``metadata["flip_disagreement"]`` and ``metadata["unfamiliarity"]`` the coordinates of these names, if
+        the cube has them.
         Evenly spaced bands make an axis in nm; others an axis of band numbers.
     """
     nm = cube["wavelength"].values
@@ -109,6 +111,14 @@ def flip_disagreement_to_layer_data(cube: xr.DataArray, source: Image) -> LayerD
     name = f"{source.name} ({cube.attrs['model']} flip disagreement)"
     facts = {**cube.attrs, "meaning": FLIP_MEANING}
     return map_to_layer_data(cube[FLIP_DISAGREEMENT].rename("flip disagreement"), source, name=name, facts=facts)
+
+
+def unfamiliarity_to_layer_data(cube: xr.DataArray, source: Image) -> LayerData:
+    """Describe the unfamiliarity (y, x) of the image of a cube, from 0 to 1, as a layer over that image."""
+    name = f"{source.name} ({cube.attrs['model']} {UNFAMILIARITY})"
+    facts = {**cube.attrs, "meaning": UNFAMILIARITY_MEANING}
+    values, properties, kind = map_to_layer_data(cube[UNFAMILIARITY], source, name=name, facts=facts)
+    return values, properties | {"contrast_limits": (0.0, 1.0)}, kind
 
 
 def map_to_layer_data(values: xr.DataArray, source: Image, *, name: str, facts: Mapping[str, Any]) -> LayerData:
@@ -186,8 +196,8 @@ def layer_to_cube(layer: Layer) -> xr.DataArray:
     """The cube (bands, y, x) that an image layer of three axes (band, y, x) shows.
 
     Its bands are those of `layer_wavelengths`. It has the quantity, scale and illuminant, and all else, that
-    ``metadata["napari_drcr"]`` tells, and the coordinates `clipped` and `flip_disagreement` where the metadata of these names
-    still fit the layer. No values are read or copied: floats are those of the layer, all else becomes a lazy array
+    ``metadata["napari_drcr"]`` tells, and the coordinates `clipped`, `flip_disagreement` and `unfamiliarity` where the metadata of
+    these names still fit the layer. No values are read or copied: floats are those of the layer, all else becomes a lazy array
     (`napari_drcr.cubes.lazy.unread`).
 
     Raises
