@@ -2,7 +2,8 @@
 
 usage: python benchmarks/fit_baselines.py CONFIG.yaml DATA OUT
 
-CONFIG and DATA are those of the network: same scenes, same camera, same lights, same held-out scenes.
+CONFIG and DATA are those of the network: same scenes, same camera, same lights, same held-out scenes. Where it learns from measured
+reflectances, they make up `SHARE` of the pixels.
 """
 
 from __future__ import annotations
@@ -23,17 +24,20 @@ from napari_drcr.models.pixel_map import FEATURES, fit_pixel_map
 from napari_drcr.models.store import Model, save_model
 from napari_drcr.training.config import read_config
 from napari_drcr.training.data import Photographs
+from napari_drcr.training.reflectances import read_reflectances
 from napari_drcr.training.run import draft_card
 from napari_drcr.training.scenes import Scene, cache_scenes
 from napari_drcr.training.sections import TrainingConfig
 
 PIXELS_PER_SCENE = 20_000
+SHARE = 0.3
+"""Of measured reflectances among the pixels."""
 FLOOR = 0.01
 
 Pair = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
-def fit(config: TrainingConfig, kind: str, reflectances: Sequence[npt.NDArray[np.float32]] = (), share: float = 0.0) -> Model:
+def fit(config: TrainingConfig, kind: str, reflectances: Sequence[npt.NDArray[np.float32]] = ()) -> Model:
     """Fit a map to the training scenes of a configuration, and score it on the held-out ones.
 
     Parameters
@@ -44,8 +48,6 @@ def fit(config: TrainingConfig, kind: str, reflectances: Sequence[npt.NDArray[np
         Which map.
     reflectances : sequence of ndarray, shape (n, 31)
         Collections of measured reflectances, which are learned from too, in like numbers: as charts, photographed by the camera.
-    share : float
-        Of their pixels among all, 0-1.
 
     Returns
     -------
@@ -68,12 +70,12 @@ def fit(config: TrainingConfig, kind: str, reflectances: Sequence[npt.NDArray[np
         return rgb[chosen], cube[chosen]
 
     samples = [sample(pair, PIXELS_PER_SCENE // len(lightings)) for pair in pairs(training)]
-    if reflectances and share:
-        count = round(share / (1 - share) * len(samples) * len(samples[0][0]) / len(reflectances))
+    if reflectances:
+        count = round(SHARE / (1 - SHARE) * len(samples) * len(samples[0][0]) / len(reflectances))
         samples += [sample(photographed(chart_of(spectra), camera, random), count) for spectra in reflectances]
     fitted = fit_pixel_map(kind, samples, floor=FLOOR)
     scores = [mrae(cube, fitted.apply(np.moveaxis(rgb, 0, -1)), floor=FLOOR) for rgb, cube in pairs(validation)]
-    mixed = f" and {share:.0%} measured reflectances" if reflectances and share else ""
+    mixed = f" and {SHARE:.0%} measured reflectances" if reflectances else ""
     about = {
         "name": kind if config.name == "photo" else f"{config.name}-{kind}",
         "architecture": "pixel_map",
@@ -94,8 +96,9 @@ def photographed(chart: xr.DataArray, camera: Camera, random: np.random.Generato
 def main(config_path: str, data: str, out: str) -> None:
     """Fit both maps, and write them with their cards."""
     config = read_config(config_path, data__folder=data)
+    found = read_reflectances(config.reflectances)
     for kind in FEATURES:
-        model = fit(config, kind)
+        model = fit(config, kind, [] if found is None else found.by_collection())
         save_model(Path(out) / f"{model.name}.safetensors", model)
         print(f"{model.name:24} {model.card.scores}")
 

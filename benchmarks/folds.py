@@ -46,8 +46,6 @@ from napari_drcr.training.sections import TrainingConfig
 FLOOR = 0.01
 TEST_ONLY = "macbeth"
 """A collection that is never learned from."""
-MAPS_SHARE = 0.3
-"""Share of measured reflectances among the pixels that the maps are fitted to."""
 SIDE = 24
 """Pixels of a square of a chart."""
 MAPS_RECIPE = Path(__file__).parents[1] / "configs" / "photo-drcr.yaml"
@@ -163,10 +161,9 @@ def collections(plan: Plan) -> dict[str, npt.NDArray[np.float32]]:
     from napari_drcr.training.reflectances import read_reflectances
     from napari_drcr.training.sections import ReflectancesConfig
 
-    found = read_reflectances(ReflectancesConfig(files=(plan.reflectances,), share=MAPS_SHARE))
+    found = read_reflectances(ReflectancesConfig(files=(plan.reflectances,), share=0.5))
     assert found is not None
-    ends = np.cumsum(list(found.collections.values()))
-    return dict(zip(found.collections, np.split(found.spectra, ends[:-1]), strict=True))
+    return dict(zip(found.collections, found.by_collection(), strict=True))
 
 
 def held_back(number: int) -> list[tuple[str, str]]:
@@ -246,7 +243,7 @@ def fit_map(kind: str, number: int, plan: Plan) -> Model:
 
     without = (FOLDS[number].collection, TEST_ONLY)
     spectra = [each for name, each in collections(plan).items() if name not in without]
-    return fit(configure(MAPS_RECIPE, number, plan, 1), kind, spectra, MAPS_SHARE)
+    return fit(configure(MAPS_RECIPE, number, plan, 1), kind, spectra)
 
 
 def score(model: Model, world: str, name: str, plan: Plan) -> tuple[float, float, float, tuple[float, ...]]:

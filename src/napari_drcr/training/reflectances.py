@@ -52,6 +52,10 @@ class Reflectances:
     unused: dict[str, int]
     left_out: tuple[str, ...] = ()
 
+    def by_collection(self) -> list[Float32Array]:
+        """The spectra of each collection, shape (n, 31), in the order of `collections`."""
+        return np.split(self.spectra, np.cumsum(list(self.collections.values()))[:-1])
+
     @cached_property
     def _chances(self) -> npt.NDArray[np.float64]:
         sizes = np.array(list(self.collections.values()))
