@@ -32,13 +32,12 @@ def fold_scores(rows: list[Row]) -> dict[str, float]:
     """
     metric = metric_name("mrae", FLOOR)
     scenes = [row for row in rows if row.world == "scene"]
-    networks = len({row.fold for row in rows})
-    scores = {f"scenes, each by one of {networks} fold networks: {metric}": fmean(row.mrae for row in scenes)}
-    scores["- RMSE"] = fmean(row.rmse for row in scenes)
-    scores["- SAM (degrees)"] = fmean(row.sam for row in scenes)
+    scores = {f"{len(scenes)} scenes: {metric}": fmean(row.mrae for row in scenes)}
+    scores["RMSE"] = fmean(row.rmse for row in scenes)
+    scores["SAM (degrees)"] = fmean(row.sam for row in scenes)
     for name in dict.fromkeys(row.name for row in rows if row.world == "collection"):
         found = [row.mrae for row in rows if row.name == name]
-        scores[f"measured reflectances {name}, by the fold networks without it: {metric}"] = fmean(found)
+        scores[f"measured reflectances {name}: {metric}"] = fmean(found)
     return {name: round(value, 4) for name, value in scores.items()}
 
 
@@ -46,9 +45,10 @@ def main(table: str, configuration: str, path: str) -> None:
     """Replace split and scores on the card."""
     rows = [row for row in read_rows(Path(table)) if row.configuration == configuration and row.seed == 0]
     card = load_model(path).card
+    length = f", for {rows[0].steps:,} steps" if rows[0].steps else ""
     split = (
-        "none: all scenes were learned from. The scores are not its own, but those of networks that were trained alike, each "
-        "without the scenes and the collection that it is scored on"
+        f"none: all scenes were learned from. The scores are not its own, but those of five others that were trained alike{length}, "
+        "each without the scenes and the collection that it is scored on"
     )
     rewrite_card(path, card.model_copy(update={"split": split, "scores": fold_scores(rows)}))
 
