@@ -82,10 +82,10 @@ def test_every_way_is_measured_in_one_run(tmp_path: Path) -> None:
         assert row["floor"] > 0
         assert row["memory"] >= 0
     assert ways["plain"]["deviation"] is None
-    assert 0 < ways["strips fp32"]["deviation"]["largest"] < 1e-4
+    assert 0 < ways["tiles fp32"]["deviation"]["largest"] < 1e-4
     for precision in precisions("cpu"):
         assert found["rates"][f"cpu {precision}"] > 1e6
-        assert ways[f"strips {precision}"]["deviation"]["mean"] < 0.05
+        assert ways[f"tiles {precision}"]["deviation"]["mean"] < 0.05
     assert found["refining"]["at once"] > 0
     assert found["start_up"]["all"] > found["start_up"]["importing"] > 0
     assert found["warmed_up"]

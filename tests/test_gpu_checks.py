@@ -17,7 +17,7 @@ EXPECTED = {
     "card": ("measured", "precisions"),
     "agreement": ("passed", "photo, fp32: largest deviation"),
     "little_memory": ("passed", "going on with smaller pieces"),
-    "speed": ("passed", "photo, 24 x 30, plain"),
+    "speed": ("passed", "photo-drcr, 24 x 30, plain"),
     "speed_large": ("left out", "larger image"),
     "training": ("measured", "0 workers"),
     "queue": ("passed", "running, queued"),
