@@ -161,6 +161,7 @@ def collections(plan: Plan) -> dict[str, npt.NDArray[np.float32]]:
     from napari_drcr.training.reflectances import read_reflectances
     from napari_drcr.training.sections import ReflectancesConfig
 
+    # With a share of 0, nothing would be read.
     found = read_reflectances(ReflectancesConfig(files=(plan.reflectances,), share=0.5))
     assert found is not None
     return dict(zip(found.collections, found.by_collection(), strict=True))
